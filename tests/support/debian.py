@@ -1,0 +1,39 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Install Debian packages where this process may: as root on Debian or Ubuntu."""
+
+import os
+import shutil
+import subprocess
+
+from paths import CACHE, SupportError, locked, say, tail
+
+
+def may_install():
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def install(packages, purpose):
+    """Install `packages`, or say what somebody with the right to do so has to run."""
+    names = " ".join(packages)
+    if not may_install():
+        raise SupportError(
+            f"{purpose} needs packages that are not installed. As root on Debian or Ubuntu run: apt-get install {names}"
+        )
+    say(f"{purpose}: installing {names} from this machine's Debian packages (about 30 s) ...")
+    log = CACHE / "log" / "apt.log"
+    with locked(CACHE / "lock" / "apt"):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C.UTF-8")
+        with open(log, "wb") as output:
+            for command in (
+                ["apt-get", "-q", "update"],
+                ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "install", "--no-install-recommends", *packages],
+            ):
+                done = subprocess.run(
+                    command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+                )
+                # `apt-get update` may fail for one of several archives: what counts is that the packages install
+                if done.returncode != 0 and "install" in command:
+                    raise SupportError(f"apt-get install {names} failed (whole log: {log}):\n{tail(log)}")

@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where things are, and the few helpers that every support program needs. Standard library only, Python 3.9+."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+CACHE = Path(os.environ.get("EXPANSO_EDGE_CACHE") or REPOSITORY / ".cache").resolve()
+
+
+class SupportError(Exception):
+    """A fault that the user can do something about: the message says what."""
+
+
+def say(message):
+    """Progress goes to standard error: standard output belongs to the answer."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def digest(*parts):
+    """A short key for things made from `parts`."""
+    sha = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else str(part).encode()
+        sha.update(b"%d:" % len(data) + data)
+    return sha.hexdigest()[:12]
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Hold an exclusive lock: several checkouts and processes share one cache."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Waiting for another process that holds {path} ...")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def tail(path, lines=25):
+    """The last lines of a log, for an error message."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return "\n".join("    " + line for line in text.splitlines()[-lines:])
+
+
+def program(main):
+    """Run `main`, show a SupportError as one message, and give its exit code."""
+    try:
+        return main() or 0
+    except SupportError as fault:
+        say(f"ERROR: {fault}")
+        return getattr(fault, "exit_code", 1)
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        return 130

@@ -14,26 +14,29 @@ def may_install():
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def install(packages, purpose):
-    """Install `packages`, or say what somebody with the right to do so has to run."""
+def run(command, log, environment):
+    with open(log, "ab") as output:
+        return subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+        ).returncode
+
+
+def install(packages, purpose, if_known=()):
+    """Install `packages`, and those of `if_known` that this release has; or say what somebody with the right to has to run."""
     names = " ".join(packages)
     if not may_install():
         raise SupportError(
             f"{purpose} needs packages that are not installed. As root on Debian or Ubuntu run: apt-get install {names}"
         )
     say(f"{purpose}: installing {names} from this machine's Debian packages (about 30 s) ...")
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C.UTF-8")
     log = CACHE / "log" / "apt.log"
     with locked(CACHE / "lock" / "apt"):
         log.parent.mkdir(parents=True, exist_ok=True)
-        environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C.UTF-8")
-        with open(log, "wb") as output:
-            for command in (
-                ["apt-get", "-q", "update"],
-                ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "install", "--no-install-recommends", *packages],
-            ):
-                done = subprocess.run(
-                    command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
-                )
-                # `apt-get update` may fail for one of several archives: what counts is that the packages install
-                if done.returncode != 0 and "install" in command:
-                    raise SupportError(f"apt-get install {names} failed (whole log: {log}):\n{tail(log)}")
+        log.write_text("", encoding="utf-8")
+        wait = ["-o", "DPkg::Lock::Timeout=300"]
+        # may fail for one of several archives: what counts is that the packages install
+        run(["apt-get", "-q", "update"], log, environment)
+        wanted = [*packages, *(name for name in if_known if run(["apt-cache", "show", name], log, environment) == 0)]
+        if run(["apt-get", "-q", "-y", *wait, "install", "--no-install-recommends", *wanted], log, environment) != 0:
+            raise SupportError(f"apt-get install {names} failed (whole log: {log}):\n{tail(log)}")

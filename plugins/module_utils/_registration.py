@@ -9,15 +9,31 @@
 
 import errno
 import os
-from typing import Iterable, Optional
+from typing import Any, Dict, List, Optional
+
+MARKERS = ("auth/credentials.creds", "config.d/50-connection.yaml", "config.d/50-registration.yaml", "identity")
+"""What versions of the agent are known to leave below their data directory."""
+
+ARGUMENT_SPEC = {
+    "data_dir": {"type": "path", "default": "/var/lib/expanso/edge"},
+    "registration_markers": {"type": "list", "elements": "path"},
+}  # type: Dict[str, Any]
+"""The options that the documentation fragment ``registration`` describes."""
 
 
-def find_marker(markers: Iterable[str]) -> Optional[str]:
+def markers(params: Dict[str, Any]) -> List[str]:
+    """Return the registration markers that a module's options ask for."""
+    if params["registration_markers"] is not None:
+        return params["registration_markers"]
+    return [os.path.join(params["data_dir"], marker) for marker in MARKERS]
+
+
+def find_marker(params: Dict[str, Any]) -> Optional[str]:
     """Return the first registration marker that exists, None on a node that is not registered.
 
     :raises OSError: nobody can tell, because a directory above a marker cannot be searched
     """
-    for marker in markers:
+    for marker in markers(params):
         try:
             os.stat(marker)
         except OSError as exc:

@@ -165,7 +165,7 @@ def read(path: str) -> Optional[SecretFile]:
         )
 
 
-def unsafe_directory(path: str, uid: int, gid: int) -> Optional[Tuple[str, str]]:
+def unsafe_directory(path: str, uid: int, gid: int, future_mode: Optional[int] = None) -> Optional[Tuple[str, str]]:
     """Return the first directory above a path that others may write, and who; None where there is none.
 
     Who may write a directory may replace what is in it, so every directory up to the root counts, sticky ones too.
@@ -174,16 +174,20 @@ def unsafe_directory(path: str, uid: int, gid: int) -> Optional[Tuple[str, str]]
     :param path: absolute; what is missing of it does not matter
     :param uid: the user that the file belongs to, or will belong to
     :param gid: its group
+    :param future_mode: permissions that the file's own directory is about to get
     """
+    own = os.path.dirname(path)
     users = frozenset((0, os.geteuid(), uid))
     groups = frozenset((0, os.getegid(), gid))
     seen = set()
-    for start in (os.path.dirname(path), os.path.realpath(os.path.dirname(path))):
+    for start in (own, os.path.realpath(own)):
         for directory in _with_parents(start):
             if directory in seen or not os.path.isdir(directory):
                 continue
             seen.add(directory)
-            who = _other_writer(directory, users, groups)
+            status = os.stat(directory)
+            mode = future_mode if future_mode is not None and os.path.samefile(directory, own) else status.st_mode
+            who = _other_writer(directory, status, mode, users, groups)
             if who:
                 return directory, who
     return None
@@ -197,13 +201,12 @@ def _with_parents(directory: str) -> List[str]:
     return found
 
 
-def _other_writer(directory: str, users: FrozenSet[int], groups: FrozenSet[int]) -> Optional[str]:
-    status = os.stat(directory)
-    if status.st_mode & stat.S_IWOTH:
+def _other_writer(directory: str, status: os.stat_result, mode: int, users: FrozenSet[int], groups: FrozenSet[int]) -> Optional[str]:
+    if mode & stat.S_IWOTH:
         return "every account"
     if status.st_uid not in users:
         return "its owner {0}".format(user_name(status.st_uid))
-    if status.st_mode & stat.S_IWGRP and status.st_gid not in groups:
+    if mode & stat.S_IWGRP and status.st_gid not in groups:
         return "its group {0}".format(group_name(status.st_gid))
     for entry in acl_entries(directory):
         if entry.permissions & 2 and entry.id not in (users if entry.kind == "user" else groups):

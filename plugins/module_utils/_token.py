@@ -97,13 +97,12 @@ def decode(data: bytes) -> str:
         raise TokenFault("not_ascii", "byte {0} is not ASCII; a token holds ASCII characters only".format(exc.start + 1))
 
 
-def judge(text: str, strict: bool = False, now: Optional[float] = None, allow_expired: bool = False) -> Token:
+def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token:
     """Return the token that a text is.
 
     :param text: the exact text, nothing trimmed
     :param strict: refuse what is neither a bootstrap key nor a JWT
     :param now: seconds since the epoch, for the expiry of a JWT; the clock by default
-    :param allow_expired: let an expired JWT pass, for a caller who knows that it is not going to be used
     :raises TokenFault: the text is certainly no token that can be used
     """
     _refuse_not_a_token(text)
@@ -114,7 +113,7 @@ def judge(text: str, strict: bool = False, now: Optional[float] = None, allow_ex
     if claims is not None:
         expiry = _expiry(claims)
         expires_at = None if expiry is None else _iso8601(expiry)
-        if expiry is not None and not allow_expired and expiry <= (time.time() if now is None else now):
+        if expiry is not None and expiry <= (time.time() if now is None else now):
             raise TokenFault("expired", "it is a JWT that expired at {0}; get a new one".format(expires_at or "a time long past"))
         return Token(text, "jwt", fingerprint(text), expires_at)
 

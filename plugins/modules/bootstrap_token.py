@@ -1,0 +1,437 @@
+#!/usr/bin/python
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: bootstrap_token
+short_description: Put, renew or remove a bootstrap token at rest on a node
+version_added: 1.0.0
+description:
+  - Brings a file that holds an Expanso Edge bootstrap token to the state asked for, in one remote command.
+  - The token is judged first. What is certainly no bootstrap token (an API key, a path, a placeholder, a masked secret, stray white space,
+    an expired JWT and more) is refused with a message that names the fault and never a character of the token.
+  - The file is written through a temporary file in the same directory that is created with mode V(0600), gets owner and mode, is synced, and only
+    then takes the place of the old one. What is there afterwards is verified.
+  - On a node that is registered no token is needed. None is asked for there, and none is written.
+extends_documentation_fragment:
+  - expanso.edge.attributes
+  - expanso.edge.registration
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Works on a blank host. There an account that is still missing is a warning, because something before may be about to create it.
+  diff_mode:
+    support: full
+    details:
+      - Shows owner, group, mode, size and fingerprint, never the token.
+  idempotent:
+    support: full
+options:
+  path:
+    description:
+      - Absolute path of the file on the node.
+      - A symbolic link as its last component is refused, as is a directory above it that others may write, sticky ones like C(/tmp) included.
+    type: path
+    required: true
+  state:
+    description:
+      - V(present) makes sure that the node holds the token, or is known not to need it.
+      - V(absent) removes the file. Directories stay.
+    type: str
+    choices: [present, absent]
+    default: present
+  token:
+    description:
+      - The bootstrap token, exactly. Nothing is trimmed.
+      - Needed where O(state=present) and no O(registration_markers) exists.
+    type: str
+  token_source:
+    description:
+      - Where O(token) comes from, or which places were looked at in vain. Named in messages, not secret.
+      - The lookup P(expanso.edge.bootstrap_token#lookup) tells it with O(expanso.edge.bootstrap_token#lookup:want=source).
+    type: str
+  strict:
+    description:
+      - Refuse a token that is neither a bootstrap key (C(exp_bk_...)) nor a JWT.
+    type: bool
+    default: false
+  format:
+    description:
+      - V(raw) writes the bytes of the token and nothing else, not even a line feed.
+      - V(env) writes a file for C(EnvironmentFile=) of systemd, with the token as E(EXPANSO_EDGE_BOOTSTRAP_TOKEN).
+    type: str
+    choices: [raw, env]
+    default: raw
+  variables:
+    description:
+      - Further variables for O(format=env), such as E(EXPANSO_EDGE_BOOTSTRAP_URL). Not secret, values are shown.
+    type: dict
+    default: {}
+  owner:
+    description:
+      - Account that owns the file, by name or number.
+      - By default the account that the module runs as.
+    type: str
+  group:
+    description:
+      - Group of the file, by name or number.
+      - By default the group that the module runs as.
+    type: str
+  mode:
+    description:
+      - Permissions of the file, as a quoted octal string. Only bits of V(0640) are possible, so that nobody but owner and group gets near.
+    type: raw
+    default: '0600'
+  directory_mode:
+    description:
+      - Permissions of the directory that holds the file, as a quoted octal string without write permission for others.
+      - By default an existing directory is left as it is, and a missing one is made with V(0755), because the agent's configuration lies there as well.
+    type: raw
+  remove_when_registered:
+    description:
+      - Remove the file from a node that is registered. It is a valuable thing that nobody needs any more.
+    type: bool
+    default: false
+seealso:
+  - module: expanso.edge.bootstrap_token_info
+  - module: expanso.edge.edge_registration
+  - plugin: expanso.edge.bootstrap_token
+    plugin_type: lookup
+author:
+  - Expanso Edge collection contributors (@expanso-io)
+"""
+
+EXAMPLES = r"""
+- name: Put the token where the agent reads it, unless the node is registered
+  expanso.edge.bootstrap_token:
+    path: /etc/expanso/bootstrap.token
+    token: "{{ lookup('expanso.edge.bootstrap_token') }}"
+    token_source: "{{ lookup('expanso.edge.bootstrap_token', want='source') }}"
+    owner: root
+    group: root
+
+- name: Write an environment file for systemd
+  expanso.edge.bootstrap_token:
+    path: /etc/expanso/bootstrap.env
+    format: env
+    token: "{{ lookup('expanso.edge.bootstrap_token') }}"
+    variables:
+      EXPANSO_EDGE_BOOTSTRAP_URL: https://start.cloud.expanso.io
+    owner: root
+    group: root
+
+- name: Remove the token
+  expanso.edge.bootstrap_token:
+    path: /etc/expanso/bootstrap.token
+    state: absent
+"""
+
+RETURN = r"""
+action:
+  description:
+    - What was done, or would be done in check mode.
+    - V(written) means that the node received a token it did not hold. V(repaired) means that the right token had wrong permissions.
+    - V(kept) and V(absent) mean that there was nothing to do. V(not_needed) means that the node is registered and holds no token.
+  type: str
+  returned: success
+  choices: [written, repaired, kept, removed, not_needed, absent]
+msg:
+  description: The same in a sentence.
+  type: str
+  returned: always
+fault:
+  description: Stable name of what is wrong with the token, such as V(missing), V(whitespace), V(api_key), V(placeholder) or V(expired).
+  type: str
+  returned: when the token cannot be used
+path:
+  description: The file.
+  type: str
+  returned: success
+owner:
+  description: Account that owns the file, V(null) where there is none.
+  type: str
+  returned: success
+group:
+  description: Group of the file, V(null) where there is none.
+  type: str
+  returned: success
+mode:
+  description: Permissions of the file as an octal string, V(null) where there is none.
+  type: str
+  returned: success
+  sample: '0600'
+size:
+  description: Size of the file in bytes, V(null) where there is none.
+  type: int
+  returned: success
+token_kind:
+  description: What the token that was given looks like, V(null) where none was needed.
+  type: str
+  returned: success
+  choices: [bootstrap_key, jwt, opaque]
+fingerprint:
+  description: Twelve hexadecimal digits that tell which token the file holds, and are of no use for anything else. V(null) where there is no file.
+  type: str
+  returned: success
+  sample: 5d41402abc4b
+expires_at:
+  description: When the token expires, in ISO 8601 and UTC. V(null) where it does not tell.
+  type: str
+  returned: success
+  sample: '2027-01-31T00:00:00Z'
+registered:
+  description: Whether a registration marker exists.
+  type: bool
+  returned: success
+token_source:
+  description: What O(token_source) says.
+  type: str
+  returned: success
+"""
+
+import os
+import stat
+from typing import Any, Dict, NamedTuple, Optional
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError, parse, render
+from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
+    NEW_DIRECTORY_MODE,
+    Attributes,
+    SecretFile,
+    SecureFileError,
+    group_id,
+    group_name,
+    leftovers,
+    make_directories,
+    parse_mode,
+    read,
+    remove,
+    remove_directories,
+    unsafe_directory,
+    user_id,
+    user_name,
+    write,
+)
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, Token, TokenFault, fingerprint, judge
+
+FILE_MODE_BITS = 0o640
+DIRECTORY_MODE_BITS = 0o775
+SHORTEST_SECRET = 8
+
+
+class Plan(NamedTuple):
+    """What to do with the file: O(action) and, where something is to be written, the bytes."""
+
+    action: str
+    msg: str
+    data: Optional[bytes] = None
+    token: Optional[Token] = None
+
+
+def wanted_attributes(module: AnsibleModule) -> Attributes:
+    mode = parse_mode(module.params["mode"], FILE_MODE_BITS)
+    owner, group = module.params["owner"], module.params["group"]
+    try:
+        return Attributes(
+            os.geteuid() if owner is None else user_id(owner),
+            os.getegid() if group is None else group_id(group),
+            mode,
+        )
+    except SecureFileError as exc:
+        if not module.check_mode:
+            raise
+        module.warn(str(exc))
+        return Attributes(os.geteuid(), os.getegid(), mode)
+
+
+def wanted_data(params: Dict[str, Any], token: Token) -> bytes:
+    if params["format"] == "raw":
+        return token.value.encode("ascii")
+    if ENV_NAME in params["variables"]:
+        raise EnvFileError("{0} is the token itself: give it as option token, not among the variables".format(ENV_NAME))
+    variables = {ENV_NAME: token.value}
+    variables.update((name, "" if value is None else str(value)) for name, value in params["variables"].items())
+    return render(variables).encode("utf-8")
+
+
+def differs(found: SecretFile, attributes: Attributes) -> bool:
+    """Whether somebody else may reach a file: by owner, group, mode, access control list, or another hard link."""
+    return found.attributes != attributes or found.has_acl or found.links > 1
+
+
+def make_plan(params: Dict[str, Any], found: Optional[SecretFile], attributes: Attributes, marker: Optional[str]) -> Plan:
+    """Decide what to do. Changes nothing."""
+    path = params["path"]
+    if params["state"] == "absent":
+        if found is None:
+            return Plan("absent", "there is no token in {0}".format(path))
+        return Plan("removed", "token removed from {0}".format(path))
+
+    if marker is not None:
+        if found is None:
+            return Plan("not_needed", "registered already ({0} exists): no token needed, none written".format(marker))
+        if params["remove_when_registered"]:
+            return Plan("removed", "registered already ({0} exists): token removed from {1}".format(marker, path))
+        left = "registered already ({0} exists): the token left in {1} is no longer needed".format(marker, path)
+        if differs(found, attributes):
+            return Plan("repaired", left + "; its permissions were corrected", found.data)
+        return Plan("kept", left)
+
+    source = params["token_source"]
+    if not params["token"]:
+        raise TokenFault(
+            "missing",
+            "this node is not registered and there is no token for it: {0}".format(source or "option token is empty"),
+        )
+    try:
+        token = judge(params["token"], strict=params["strict"])
+    except TokenFault as exc:
+        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else ""))
+    data = wanted_data(params, token)
+    if found is None or found.data != data:
+        return Plan("written", "token written to {0}".format(path), data, token)
+    if differs(found, attributes):
+        return Plan("repaired", "permissions of {0} corrected; others may have read the token, consider a new one".format(path), data, token)
+    return Plan("kept", "the token in {0} is the one asked for".format(path), None, token)
+
+
+def carry_out(module: AnsibleModule, plan: Plan, attributes: Attributes, directory_mode: Optional[int]) -> None:
+    path = module.params["path"]
+    directory = os.path.dirname(path)
+
+    def label(new: str) -> None:
+        """Give a new file or directory the security context that belongs to its final place."""
+        target = path if os.path.isfile(new) else new
+        module.set_context_if_different(new, module.selinux_default_context(target), False)
+
+    if plan.action == "removed":
+        remove(path)
+    elif plan.data is not None:
+        made = make_directories(directory, NEW_DIRECTORY_MODE if directory_mode is None else directory_mode, label)
+        try:
+            write(path, plan.data, attributes, label)
+        except (OSError, SecureFileError):
+            remove_directories(made)
+            raise
+
+
+def describe(params: Dict[str, Any], attributes: Optional[Attributes], data: Optional[bytes]) -> Dict[str, Any]:
+    """Return what may be shown of a file, for results and diffs."""
+    if attributes is None or data is None:
+        return dict.fromkeys(("owner", "group", "mode", "size", "fingerprint"))
+    text = data.decode("utf-8", "replace")
+    if params["format"] == "env":
+        text = parse(text).get(ENV_NAME, "")
+    return {
+        "owner": user_name(attributes.uid),
+        "group": group_name(attributes.gid),
+        "mode": "{0:04o}".format(attributes.mode),
+        "size": len(data),
+        "fingerprint": fingerprint(text) if text else None,
+    }
+
+
+def run(module: AnsibleModule) -> None:
+    params = module.params
+    path = params["path"]
+    try:
+        result = bring_about(module)
+    except TokenFault as exc:
+        if len(params["token"] or "") < SHORTEST_SECRET:
+            # a blank or a letter is no secret, and masking it would make the message unreadable
+            module.no_log_values.discard(params["token"])
+        module.fail_json(msg="{0}: {1}".format(path, exc.message), fault=exc.code)
+    except (SecureFileError, EnvFileError) as exc:
+        module.fail_json(msg="{0}: {1}".format(path, exc))
+    except OSError as exc:
+        hint = "; run it as root (become: true)" if isinstance(exc, PermissionError) and os.geteuid() else ""
+        module.fail_json(msg="cannot manage {0}: {1}: {2}{3}".format(path, exc.filename or path, exc.strerror, hint))
+    else:
+        module.exit_json(**result)
+
+
+def bring_about(module: AnsibleModule) -> Dict[str, Any]:
+    """Bring the file to its state and return the result. The same before and after serve check mode, diff and the real run."""
+    params = module.params
+    path = params["path"] = os.path.normpath(params["path"])
+    if not os.path.isabs(path):
+        raise SecureFileError("the path is not absolute")
+    attributes = wanted_attributes(module)
+    directory = os.path.dirname(path)
+    directory_mode = None
+    if params["directory_mode"] is not None:
+        directory_mode = parse_mode(params["directory_mode"], DIRECTORY_MODE_BITS, "directory_mode")
+
+    unsafe = unsafe_directory(path, attributes.uid, attributes.gid, directory_mode)
+    if unsafe:
+        raise SecureFileError("{1} may write the directory {0}, and so replace what is below it: close it, or name another path".format(*unsafe))
+
+    found = read(path)
+    marker = find_marker(params)
+    plan = make_plan(params, found, attributes, marker)
+    stale = leftovers(path)
+    set_directory_mode = (
+        directory_mode is not None
+        and params["state"] == "present"
+        and os.path.isdir(directory)
+        and stat.S_IMODE(os.stat(directory).st_mode) != directory_mode
+    )
+    changed = plan.data is not None or plan.action == "removed" or bool(stale) or set_directory_mode
+
+    if changed and not module.check_mode:
+        if set_directory_mode:
+            os.chmod(directory, directory_mode)
+        carry_out(module, plan, attributes, directory_mode)
+        for each in stale:
+            os.unlink(each)
+
+    before = describe(params, found and found.attributes, found and found.data)
+    after = before
+    if plan.action == "removed":
+        after = describe(params, None, None)
+    elif plan.data is not None:
+        after = describe(params, attributes, plan.data)
+    return dict(
+        after,
+        changed=changed,
+        action=plan.action,
+        msg=plan.msg,
+        path=path,
+        token_kind=plan.token.kind if plan.token else None,
+        expires_at=plan.token.expires_at if plan.token else None,
+        registered=marker is not None,
+        token_source=params["token_source"],
+        diff={"before": dict(before, path=path), "after": dict(after, path=path)},
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "token": {"type": "str", "no_log": True},
+            "token_source": {"type": "str", "no_log": False},
+            "strict": {"type": "bool", "default": False},
+            "format": {"type": "str", "choices": ["raw", "env"], "default": "raw"},
+            "variables": {"type": "dict", "default": {}},
+            "owner": {"type": "str"},
+            "group": {"type": "str"},
+            "mode": {"type": "raw", "default": "0600"},
+            "directory_mode": {"type": "raw"},
+            **ARGUMENT_SPEC,
+            "remove_when_registered": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    discreet(run)(module)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,300 @@
+#!/usr/bin/python
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: edge_registration
+short_description: Register a node with Expanso Cloud, once
+version_added: 1.0.0
+description:
+  - Runs C(expanso-edge bootstrap --data-dir DIR) once, as the account that the agent is going to run as, and waits until a registration marker exists.
+  - The token is in the environment of that one process only, never on a command line.
+  - Where a marker exists nothing is run and no token is spent.
+  - A failure carries the agent's own last lines, with the token masked in every encoding that programs print.
+extends_documentation_fragment:
+  - expanso.edge.attributes
+  - expanso.edge.registration
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Tells whether the node would be registered. Does not look at binary and token, because something before may be about to bring them.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  binary:
+    description: The agent on the node.
+    type: path
+    default: /usr/local/bin/expanso-edge
+  config_file:
+    description: Configuration passed to the agent with C(--config). By default none is passed.
+    type: path
+  bootstrap_url:
+    description: Where to register. By default the agent's own choice.
+    type: str
+  token:
+    description:
+      - The bootstrap token.
+      - Mutually exclusive with O(token_file).
+    type: str
+  token_file:
+    description:
+      - File on the node that holds the token, as M(expanso.edge.bootstrap_token) writes it in either format.
+      - Mutually exclusive with O(token).
+    type: path
+  user:
+    description:
+      - Account that the agent is run as, the same that its service uses.
+      - By default the account that the module runs as.
+    type: str
+  group:
+    description:
+      - Group that the agent is run as.
+      - By default the primary group of O(user).
+    type: str
+  timeout:
+    description: How long the agent may take until a marker exists, in seconds. Then it is stopped.
+    type: int
+    default: 120
+  remove_token_file:
+    description: Remove O(token_file) once the node is registered. Nobody needs it any more.
+    type: bool
+    default: false
+notes:
+  - A missing O(data_dir) is made with mode V(0700) for O(user) and O(group).
+  - Needs C(timeout) of coreutils on the node and, to run as another account, C(setpriv) of util-linux.
+seealso:
+  - module: expanso.edge.bootstrap_token
+author:
+  - Expanso Edge collection contributors (@expanso-io)
+"""
+
+EXAMPLES = r"""
+- name: Register the node and let go of the token
+  expanso.edge.edge_registration:
+    token_file: /etc/expanso/bootstrap.token
+    remove_token_file: true
+    user: expanso
+
+- name: Register without a file
+  expanso.edge.edge_registration:
+    token: "{{ lookup('expanso.edge.bootstrap_token') }}"
+    bootstrap_url: https://start.cloud.expanso.io
+"""
+
+RETURN = r"""
+registered:
+  description: Whether the node is registered. V(false) in check mode where it would be.
+  type: bool
+  returned: success
+marker:
+  description: The registration marker that exists, V(null) where there is none.
+  type: str
+  returned: success
+token_removed:
+  description: Whether O(token_file) was removed, or would be in check mode.
+  type: bool
+  returned: success
+msg:
+  description: What was done, in a sentence.
+  type: str
+  returned: always
+agent_output:
+  description: The agent's last lines, with the token masked.
+  type: list
+  elements: str
+  returned: when the agent was run
+fault:
+  description: Stable name of what is wrong with the token, such as V(missing), V(whitespace) or V(expired).
+  type: str
+  returned: when the token cannot be used
+"""
+
+import os
+import pwd
+import time
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
+from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
+    SecureFileError,
+    group_id,
+    make_directories,
+    read,
+    remove,
+    user_id,
+)
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, decode, judge
+
+URL_ENV_NAME = "EXPANSO_EDGE_BOOTSTRAP_URL"
+DATA_DIR_MODE = 0o700
+LAST_LINES = 15
+TIMED_OUT = (124, 137)  # timeout(1): ended by TERM, by KILL
+
+
+class RegistrationError(Exception):
+    """Why a node could not be registered, with the agent's last words where it was run."""
+
+    def __init__(self, msg: str, agent_output: Optional[List[str]] = None) -> None:
+        super(RegistrationError, self).__init__(msg)
+        self.agent_output = agent_output
+
+
+class Account(NamedTuple):
+    """Whom the agent runs as."""
+
+    uid: int
+    gid: int
+    name: str
+    home: str
+
+
+def find_account(user: Optional[str], group: Optional[str]) -> Account:
+    uid = os.geteuid() if user is None else user_id(user)
+    try:
+        entry = pwd.getpwuid(uid)
+        name, home, primary = entry.pw_name, entry.pw_dir, entry.pw_gid
+    except KeyError:
+        name, home, primary = str(uid), "/", uid
+    return Account(uid, primary if group is None else group_id(group), name, home)
+
+
+def read_token(params: Dict[str, Any]) -> str:
+    """Return the token that was given, or the one in the file on the node; judged.
+
+    :raises TokenFault: there is none, or it is certainly no bootstrap token
+    """
+    path = params["token_file"]
+    if path is None:
+        if not params["token"]:
+            raise TokenFault("missing", "this node is not registered and no token was given to register it with")
+        return judge(params["token"]).value
+    found = read(path)
+    if found is None:
+        raise TokenFault("missing", "bootstrap token file not found: {0}; provision the token first".format(path))
+    try:
+        text = decode(found.data)
+        return judge(parse(text).get(ENV_NAME, text)).value
+    except TokenFault as exc:
+        raise TokenFault(exc.code, "invalid bootstrap token in {0}: {1}".format(path, exc.message))
+
+
+def command(params: Dict[str, Any], account: Account) -> List[str]:
+    """Return the command line: no shell, and no token on it."""
+    arguments = ["timeout", "--kill-after=5", str(params["timeout"])]
+    if (account.uid, account.gid) != (os.geteuid(), os.getegid()):
+        arguments += ["setpriv", "--reuid={0}".format(account.uid), "--regid={0}".format(account.gid)]
+        arguments += ["--init-groups"] if account.name != str(account.uid) else ["--clear-groups"]
+        arguments += ["--"]
+    arguments += [params["binary"], "bootstrap", "--data-dir", params["data_dir"]]
+    if params["config_file"]:
+        arguments += ["--config", params["config_file"]]
+    return arguments
+
+
+def register(module: AnsibleModule, token: str) -> List[str]:
+    """Run the agent once, wait for the marker, and return the agent's last lines.
+
+    :raises RegistrationError: the agent failed, or no marker came in time
+    """
+    params = module.params
+    account = find_account(params["user"], params["group"])
+
+    def own(directory: str) -> None:
+        module.set_context_if_different(directory, module.selinux_default_context(directory), False)
+        if directory == params["data_dir"]:
+            os.chown(directory, account.uid, account.gid)
+
+    make_directories(params["data_dir"], DATA_DIR_MODE, own)
+    environment = {ENV_NAME: token, "HOME": account.home}
+    if params["bootstrap_url"]:
+        environment[URL_ENV_NAME] = params["bootstrap_url"]
+
+    deadline = time.time() + params["timeout"]
+    code, out, err = module.run_command(command(params, account), environ_update=environment, cwd="/")
+    lines = [line for line in mask(out + err, token).splitlines() if line.strip()][-LAST_LINES:]
+    if code in TIMED_OUT:
+        raise RegistrationError("the agent did not finish within {0} seconds and was stopped".format(params["timeout"]), lines)
+    if code:
+        last = lines[-1] if lines else "it said nothing"
+        raise RegistrationError("expanso-edge bootstrap failed with exit code {0}: {1}".format(code, last), lines)
+    while find_marker(params) is None:
+        if time.time() >= deadline:
+            raise RegistrationError(
+                "expanso-edge bootstrap succeeded, but after {0} seconds there is none of the registration markers {1}: "
+                "is data_dir the one that the agent uses?".format(params["timeout"], ", ".join(markers(params))),
+                lines,
+            )
+        time.sleep(0.2)
+    return lines
+
+
+def bring_about(module: AnsibleModule) -> Dict[str, Any]:
+    """Register the node where that is needed, let go of the token, and return the result."""
+    params = module.params
+    params["data_dir"] = os.path.normpath(params["data_dir"])
+    marker = find_marker(params)
+    result = {"changed": False, "msg": "registered already"}  # type: Dict[str, Any]
+    if marker is None:
+        result = {"changed": True, "msg": "would be registered"}
+        if not module.check_mode:
+            token = read_token(params)
+            if not os.access(params["binary"], os.X_OK) or os.path.isdir(params["binary"]):
+                raise RegistrationError("the agent {0} is missing or not executable: install it first, or set binary".format(params["binary"]))
+            result = {"changed": True, "msg": "registered", "agent_output": register(module, token)}
+            marker = find_marker(params)
+
+    wants_removal = params["remove_token_file"] and params["token_file"] is not None
+    token_removed = bool(wants_removal and read(params["token_file"]) is not None)
+    if token_removed:
+        result["changed"] = True
+        if not module.check_mode:
+            remove(params["token_file"])
+    return dict(result, marker=marker, registered=marker is not None, token_removed=token_removed)
+
+
+def run(module: AnsibleModule) -> None:
+    try:
+        result = bring_about(module)
+    except TokenFault as exc:
+        module.fail_json(msg=exc.message, fault=exc.code)
+    except RegistrationError as exc:
+        details = {} if exc.agent_output is None else {"agent_output": exc.agent_output}
+        module.fail_json(msg=str(exc), **details)
+    except SecureFileError as exc:
+        module.fail_json(msg=str(exc))
+    except OSError as exc:
+        module.fail_json(msg="cannot register this node: {0}: {1}".format(exc.filename or module.params["data_dir"], exc.strerror))
+    else:
+        module.exit_json(**result)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "binary": {"type": "path", "default": "/usr/local/bin/expanso-edge"},
+            "config_file": {"type": "path"},
+            "bootstrap_url": {"type": "str"},
+            "token": {"type": "str", "no_log": True},
+            "token_file": {"type": "path", "no_log": False},
+            "user": {"type": "str"},
+            "group": {"type": "str"},
+            **ARGUMENT_SPEC,
+            "timeout": {"type": "int", "default": 120},
+            "remove_token_file": {"type": "bool", "default": False, "no_log": False},
+        },
+        mutually_exclusive=[("token", "token_file")],
+        supports_check_mode=True,
+    )
+    discreet(run)(module)
+
+
+if __name__ == "__main__":
+    main()

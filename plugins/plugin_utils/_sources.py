@@ -1,0 +1,74 @@
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Where a node's bootstrap token comes from: the one place that decides it, on the controller."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, TokenFault, decode
+
+TOKEN_VARIABLE = "expanso_edge_token"
+FILE_VARIABLE = "expanso_edge_token_file"
+NO_SOURCE = (
+    f"looked at variable {TOKEN_VARIABLE}, variable {FILE_VARIABLE} and environment variable {ENV_NAME} on the controller, and none is set"
+)
+
+
+class SourceError(Exception):
+    """A source that is named but cannot be used. The message names it, never what it holds."""
+
+
+class Found(NamedTuple):
+    """A token, not judged yet, and where it comes from in words. The token is None where no source is set."""
+
+    token: str | None
+    source: str
+
+    def __repr__(self) -> str:
+        return f"Found(source={self.source!r})"
+
+
+def resolve(variable: Callable[[str], Any], environ: Mapping[str, str] = os.environ) -> Found:
+    """Return a node's token: its own, else that of the controller's file, else that of the environment.
+
+    :param variable: returns a variable's value for the node, :data:`None` where it is not defined
+    :raises SourceError: a file that is named cannot be read, or two job-wide sources differ
+    """
+    own = variable(TOKEN_VARIABLE)
+    if own is not None:
+        return Found(str(own), f"variable {TOKEN_VARIABLE}")
+    return job_wide(variable(FILE_VARIABLE), environ)
+
+
+def job_wide(file: Any, environ: Mapping[str, str] = os.environ) -> Found:
+    """Return the token that all nodes share which have none of their own.
+
+    :param file: value of the variable that names the controller's file; :data:`None` or empty where there is none
+    :raises SourceError: the file cannot be read, or file and environment differ
+    """
+    from_environment = Found(environ.get(ENV_NAME) or None, f"environment variable {ENV_NAME} on the controller")
+    if not file:
+        return from_environment if from_environment.token else Found(None, NO_SOURCE)
+    from_file = _read(os.path.abspath(os.path.expanduser(str(file))))
+    if from_environment.token and from_environment.token != from_file.token:
+        raise SourceError(f"{from_file.source} and {from_environment.source} hold different tokens: unset one of them")
+    return from_file
+
+
+def _read(path: str) -> Found:
+    source = f"file {path} on the controller (variable {FILE_VARIABLE})"
+    try:
+        with open(path, "rb") as handle:
+            return Found(decode(handle.read(MAX_LENGTH + 2)), source)
+    except OSError as exc:
+        raise SourceError(f"cannot read {source}: {exc.strerror}") from None
+    except TokenFault as exc:
+        raise SourceError(f"{source}: {exc.message}") from None

@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make the checkout importable under the name that the collection has when it is installed: `ansible_collections.expanso.edge`.
+
+That takes a directory `ansible_collections/expanso/edge`, here a symbolic link in the cache, and Ansible's own loader.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from paths import CACHE, REPOSITORY, digest
+
+
+def collections() -> Path:
+    """Return a collections path that holds this checkout."""
+    found = CACHE / "collections" / digest(REPOSITORY)
+    link = found / "ansible_collections" / "expanso" / "edge"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        link.symlink_to(REPOSITORY)
+    except FileExistsError:
+        pass
+    return found
+
+
+_AnsibleCollectionFinder(paths=[str(collections())])._install()
+
+
+@pytest.fixture
+def safe_path() -> Iterator[Path]:
+    """A directory that nobody else may replace: unlike `tmp_path` it is not below /tmp, where the modules refuse to work."""
+    with tempfile.TemporaryDirectory(prefix=".expanso-edge-test-", dir=Path.home()) as directory:
+        os.chmod(directory, 0o755)
+        yield Path(directory)

@@ -179,18 +179,20 @@ def unsafe_directory(path: str, uid: int, gid: int, future_mode: Optional[int] =
     own = os.path.dirname(path)
     users = frozenset((0, os.geteuid(), uid))
     groups = frozenset((0, os.getegid(), gid))
-    seen = set()
-    for start in (own, os.path.realpath(own)):
-        for directory in _with_parents(start):
-            if directory in seen or not os.path.isdir(directory):
-                continue
-            seen.add(directory)
-            status = os.stat(directory)
-            mode = future_mode if future_mode is not None and os.path.samefile(directory, own) else status.st_mode
-            who = _other_writer(directory, status, mode, users, groups)
-            if who:
-                return directory, who
+    for directory in directories_above(path):
+        status = os.stat(directory)
+        mode = future_mode if future_mode is not None and os.path.samefile(directory, own) else status.st_mode
+        who = _other_writer(directory, status, mode, users, groups)
+        if who:
+            return directory, who
     return None
+
+
+def directories_above(path: str) -> List[str]:
+    """Return the directories above an absolute path as far as they exist, the root first: as it is written, then with symbolic links resolved."""
+    own = os.path.dirname(path)
+    found = _with_parents(own) + _with_parents(os.path.realpath(own))
+    return [each for position, each in enumerate(found) if each not in found[:position] and os.path.isdir(each)]
 
 
 def _with_parents(directory: str) -> List[str]:

@@ -151,18 +151,20 @@ def read(path: str) -> Optional[SecretFile]:
         if exc.errno == errno.ENXIO:
             raise SecureFileError("{0} is not a regular file: remove it, or name another path".format(path))
         raise
-    with os.fdopen(descriptor, "rb") as handle:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             raise SecureFileError("{0} is {1}: remove it, or name another path".format(path, kind))
         return SecretFile(
-            data=handle.read(MAX_SIZE + 1),
+            data=os.read(descriptor, MAX_SIZE + 1),
             attributes=Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)),
             links=status.st_nlink,
             has_acl=bool(acl_entries(descriptor)),
             modified=status.st_mtime,
         )
+    finally:
+        os.close(descriptor)
 
 
 def unsafe_directory(path: str, uid: int, gid: int, future_mode: Optional[int] = None) -> Optional[Tuple[str, str]]:

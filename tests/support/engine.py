@@ -66,8 +66,8 @@ def running():
 
 def install_missing():
     # Debian 12 has the client inside docker.io, later releases in a package of its own
-    if shutil.which("docker") is None or shutil.which("dockerd") is None or shutil.which("iptables") is None:
-        debian.install(["docker.io", "iptables"], "Docker engine", if_known=["docker-cli"])
+    if any(shutil.which(tool) is None for tool in ("docker", "dockerd", "iptables", "ip")):
+        debian.install(["docker.io", "iptables", "iproute2"], "Docker engine", if_known=["docker-cli"])
 
 
 def own_process():

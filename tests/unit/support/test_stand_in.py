@@ -445,6 +445,7 @@ def test_the_pipeline_inherits_the_environment_and_ends_with_the_agent(
     process = agent.start("--local", EXPANSO_EDGE_BOOTSTRAP_TOKEN="canary")
     background.append(process)
     pipeline = Path("/proc") / wait_for_line(process, "pipeline has PID").rsplit(maxsplit=1)[1]
+    wait_for_line(process, "heartbeat")  # it lives on
     assert b"EXPANSO_EDGE_BOOTSTRAP_TOKEN=canary" in (pipeline / "environ").read_bytes().split(b"\0")
     process.send_signal(number)
     assert process.wait(timeout=5) == code

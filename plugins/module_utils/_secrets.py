@@ -51,12 +51,12 @@ def discreet(run: Callable[[AnsibleModule], Any]) -> Callable[[AnsibleModule], A
     def wrapper(module: AnsibleModule) -> Any:
         try:
             return run(module)
-        except Exception as exc:
-            trace = sys.exc_info()[2]
-            while trace and trace.tb_next:
+        except Exception:
+            kind, _text, trace = sys.exc_info()
+            while trace.tb_next:
                 trace = trace.tb_next
-            place = "{0}:{1}".format(os.path.basename(trace.tb_frame.f_code.co_filename), trace.tb_lineno) if trace else "an unknown place"
+            place = "{0}:{1}".format(os.path.basename(trace.tb_frame.f_code.co_filename), trace.tb_lineno)
         # outside the handler, so that no exception is chained to what fail_json does
-        return module.fail_json(msg="unexpected {0} at {1}; its text is withheld, because it may hold the token".format(type(exc).__name__, place))
+        return module.fail_json(msg="unexpected {0} at {1}; its text is withheld, because it may hold the token".format(kind.__name__, place))
 
     return wrapper

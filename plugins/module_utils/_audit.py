@@ -1,0 +1,369 @@
+# Copyright (c) Expanso Edge collection contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What is wrong with a token at rest: the facts of a file and what is asked for in, findings out.
+
+:func:`look` reads the file system. Everything else is pure. No message holds a character of a token.
+"""
+
+import errno
+import os
+import re
+import stat
+from typing import Callable, FrozenSet, Iterable, List, NamedTuple, Optional, Tuple
+
+from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
+    AclEntry,
+    Attributes,
+    SecureFileError,
+    acl_entries,
+    directories_above,
+    group_name,
+    leftovers,
+    read,
+    unsafe_directory,
+    user_name,
+)
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, Token, TokenFault, decode, judge
+
+SEVERITIES = ("error", "warning", "info")
+
+_DAY = 86400
+_ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+=(?=.)")
+_NEW_TOKEN = "take a new token from the workspace's Keys page, put it there with expanso.edge.bootstrap_token, and revoke this one"
+_WRITE_AGAIN = "write it again with expanso.edge.bootstrap_token, which adds nothing to the token"
+_REPAIR = "correct it with expanso.edge.bootstrap_token; others may have read the token, so take a new one and revoke this one"
+_REMEDIES = dict(
+    dict.fromkeys(("whitespace", "line_break", "control_character", "bom", "not_ascii", "quoted", "assignment", "truncated"), _WRITE_AGAIN),
+    api_key="take it away and revoke it, it gives far more than a node needs; put a bootstrap token in its place",
+    expired="get a new token from the workspace's Keys page and put it there with expanso.edge.bootstrap_token; this one is of no use any more",
+    variable_missing="write the file with expanso.edge.bootstrap_token and format 'env'",
+)
+
+
+class Finding(NamedTuple):
+    """Something that a person should know: a stable code for programs, the rest in words."""
+
+    code: str
+    severity: str
+    message: str
+    remedy: str
+
+
+class Reader(NamedTuple):
+    """Who has to be able to read the file, because the agent runs as it."""
+
+    name: str
+    uid: Optional[int]
+    gids: FrozenSet[int]
+
+
+class Facts(NamedTuple):
+    """A path as it was found."""
+
+    path: str
+    state: str  # file, absent, link, directory, other or unknown
+    problem: Optional[str] = None  # why it could not be looked at, or read
+    attributes: Optional[Attributes] = None
+    acl: Tuple[AclEntry, ...] = ()
+    links: int = 1
+    size: Optional[int] = None
+    modified: Optional[float] = None
+    data: Optional[bytes] = None
+    unsafe: Optional[Tuple[str, str]] = None  # a directory above it, and who may write that
+    barrier: Optional[str] = None  # what the reader cannot get past: a directory, or the file
+    leftovers: Tuple[str, ...] = ()
+
+
+class Policy(NamedTuple):
+    """What is asked for, and by whom."""
+
+    account: str  # who looks
+    owners: FrozenSet[int]
+    groups: FrozenSet[int]
+    group_matters: bool  # even where the mode gives a group nothing
+    mode: int
+    reader: Optional[Reader]
+    max_age: Optional[int]  # days
+    registered: Optional[bool]  # None: nobody can tell
+    marker: Optional[str]
+    now: float
+
+
+class Content(NamedTuple):
+    """What a file holds. ``repr()`` shows no secret, because that of :class:`Token` shows none and the others are hidden."""
+
+    format: str  # raw or env
+    token: Optional[Token]
+    fault: Optional[TokenFault]
+    trailing_newline: bool
+    secrets: Tuple[str, ...]  # what must not appear anywhere else
+
+    def __repr__(self) -> str:
+        return "Content(format={0}, token={1!r})".format(self.format, self.token)
+
+
+def look(path: str, uid: int, gid: int, reader: Optional[Reader]) -> Facts:
+    """Return what can be found out about an absolute path. Never raises :class:`OSError`: what fails is one of the facts.
+
+    :param uid: the user that the file should belong to
+    :param gid: its group
+    """
+    try:
+        facts = Facts(path, "unknown", unsafe=unsafe_directory(path, uid, gid), leftovers=tuple(leftovers(path)))
+        return _look(facts, reader)
+    except OSError as exc:
+        return Facts(path, "unknown", problem=exc.strerror)
+
+
+def _look(facts: Facts, reader: Optional[Reader]) -> Facts:
+    path = facts.path
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return facts._replace(state="absent")
+    attributes = Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+    kinds = ((stat.S_ISREG, "file"), (stat.S_ISLNK, "link"), (stat.S_ISDIR, "directory"))
+    state = next((name for test, name in kinds if test(status.st_mode)), "other")
+    facts = facts._replace(state=state, attributes=attributes, links=status.st_nlink, size=status.st_size, modified=status.st_mtime)
+    if state != "file":
+        return facts
+    facts = facts._replace(acl=tuple(acl_entries(path)))
+    facts = facts._replace(barrier=_barrier(facts, reader))
+    try:
+        found = read(path)
+    except OSError as exc:
+        return facts._replace(problem=exc.strerror)
+    except SecureFileError:
+        found = None
+    if found is None:
+        return facts._replace(state="unknown", problem="it changes while it is looked at")
+    return facts._replace(data=found.data)
+
+
+def _barrier(facts: Facts, reader: Optional[Reader]) -> Optional[str]:
+    if reader is None or facts.attributes is None:
+        return None
+    for directory in directories_above(facts.path):
+        status = os.stat(directory)
+        if not permits(Attributes(status.st_uid, status.st_gid, status.st_mode), acl_entries(directory), reader, 1):
+            return directory
+    return None if permits(facts.attributes, facts.acl, reader, 4) else facts.path
+
+
+def permits(attributes: Attributes, acl: Iterable[AclEntry], reader: Reader, bit: int) -> bool:
+    """Tell whether permissions let a reader do something, in the order of acl(5).
+
+    :param bit: 4 read, 2 write, 1 execute
+    """
+    if reader.uid == 0:
+        return True
+    if reader.uid == attributes.uid:
+        return bool(attributes.mode >> 6 & bit)
+    for entry in acl:
+        if entry.kind == "user" and entry.id == reader.uid:
+            return bool(entry.permissions & bit)
+    groups = [attributes.mode >> 3] if attributes.gid in reader.gids else []
+    groups += [entry.permissions for entry in acl if entry.kind == "group" and entry.id in reader.gids]
+    return any(permissions & bit for permissions in groups or [attributes.mode])
+
+
+def others_may_read(attributes: Attributes, acl: Iterable[AclEntry], policy: Policy) -> bool:
+    """Tell whether anybody can read a file who is not among those asked for."""
+    return bool(
+        attributes.uid not in policy.owners
+        or attributes.mode & stat.S_IROTH
+        or (attributes.mode & stat.S_IRGRP and attributes.gid not in policy.groups)
+        or _other_grants(acl, policy)
+    )
+
+
+def _other_grants(acl: Iterable[AclEntry], policy: Policy) -> List[str]:
+    trusted = {"user": policy.owners | {0}, "group": policy.groups | {0}}
+    return [
+        "{0} {1}".format(entry.kind, (user_name if entry.kind == "user" else group_name)(entry.id))
+        for entry in acl
+        if entry.id not in trusted[entry.kind]
+    ]
+
+
+def understand(path: str, data: bytes, now: float) -> Content:
+    """Return what the bytes of a file mean: an environment file where they assign the variable or the name says so, else the token alone."""
+    text = _text(data)
+    variables = parse(text)
+    is_env = ENV_NAME in variables or path.endswith(".env")
+    token, fault = None, None
+    try:
+        try:
+            value = decode(data)
+        except TokenFault as exc:
+            if exc.code == "bom" or not is_env:  # comments of an environment file may be in any language
+                raise
+        if is_env:
+            if ENV_NAME not in variables:
+                raise TokenFault("variable_missing", "it does not assign {0}".format(ENV_NAME))
+            value = variables[ENV_NAME]
+        token = judge(value, now=now)
+    except TokenFault as exc:
+        fault = exc
+        if exc.code == "expired":
+            token = judge(value, allow_expired=True)
+    return Content(
+        format="env" if is_env else "raw",
+        token=token,
+        fault=fault,
+        trailing_newline=not is_env and data.endswith(b"\n"),
+        secrets=secrets_in(variables.get(ENV_NAME, text)),
+    )
+
+
+def _text(data: bytes) -> str:
+    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return data.decode("utf-16" if utf16 else "utf-8-sig", "replace")
+
+
+def secrets_in(text: str) -> Tuple[str, ...]:
+    """Return the words of a text that are secrets: tokens and API keys, and a single word of whatever shape.
+
+    A file may hold more or less than a token, with white space around it. What is in there is as secret as a clean one.
+    """
+    words = [_ASSIGNMENT.sub("", word).strip("\"'`") for word in re.split(r"[\s\0\ufeff]+", text) if word]
+    found = []
+    for word in words:
+        try:
+            if judge(word, allow_expired=True).kind == "opaque" and len(words) > 1:
+                continue
+        except TokenFault as exc:
+            if exc.code != "api_key":
+                continue
+        found.append(word)
+    return tuple(found)
+
+
+def assess(facts: Facts, content: Optional[Content], policy: Policy, elsewhere: bool) -> List[Finding]:
+    """Return what is wrong with a file, and what is in it.
+
+    :param content: what it holds, None where it could not be read
+    :param elsewhere: another of the paths holds a token, so that this one need not
+    """
+    found = list(_of_place(facts))
+    if facts.state == "absent":
+        found.append(_missing(facts.path, policy, elsewhere))
+    elif facts.state == "unknown" or (facts.state == "file" and content is None):
+        found.append(_unreadable(facts, policy.account))
+    if facts.state == "file" and facts.attributes is not None:
+        found += _of_permissions(facts, facts.attributes, policy)
+    if content is not None:
+        found += _of_content(facts.path, content, policy)
+        found += _of_life(facts, policy)
+    return found
+
+
+def _of_place(facts: Facts) -> Iterable[Finding]:
+    path = facts.path
+    if facts.unsafe:
+        message = "{1} may write the directory {0}, and so replace what is below it".format(*facts.unsafe)
+        yield Finding("directory_writable", "error", message, "close it (chmod go-w, owner root), or keep the token below /etc/expanso")
+    for leftover in facts.leftovers:
+        message = "{0} was left by an interrupted write and may hold a token".format(leftover)
+        yield Finding("temporary_file", "warning", message, "run expanso.edge.bootstrap_token again, which removes it, or remove it by hand")
+    if facts.state == "link":
+        message = "{0} is a symbolic link: whoever may change its target decides which token the agent gets".format(path)
+        yield Finding("symbolic_link", "error", message, "remove the link and put the file itself there with expanso.edge.bootstrap_token")
+    elif facts.state in ("directory", "other"):
+        message = "{0} is {1}".format(path, "a directory" if facts.state == "directory" else "neither a file nor a directory")
+        yield Finding("not_regular_file", "error", message, "remove it, or name another path")
+
+
+def _missing(path: str, policy: Policy, elsewhere: bool) -> Finding:
+    if policy.registered:
+        return Finding("token_not_found", "info", "{0} does not exist; none is needed: {1} exists".format(path, policy.marker), "nothing to do")
+    if elsewhere:
+        return Finding("token_not_found", "info", "{0} does not exist; another of the paths has the token".format(path), "nothing to do")
+    state = "this node is not registered" if policy.registered is False else "nobody can tell whether this node is registered"
+    return Finding(
+        "token_not_found",
+        "warning" if policy.registered is None else "error",
+        "bootstrap token file not found: {0} does not exist, and {1}".format(path, state),
+        "put it there with expanso.edge.bootstrap_token, and make sure that the agent is told this very path and data directory",
+    )
+
+
+def _unreadable(facts: Facts, account: str) -> Finding:
+    if facts.problem != os.strerror(errno.EACCES):
+        message = "{0} cannot be read: {1}".format(facts.path, facts.problem)
+        return Finding("not_readable", "warning", message, "look into that, and run this again")
+    return Finding(
+        "not_readable",
+        "warning",
+        "permission denied reading bootstrap token: the account {0} cannot read {1}".format(account, facts.path),
+        "for a whole audit run this as root (become: true); if {0} is the account of the agent, make it the file's owner "
+        "with expanso.edge.bootstrap_token; chown root:root would lock it out".format(account),
+    )
+
+
+def _of_permissions(facts: Facts, attributes: Attributes, policy: Policy) -> Iterable[Finding]:
+    path = facts.path
+    described = "{0}:{1} {2:04o}".format(user_name(attributes.uid), group_name(attributes.gid), attributes.mode)
+    if facts.barrier:
+        name = policy.reader.name if policy.reader else ""
+        what = "read it" if facts.barrier == path else "pass the directory {0}".format(facts.barrier)
+        yield Finding(
+            "permission_denied",
+            "error",
+            "permission denied reading bootstrap token: {0} cannot {1} ({2} is {3})".format(name, what, path, described),
+            "make the account that the agent runs as the file's owner with expanso.edge.bootstrap_token, or hand it over with systemd's "
+            "LoadCredential=; chown root:root would lock that account out",
+        )
+    if attributes.mode & ~policy.mode:
+        message = "{0} has mode {1:04o}, wider than {2:04o}".format(path, attributes.mode, policy.mode)
+        yield Finding("mode_too_wide", "error", message, _REPAIR)
+    if attributes.uid not in policy.owners:
+        message = "{0} belongs to {1}, not to {2}".format(path, user_name(attributes.uid), _names(policy.owners, user_name))
+        yield Finding("wrong_owner", "error", message, "correct it with expanso.edge.bootstrap_token; the owner may have read the token")
+    if attributes.gid not in policy.groups and (policy.group_matters or attributes.mode & stat.S_IRWXG):
+        message = "{0} has the group {1}, not {2}".format(path, group_name(attributes.gid), _names(policy.groups, group_name))
+        yield Finding("wrong_group", "error", message, "correct it with expanso.edge.bootstrap_token")
+    for grant in _other_grants(facts.acl, policy):
+        yield Finding("acl_grants_access", "error", "the access control list of {0} lets {1} in".format(path, grant), _REPAIR)
+    if facts.links > 1:
+        message = "{0} has {1} names (hard links): the others keep the token when this one is removed".format(path, facts.links)
+        yield Finding("hard_link", "error", message, "find them with 'find / -xdev -samefile {0}' and remove them".format(path))
+
+
+def _names(ids: FrozenSet[int], name: Callable[[int], str]) -> str:
+    return " or ".join(name(each) for each in sorted(ids))
+
+
+def _of_content(path: str, content: Content, policy: Policy) -> Iterable[Finding]:
+    fault = content.fault
+    if fault is not None:
+        moot = fault.code == "expired" and policy.registered
+        message = "invalid bootstrap token: {0}: {1}".format(path, fault.message)
+        yield Finding(fault.code, "info" if moot else "error", message, _REMEDIES.get(fault.code, _NEW_TOKEN))
+    elif content.token is not None and content.token.kind == "opaque":
+        message = "what {0} holds is neither a bootstrap key (exp_bk_...) nor a JWT".format(path)
+        yield Finding("unknown_shape", "info", message, "make sure that it is a bootstrap token, and a whole one")
+    if content.trailing_newline:
+        message = "{0} ends with a line feed, which becomes part of the secret wherever the file is taken as it is".format(path)
+        yield Finding("trailing_newline", "warning", message, _WRITE_AGAIN)
+
+
+def _of_life(facts: Facts, policy: Policy) -> Iterable[Finding]:
+    if policy.registered:
+        message = "{0} is still there, though the node is registered ({1} exists): nobody needs it any more".format(facts.path, policy.marker)
+        yield Finding("left_over", "warning", message, "remove it with expanso.edge.bootstrap_token and state 'absent'")
+    days = age_days(facts, policy.now)
+    if policy.max_age is not None and days is not None and days > policy.max_age:
+        message = "{0} was written {1} days ago, more than {2}".format(facts.path, days, policy.max_age)
+        yield Finding("too_old", "warning", message, "rotate it: " + _NEW_TOKEN)
+
+
+def age_days(facts: Facts, now: float) -> Optional[int]:
+    """Return how many whole days ago a file was written."""
+    return None if facts.modified is None else max(0, int((now - facts.modified) // _DAY))

@@ -1,0 +1,330 @@
+# Copyright (c) Expanso Edge collection contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Where else on a node a token is: command lines, environments, units, copies.
+
+Places are read one after the other by generators, :func:`search` looks for all tokens in each, :func:`report` says it in words.
+Processes and files may vanish at any moment: then they are no place.
+"""
+
+import os
+import re
+import stat
+from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+from ansible_collections.expanso.edge.plugins.module_utils._audit import Finding
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import encodings
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import AclEntry, Attributes, acl_entries, leftovers
+
+MIN_LENGTH = 8
+"""A shorter text is found everywhere by chance, so it is not looked for."""
+
+_MAX_FILE = 4 * 1024 * 1024
+_NAMED = 10  # processes that a message names at most
+_GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
+_NEW_TOKEN = "take a new token from the workspace's Keys page and revoke this one"
+
+Forms = Tuple[bytes, ...]
+
+
+class Place(NamedTuple):
+    """Bytes that should not hold a token. ``repr()`` does not show them."""
+
+    kind: str  # arguments, environment, unit, copy, exposed_copy or pipeline
+    name: str
+    data: Optional[bytes]  # None: they cannot be read
+
+    def __repr__(self) -> str:
+        return "Place({0}, {1})".format(self.kind, self.name)
+
+
+def forms(token: str) -> Forms:
+    """Return what to look for: the token as it is, as programs encode it, and as a unit file has to write it."""
+    found = set(encodings(token))
+    found.update([form.replace("%", "%%") for form in found])
+    return tuple(form.encode("utf-8", "surrogateescape") for form in sorted(found))
+
+
+def holds(data: Optional[bytes], wanted: Forms) -> bool:
+    """Tell whether one of the forms is in some bytes."""
+    return data is not None and any(form in data for form in wanted)
+
+
+def search(places: Iterable[Place], tokens: Dict[str, Forms]) -> Tuple[Dict[str, List[Place]], List[Place]]:
+    """Return the places where each token is, and those that could not be read."""
+    found = {key: [] for key in tokens}  # type: Dict[str, List[Place]]
+    unread = []  # type: List[Place]
+    for place in places:
+        if place.data is None:
+            unread.append(place)
+        for key, wanted in tokens.items():
+            if holds(place.data, wanted):
+                found[key].append(place._replace(data=b""))
+    return found, unread
+
+
+class _Process(NamedTuple):
+    pid: int
+    parent: int
+    name: bytes
+    program: str
+    arguments: Optional[bytes]
+    environment: Optional[bytes]
+
+
+def processes(wanted: Forms, agents: Iterable[str], proc: str = "/proc", own: Optional[int] = None) -> Iterator[Place]:
+    """Return command lines and environments, without those of this process and of what runs it.
+
+    The agent may have the token in its environment, never on its command line, which every account can read.
+
+    :param wanted: forms of all tokens
+    :param agents: programs of the agent
+    :param own: number of this process
+    """
+    programs = frozenset(path for agent in agents for path in (agent, os.path.realpath(agent)))
+    scripts = frozenset(path for path in programs if _is_script(path))
+    found = {each.pid: each for each in _read_processes(proc)}
+    kin = _kin(found, os.getpid() if own is None else own, wanted)
+    for each in found.values():
+        if each.pid in kin:
+            continue
+        name = "{0} ({1})".format(each.pid, _public(each.name, wanted))
+        yield Place("arguments", name, each.arguments)
+        if not _is_agent(each, programs, scripts):
+            yield Place("environment", name, each.environment)
+
+
+def _read_processes(proc: str) -> Iterator[_Process]:
+    for entry in os.listdir(proc):
+        if not entry.isdigit():
+            continue
+        directory = os.path.join(proc, entry)
+        try:
+            # pid (name) state parent ...: the name may hold blanks and parentheses
+            before, after = _read(os.path.join(directory, "stat")).rsplit(b")", 1)
+            parent = int(after.split()[1])
+            name = before.split(b"(", 1)[1]
+            arguments = _attempt(os.path.join(directory, "cmdline"))
+            environment = _attempt(os.path.join(directory, "environ"))
+        except _GONE:
+            continue
+        except OSError:
+            yield _Process(int(entry), 0, b"?", "", None, None)
+            continue
+        try:
+            program = os.readlink(os.path.join(directory, "exe"))
+        except OSError:  # a thread of the kernel, or another account's process
+            program = ""
+        yield _Process(int(entry), parent, name, program, arguments, environment)
+
+
+def _kin(found: Dict[int, _Process], own: int, wanted: Forms) -> Set[int]:
+    """Return this process, those above it, and all below the topmost of them that has the token itself.
+
+    That one is who started the run and gave it the token, such as ansible-playbook on this very node.
+    """
+    line = []  # type: List[int]
+    while own in found and own not in line:
+        line.append(own)
+        own = found[own].parent
+    givers = [pid for pid in line if pid != 1 and (holds(found[pid].environment, wanted) or holds(found[pid].arguments, wanted))]
+    kin = set(line)
+    below = set(givers[-1:])
+    while below:
+        kin |= below
+        below = {pid for pid, process in found.items() if process.parent in below} - kin
+    return kin
+
+
+def _is_agent(process: _Process, programs: FrozenSet[str], scripts: FrozenSet[str]) -> bool:
+    """Tell whether a process is the agent: by its program, or by the script that an interpreter was given."""
+    replaced = " (deleted)"  # an update put a new program in its place
+    program = process.program[: -len(replaced)] if process.program.endswith(replaced) else process.program
+    arguments = [os.fsdecode(argument) for argument in (process.arguments or b"").split(b"\0")]
+    return program in programs or not scripts.isdisjoint(arguments[1:3])
+
+
+def _is_script(path: str) -> bool:
+    try:
+        with open(path, "rb") as handle:
+            return handle.read(2) == b"#!"
+    except OSError:
+        return False
+
+
+def _public(name: bytes, wanted: Forms) -> str:
+    """Return a program's name as it may be shown. A process names itself as it likes, after a token too."""
+    if any(name[start : start + MIN_LENGTH] in form for start in range(len(name) - MIN_LENGTH + 1) for form in wanted):
+        return "********"
+    return "".join(char if char.isprintable() else "?" for char in name.decode("utf-8", "replace"))
+
+
+def units(directories: Iterable[str], audited: Iterable[str]) -> Iterator[Place]:
+    """Return all files below the directories of systemd units, each once, without the audited ones."""
+    skip = frozenset(os.path.realpath(path) for path in audited)
+    seen = set()  # type: Set[Tuple[int, int]]
+    for top in directories:
+        for directory, _directories, names in os.walk(top):
+            for path in (os.path.join(directory, name) for name in sorted(names)):
+                try:
+                    status = os.stat(path)
+                except _GONE:
+                    continue
+                except OSError:
+                    yield Place("unit", path, None)
+                    continue
+                if (status.st_dev, status.st_ino) in seen or not stat.S_ISREG(status.st_mode) or os.path.realpath(path) in skip:
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                yield from _place("unit", path)
+
+
+def siblings(audited: List[str], others_may_read: Callable[[Attributes, List[AclEntry]], bool]) -> Iterator[Place]:
+    """Return the regular files beside the audited ones."""
+    # a write that is at work has its temporary file, and one that was killed is reported as such
+    skip = set(audited).union(*(leftovers(path, float("-inf")) for path in audited))
+    for directory in sorted({os.path.dirname(path) for path in audited}):
+        for path in _files(directory):
+            if path not in skip:
+                yield from _place("exposed_copy" if _exposed(path, others_may_read) else "copy", path)
+
+
+def pipeline_files(paths: Iterable[str]) -> Iterator[Place]:
+    """Return the files of pipeline secrets. One that is missing could not be read: its name may be wrong."""
+    for path in paths:
+        try:
+            yield Place("pipeline", path, _read(path))
+        except OSError:
+            yield Place("pipeline", path, None)
+
+
+def backups(path: str, others_may_read: Callable[[Attributes, List[AclEntry]], bool]) -> List[Place]:
+    """Return what editors, package managers and careful people leave beside a file. It may hold a former token."""
+    name = re.escape(os.path.basename(path))
+    pattern = re.compile(
+        r"{0}(?:[.,:@0-9A-Za-z_-]*~|[.-](?:bak|backup|orig|old|save|sav|copy|prev|rej|tmp|swp|rpm\w+|dpkg-\w+|ucf-\w+)[.0-9_-]*)"
+        r"|\.{0}\.sw[a-p]|#{0}#".format(name)
+    )
+    return [
+        Place("exposed_copy" if _exposed(each, others_may_read) else "copy", each, b"")
+        for each in _files(os.path.dirname(path))
+        if pattern.fullmatch(os.path.basename(each))
+    ]
+
+
+def _files(directory: str) -> List[str]:
+    """Return the regular files of a directory that are not empty."""
+    found = []
+    try:
+        for name in sorted(os.listdir(directory)):
+            path = os.path.join(directory, name)
+            try:
+                status = os.lstat(path)
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode) and status.st_size:
+                found.append(path)
+    except OSError:
+        pass
+    return found
+
+
+def _exposed(path: str, others_may_read: Callable[[Attributes, List[AclEntry]], bool]) -> bool:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return others_may_read(Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), acl_entries(path))
+
+
+def _place(kind: str, path: str) -> Iterator[Place]:
+    try:
+        yield Place(kind, path, _attempt(path))
+    except _GONE:
+        pass
+
+
+def _attempt(path: str) -> Optional[bytes]:
+    """Return what is in a file, None where that cannot be read.
+
+    :raises OSError: it is gone
+    """
+    try:
+        return _read(path)
+    except _GONE:
+        raise
+    except OSError:
+        return None
+
+
+def _read(path: str) -> bytes:
+    # O_NONBLOCK: what was a file a moment ago may be a pipe now
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as handle:
+        data = handle.read(_MAX_FILE + 1)
+    if len(data) > _MAX_FILE:
+        raise OSError("too large to be looked into")
+    return data
+
+
+def report(found: Iterable[Place]) -> List[Finding]:
+    """Return in words where a token is."""
+    by_kind = {}  # type: Dict[str, List[str]]
+    for place in found:
+        by_kind.setdefault(place.kind, []).append(place.name)
+    findings = []
+    if "arguments" in by_kind:
+        message = "the token is on the command line of {0}, where every local account can read it".format(_list(by_kind["arguments"]))
+        remedy = "give the agent the token in its environment or in a file, and end what holds it; " + _NEW_TOKEN
+        findings.append(Finding("token_in_arguments", "error", message, remedy))
+    if "environment" in by_kind:
+        message = "the token is in the environment of {0}, which hands it on to every program that it starts".format(_list(by_kind["environment"]))
+        remedy = "give it to nothing but 'expanso-edge bootstrap', for the time that this takes; end or restart what holds it"
+        findings.append(Finding("token_in_environment", "warning", message, remedy))
+    for name in by_kind.get("unit", []):
+        message = "the token is in {0}; every local account can ask systemd what a unit says".format(name)
+        remedy = "use EnvironmentFile= or LoadCredential= and reload systemd; " + _NEW_TOKEN
+        findings.append(Finding("token_in_unit", "error", message, remedy))
+    for name in by_kind.get("pipeline", []):
+        message = "the token is also a pipeline secret, in {0}: pipelines, and whoever writes them, can enrol nodes with it".format(name)
+        findings.append(Finding("pipeline_secret", "error", message, "give pipelines a secret of their own; " + _NEW_TOKEN))
+    for name in by_kind.get("exposed_copy", []):
+        message = "{0} is a copy of the token that others can read".format(name)
+        findings.append(Finding("copy_readable", "error", message, "remove it; " + _NEW_TOKEN))
+    for name in by_kind.get("copy", []):
+        findings.append(Finding("copy", "warning", "{0} is a copy of the token".format(name), "remove it"))
+    return findings
+
+
+def report_backups(found: Iterable[Place], path: str) -> List[Finding]:
+    """Return in words what looks like a backup, whatever it holds."""
+    findings = []
+    for place in found:
+        readable = place.kind == "exposed_copy"
+        message = "{0} looks like a backup of {1}, maybe with a former token{2}".format(place.name, path, ", and others can read it" if readable else "")
+        findings.append(Finding("copy_readable" if readable else "copy", "error" if readable else "warning", message, "look into it, and remove it"))
+    return findings
+
+
+def report_unread(unread: Iterable[Place]) -> List[Finding]:
+    """Return in words what could not be looked into."""
+    processes_unread = {place.name for place in unread if place.kind in ("arguments", "environment")}
+    files_unread = {place.name for place in unread if place.kind in ("unit", "copy", "exposed_copy")}
+    findings = []
+    if processes_unread or files_unread:
+        message = "could not look into {0} processes and {1} files: the token may be there".format(len(processes_unread), len(files_unread))
+        findings.append(Finding("exposure_incomplete", "info", message, "run it as root (become: true)"))
+    for place in unread:
+        if place.kind == "pipeline":
+            message = "the file of pipeline secrets {0} could not be read, so nobody knows whether the token is in it".format(place.name)
+            findings.append(Finding("pipeline_unknown", "info", message, "check its name, and run this as root (become: true)"))
+    return findings
+
+
+def _list(names: List[str]) -> str:
+    more = len(names) - _NAMED
+    listed = ", ".join(names[:_NAMED]) + (" and {0} more".format(more) if more > 0 else "")
+    return "{0} {1}".format("process" if len(names) == 1 else "processes", listed)

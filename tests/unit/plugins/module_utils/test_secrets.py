@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import base64
+from urllib.parse import quote
+
+import pytest
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, encodings, mask
+from hypothesis import given
+from hypothesis import strategies as st
+
+TOKENS = st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), min_size=12, max_size=60)
+
+
+@given(TOKENS, st.binary(max_size=7), st.binary(max_size=7))
+def test_base64_at_any_offset_is_masked(token: str, before: bytes, after: bytes) -> None:
+    for encode in (base64.standard_b64encode, base64.urlsafe_b64encode):
+        text = encode(before + token.encode() + after).decode()
+        masked = mask(text, token)
+        # what is left at the edges depends on at most two of the token's characters on each side
+        assert "********" in masked
+        assert len(masked.replace("********", "")) <= len(text) - (len(token) - 4) * 4 // 3
+
+
+@given(TOKENS)
+def test_other_encodings_are_masked(token: str) -> None:
+    for text in (token, quote(token, safe=""), token.encode().hex()):
+        assert mask(f"say {text} twice {text}", token) == "say ******** twice ********"
+
+
+def test_an_empty_token_masks_nothing() -> None:
+    assert mask("text", "") == "text"
+
+
+def test_a_short_token_masks_no_base64_by_chance() -> None:
+    assert all(len(form) >= 8 for form in encodings("ab") if form not in ("ab", "6162"))
+
+
+class Ended(Exception):
+    pass
+
+
+class FakeModule:
+    message = ""
+
+    def fail_json(self, msg: str) -> None:
+        self.message = msg
+        raise Ended
+
+
+def test_an_unexpected_exception_says_where_but_not_what() -> None:
+    @discreet
+    def run(module: FakeModule) -> None:
+        raise KeyError("exp_bk_a1b2c3")
+
+    module = FakeModule()
+    with pytest.raises(Ended) as caught:
+        run(module)
+    assert "unexpected KeyError at test_secrets.py:" in module.message
+    assert "a1b2c3" not in module.message
+    assert caught.value.__context__ is None  # nothing that a traceback could print

@@ -1,0 +1,241 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from pathlib import Path
+
+import pytest
+from ansible_collections.expanso.edge.plugins.module_utils import _secure_file
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
+    AclEntry,
+    Attributes,
+    SecureFileError,
+    acl_entries,
+    leftovers,
+    make_directories,
+    parse_mode,
+    read,
+    remove,
+    unsafe_directory,
+    user_id,
+    write,
+)
+
+OWN = Attributes(os.geteuid(), os.getegid(), 0o600)
+
+
+def unlabelled(_path: str) -> None:
+    """A file system without security contexts."""
+
+
+def acl(*entries: tuple[int, int, int]) -> bytes:
+    """The attribute system.posix_acl_access: version 2, then tag, permissions, id; linux/posix_acl_xattr.h."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER, NOBODY = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0xFFFFFFFF
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"), [("0600", 0o600), ("600", 0o600), ("0400", 0o400), ("0640", 0o640), ("0440", 0o440), (384, 0o600), (0, 0), ("0o600", 0o600)]
+)
+def test_parse_mode(text: str | int, mode: int) -> None:
+    assert parse_mode(text, 0o640) == mode
+
+
+@pytest.mark.parametrize("text", ["0644", "0660", "0700", "0601", "4600", "u=rw", "", "384", "-600", "rw-------", 420, 600, -1, " 06 00"])
+def test_parse_mode_refuses(text: str | int) -> None:
+    with pytest.raises(SecureFileError, match="octal"):
+        parse_mode(text, 0o640)
+
+
+def test_unknown_account() -> None:
+    assert user_id("root") == 0 and user_id("4711") == 4711
+    with pytest.raises(SecureFileError, match="'no-such-account'"):
+        user_id("no-such-account")
+
+
+class TestRead:
+    def test_nothing(self, safe_path: Path) -> None:
+        assert read(str(safe_path / "nothing")) is None
+
+    def test_a_file(self, safe_path: Path) -> None:
+        path = safe_path / "file"
+        path.write_bytes(b"data")
+        path.chmod(0o640)
+        found = read(str(path))
+        assert found is not None
+        assert (found.data, found.attributes.mode, found.links, found.has_acl) == (b"data", 0o640, 1, False)
+
+    @pytest.mark.parametrize("kind", ["link", "dangling link", "directory", "fifo", "socket"])
+    def test_what_is_no_file_is_refused(self, safe_path: Path, kind: str) -> None:
+        path = safe_path / "it"
+        if kind == "link":
+            (safe_path / "target").write_text("x")
+            path.symlink_to("target")
+        elif kind == "dangling link":
+            path.symlink_to("nowhere")
+        elif kind == "directory":
+            path.mkdir()
+        elif kind == "fifo":
+            os.mkfifo(path)  # must not block, as a careless open() would
+        else:
+            os.mknod(path, stat.S_IFSOCK | 0o600)
+        with pytest.raises(SecureFileError, match=f"{path} is "):
+            read(str(path))
+
+    def test_a_huge_file_is_not_read_whole(self, safe_path: Path) -> None:
+        path = safe_path / "file"
+        path.write_bytes(b"x" * (_secure_file.MAX_SIZE + 100))
+        found = read(str(path))
+        assert found is not None and len(found.data) == _secure_file.MAX_SIZE + 1
+
+
+class TestAcl:
+    def test_named_entries_as_the_mask_leaves_them(self, safe_path: Path) -> None:
+        path = safe_path / "file"
+        path.write_text("x")
+        assert acl_entries(str(path)) == []
+        entries = ((USER_OBJ, 6, NOBODY), (USER, 6, 4711), (GROUP_OBJ, 0, NOBODY), (GROUP, 2, 4712), (MASK, 4, NOBODY), (OTHER, 0, NOBODY))
+        os.setxattr(path, "system.posix_acl_access", acl(*entries))
+        assert acl_entries(str(path)) == [AclEntry("user", 4711, 4)]
+
+    def test_a_default_list_of_the_directory_does_not_reach_the_file(self, safe_path: Path) -> None:
+        entries = ((USER_OBJ, 7, NOBODY), (USER, 7, 4711), (GROUP_OBJ, 0, NOBODY), (MASK, 7, NOBODY), (OTHER, 0, NOBODY))
+        os.setxattr(safe_path, "system.posix_acl_default", acl(*entries))
+        path = str(safe_path / "file")
+        write(path, b"data", OWN._replace(mode=0o640), unlabelled)
+        assert acl_entries(path) == []
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o640
+
+
+class TestUnsafeDirectory:
+    def test_a_closed_chain(self, safe_path: Path) -> None:
+        assert unsafe_directory(str(safe_path / "missing" / "file"), 0, 0) is None
+
+    @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o703, 0o1702])
+    def test_writable_for_everybody(self, safe_path: Path, mode: int) -> None:
+        directory = safe_path / "open"
+        (directory / "below").mkdir(parents=True)
+        directory.chmod(mode)
+        assert unsafe_directory(str(directory / "below" / "file"), 0, 0) == (str(directory), "every account")
+
+    def test_tmp(self) -> None:
+        assert unsafe_directory("/tmp/some/file", 0, 0) == ("/tmp", "every account")
+
+    def test_a_group(self, safe_path: Path) -> None:
+        os.chown(safe_path, -1, 4711)
+        safe_path.chmod(0o770)
+        assert unsafe_directory(str(safe_path / "file"), 0, 0) == (str(safe_path), "its group 4711")
+        assert unsafe_directory(str(safe_path / "file"), 0, 4711) is None
+        safe_path.chmod(0o750)
+        assert unsafe_directory(str(safe_path / "file"), 0, 0) is None
+
+    def test_an_owner(self, safe_path: Path) -> None:
+        os.chown(safe_path, 4711, -1)
+        assert unsafe_directory(str(safe_path / "file"), 0, 0) == (str(safe_path), "its owner 4711")
+        assert unsafe_directory(str(safe_path / "file"), 4711, 0) is None
+
+    def test_an_access_control_list(self, safe_path: Path) -> None:
+        entries = ((USER_OBJ, 7, NOBODY), (USER, 7, 4711), (GROUP_OBJ, 5, NOBODY), (MASK, 7, NOBODY), (OTHER, 0, NOBODY))
+        os.setxattr(safe_path, "system.posix_acl_access", acl(*entries))
+        assert unsafe_directory(str(safe_path / "file"), 0, 0) == (str(safe_path), "the user 4711 of its access control list")
+        assert unsafe_directory(str(safe_path / "file"), 4711, 0) is None
+
+    def test_behind_a_symbolic_link(self, safe_path: Path) -> None:
+        (safe_path / "open").mkdir()
+        (safe_path / "open").chmod(0o777)
+        (safe_path / "open" / "inside").mkdir()
+        (safe_path / "link").symlink_to(safe_path / "open" / "inside")
+        assert unsafe_directory(str(safe_path / "link" / "file"), 0, 0) == (str(safe_path / "open"), "every account")
+
+    def test_permissions_that_the_directory_is_about_to_get(self, safe_path: Path) -> None:
+        safe_path.chmod(0o777)
+        assert unsafe_directory(str(safe_path / "file"), 0, 0, future_mode=0o755) is None
+        safe_path.chmod(0o755)
+        assert unsafe_directory(str(safe_path / "file"), 0, 0, future_mode=0o777) == (str(safe_path), "every account")
+
+
+class TestWrite:
+    def test_attributes_come_before_the_name(self, safe_path: Path) -> None:
+        path = safe_path / "file"
+        seen = []
+
+        def look(temporary: str) -> None:
+            status = os.stat(temporary)
+            seen.append((status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode), os.path.dirname(temporary), path.exists()))
+
+        write(str(path), b"data", Attributes(4711, 4712, 0o440), look)
+        assert seen == [(4711, 4712, 0o440, str(safe_path), False)]
+        assert path.read_bytes() == b"data"
+        assert os.listdir(safe_path) == ["file"]
+
+    def test_the_umask_does_not_matter(self, safe_path: Path) -> None:
+        before = os.umask(0o777)
+        try:
+            write(str(safe_path / "file"), b"", OWN._replace(mode=0o640), unlabelled)
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE(os.stat(safe_path / "file").st_mode) == 0o640
+
+    @pytest.mark.parametrize("step", ["fchown", "fchmod", "fsync", "rename"])
+    def test_a_failure_leaves_all_as_it_was(self, safe_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+        path = safe_path / "file"
+        path.write_bytes(b"old")
+
+        def fail(*_arguments: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(_secure_file.os, step, fail)
+        with pytest.raises(OSError, match="No space"):
+            write(str(path), b"new", OWN, unlabelled)
+        assert os.listdir(safe_path) == ["file"] and path.read_bytes() == b"old"
+
+    def test_another_hard_link_keeps_the_old(self, safe_path: Path) -> None:
+        path, other = safe_path / "file", safe_path / "other"
+        path.write_bytes(b"old")
+        os.link(path, other)
+        write(str(path), b"new", OWN, unlabelled)
+        assert (path.read_bytes(), other.read_bytes(), path.stat().st_nlink) == (b"new", b"old", 1)
+
+    def test_somebody_else_at_work_is_noticed(self, safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(_secure_file, "_sync_directory", lambda directory: (safe_path / "file").write_bytes(b"theirs"))
+        with pytest.raises(SecureFileError, match="does not hold what was just written"):
+            write(str(safe_path / "file"), b"ours", OWN, unlabelled)
+
+    def test_a_long_name(self, safe_path: Path) -> None:
+        path = safe_path / ("n" * 255)
+        write(str(path), b"data", OWN, unlabelled)
+        assert path.read_bytes() == b"data"
+
+
+def test_leftovers_of_a_killed_write(safe_path: Path) -> None:
+    path = safe_path / "bootstrap.token"
+    left, young, other = (safe_path / f".{name}.expanso-edge.tmp" for name in ("bootstrap.token.abc", "bootstrap.token.new", "other.abc"))
+    for each in (path, left, young, other):
+        each.write_text("x")
+    for each in (path, left, other):
+        os.utime(each, (0, 0))
+    assert leftovers(str(path)) == [str(left)]
+    assert leftovers(str(safe_path / "missing" / "file")) == []
+
+
+def test_directories_are_made_and_unmade(safe_path: Path) -> None:
+    made = make_directories(str(safe_path / "a" / "b" / "c"), 0o700, unlabelled)
+    assert made == [str(safe_path / "a"), str(safe_path / "a" / "b"), str(safe_path / "a" / "b" / "c")]
+    assert [stat.S_IMODE(os.stat(each).st_mode) for each in made] == [0o755, 0o755, 0o700]
+    assert make_directories(made[-1], 0o755, unlabelled) == [] and stat.S_IMODE(os.stat(made[-1]).st_mode) == 0o700
+    (safe_path / "a" / "file").write_text("x")
+    _secure_file.remove_directories(made)
+    assert os.listdir(safe_path / "a") == ["file"]
+
+
+def test_remove(safe_path: Path) -> None:
+    (safe_path / "file").write_text("x")
+    remove(str(safe_path / "file"))
+    assert os.listdir(safe_path) == []

@@ -1,0 +1,231 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from ansible_collections.expanso.edge.plugins.module_utils._token import MAX_LENGTH, TokenFault, decode, fingerprint, judge
+from hypothesis import given
+from hypothesis import strategies as st
+
+NOW = 1_800_000_000  # 2027-01-15
+
+
+def b64(data: bytes | str) -> str:
+    return base64.urlsafe_b64encode(data.encode() if isinstance(data, str) else data).decode().rstrip("=")
+
+
+def jwt(payload: object, header: object = {"alg": "EdDSA"}, signature: str = "c2lnbmF0dXJl") -> str:
+    return f"{b64(json.dumps(header))}.{b64(json.dumps(payload))}.{signature}"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("exp_bk_a", "bootstrap_key"),
+        ("exp_bk_Ab9._-Z", "bootstrap_key"),
+        ("exp_bk_live_9f8e7d6c5b4a", "bootstrap_key"),
+        ("exp_bk_env.token", "bootstrap_key"),  # a key's form wins over that of a file name
+        (jwt({}), "jwt"),
+        (jwt({"exp": NOW + 1}), "jwt"),
+        (jwt({"exp": "1"}), "jwt"),  # no number: no expiry
+        (jwt({"exp": True}), "jwt"),
+        (jwt({"exp": None, "nbf": NOW + 9}), "jwt"),
+        (jwt({"exp": 1e300}), "jwt"),
+        (jwt([]), "opaque"),
+        (jwt({}, header=[]), "opaque"),
+        (jwt({}, signature=""), "opaque"),
+        (jwt({}) + ".more", "opaque"),
+        (jwt({}) + "=", "opaque"),
+        (f"{b64(b'no json')}.{b64('{}')}.sig", "opaque"),
+        (f"{b64('{}')}.{b64(bytes([255, 254]))}.sig", "opaque"),
+        (f"{b64('{}')}.{b64('[' * 5000)}.sig", "opaque"),
+        ("a.b.c", "opaque"),
+        ("9f8e7d6c5b4a", "opaque"),
+        ("abc/def+ghi==", "opaque"),
+        ("/abc+def/ghi=", "opaque"),  # base64 may begin like a path
+        ("exp_bk_a/b", "opaque"),
+        ("#;$`\"'\\|&x", "opaque"),
+        ("-leading-dash", "opaque"),
+        ("k" * MAX_LENGTH, "opaque"),
+    ],
+)
+def test_kinds(text: str, kind: str) -> None:
+    token = judge(text, now=NOW)
+    assert (token.kind, token.value, token.fingerprint) == (kind, text, fingerprint(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "empty"),
+        (" ", "whitespace"),
+        (" exp_bk_secret", "whitespace"),
+        ("exp_bk_secret ", "whitespace"),
+        ("exp_bk_sec ret", "whitespace"),
+        ("\texp_bk_secret", "whitespace"),
+        ("exp_bk_secret\u00a0", "whitespace"),
+        ("exp_bk_secret\u2003x", "whitespace"),
+        ("exp_bk_secret\n", "line_break"),
+        ("exp_bk_secret\r\n", "line_break"),
+        ("exp_bk_secret\r", "line_break"),
+        ("exp_bk_\nsecret", "line_break"),
+        ("exp_bk_secret\u2028", "line_break"),
+        ("exp_bk_secret\x0c", "line_break"),
+        ("exp_bk_secret\0", "control_character"),
+        ("exp_bk_\x1b[0msecret", "control_character"),
+        ("exp_bk_secret\x7f", "control_character"),
+        ("exp_bk_secret\x1c", "control_character"),
+        ("\ufeffexp_bk_secret", "bom"),
+        ("exp_bk_s\u00e9cret", "not_ascii"),
+        ("\u0435xp_bk_secret", "not_ascii"),  # a Cyrillic letter that looks like e
+        ("exp_bk_secret\u200b", "not_ascii"),
+        ("exp_bk_\U0001f511", "not_ascii"),
+        ("exp_bk_\udcff", "not_ascii"),
+        ("exp_ak_secret", "api_key"),
+        ("EXP_AK_secret", "api_key"),
+        ("exp_bk_", "truncated"),
+        ("/etc/expanso/bootstrap.token", "path"),
+        ("/run/secrets/expanso_bootstrap_token", "path"),
+        ("./token", "path"),
+        ("../token", "path"),
+        ("~/token", "path"),
+        ("~root/token", "path"),
+        ("@/etc/token", "path"),
+        ("file:///etc/token", "path"),
+        ("C:\\token", "path"),
+        ("bootstrap.token", "path"),
+        ("secrets/bootstrap_token", "path"),
+        ("group_vars/all.yml", "path"),
+        ("https://start.cloud.expanso.io", "url"),
+        ("YOUR_BOOTSTRAP_TOKEN", "placeholder"),
+        ("YOUR_TOKEN", "placeholder"),
+        ("your-bootstrap-token", "placeholder"),
+        ("your_token_here", "placeholder"),
+        ("TOKEN", "placeholder"),
+        ("BOOTSTRAP_TOKEN", "placeholder"),
+        ("<token>", "placeholder"),
+        ("<your token>", "placeholder"),
+        ("exp_bk_<token>", "placeholder"),
+        ("exp_bk_CHANGE_ME", "placeholder"),
+        ("exp_bk_change-me", "placeholder"),
+        ("exp_bk_example", "placeholder"),
+        ("exp_bk_example_123", "placeholder"),
+        ("exp_bk_YOUR_KEY", "placeholder"),
+        ("exp_bk_xxxxxxxx", "placeholder"),
+        ("exp_bk_...", "placeholder"),
+        ("eyJhbGciOi...", "placeholder"),
+        ("changeme", "placeholder"),
+        ("$encrypted$", "masked"),
+        ("**********", "masked"),
+        ("********", "masked"),
+        ("$REDACTED$", "masked"),
+        ("[REDACTED]", "masked"),
+        ("(sensitive value)", "masked"),
+        ("VALUE_SPECIFIED_IN_NO_LOG_PARAMETER", "masked"),
+        ("$ANSIBLE_VAULT;1.1;AES256\n6530", "vault_text"),
+        ("{{ vault_token }}", "template"),
+        ("${TOKEN}", "template"),
+        ("$EXPANSO_EDGE_BOOTSTRAP_TOKEN", "template"),
+        ("$(cat token)", "template"),
+        ("%TOKEN%", "template"),
+        ("'exp_bk_secret'", "quoted"),
+        ('"exp_bk_secret', "quoted"),
+        ("EXPANSO_EDGE_BOOTSTRAP_TOKEN=exp_bk_secret", "assignment"),
+        ("export EXPANSO_EDGE_BOOTSTRAP_TOKEN=exp_bk_secret", "assignment"),
+        ("x" * (MAX_LENGTH + 1), "too_long"),
+        (jwt({"exp": NOW}), "expired"),
+        (jwt({"exp": NOW - 0.5}), "expired"),
+        (jwt({"exp": -1}), "expired"),
+        (jwt({"exp": -1e300}), "expired"),
+    ],
+)
+def test_refused(text: str, code: str) -> None:
+    with pytest.raises(TokenFault) as caught:
+        judge(text, now=NOW)
+    assert caught.value.code == code
+    assert str(caught.value) == caught.value.message
+    assert "secret" not in caught.value.message or code == "masked"
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [(" exp_bk_a", 1), ("exp_bk_a ", 9), ("exp_bk_a\n", 9), ("exp_bk\0a", 7), ("ab\u00e9", 3), ("\ufeffa", 1), ("ab\ufeff", 3)],
+)
+def test_the_position_is_named(text: str, position: int) -> None:
+    with pytest.raises(TokenFault, match=rf"character {position}\b"):
+        judge(text)
+
+
+def test_strict_refuses_an_unknown_shape_only() -> None:
+    assert judge("exp_bk_a", strict=True).kind == "bootstrap_key"
+    assert judge(jwt({}), strict=True).kind == "jwt"
+    with pytest.raises(TokenFault) as caught:
+        judge("9f8e7d6c5b4a", strict=True)
+    assert caught.value.code == "unknown_shape"
+
+
+def test_the_expiry_is_told() -> None:
+    assert judge(jwt({"exp": 1_801_440_000}), now=NOW).expires_at == "2027-02-01T00:00:00Z"
+    assert judge(jwt({}), now=NOW).expires_at is None
+    assert judge("exp_bk_a").expires_at is None
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"exp_bk_a", "exp_bk_a"),
+        (b"exp_bk_a\n", "exp_bk_a"),
+        (b"exp_bk_a\n\n", "exp_bk_a\n"),
+        (b"exp_bk_a\r\n", "exp_bk_a\r"),
+        (b"\nexp_bk_a", "\nexp_bk_a"),
+        (b"", ""),
+        (b"\n", ""),
+    ],
+)
+def test_a_file_loses_one_line_feed(data: bytes, text: str) -> None:
+    assert decode(data) == text
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [(b"\xef\xbb\xbfexp_bk_a", "bom"), (b"\xff\xfee\0", "bom"), (b"\xfe\xff\0e", "bom"), (b"exp_\xc3\xa9", "not_ascii"), (b"\x80", "not_ascii")],
+)
+def test_a_file_that_is_no_ascii(data: bytes, code: str) -> None:
+    with pytest.raises(TokenFault) as caught:
+        decode(data)
+    assert caught.value.code == code
+
+
+def test_fingerprint() -> None:
+    assert fingerprint("exp_bk_a") == fingerprint("exp_bk_a") != fingerprint("exp_bk_b")
+    assert len(fingerprint("x")) == 12 and int(fingerprint("x"), 16) >= 0
+
+
+@given(st.text())
+def test_any_text_is_judged_without_a_surprise(text: str) -> None:
+    try:
+        token = judge(text, now=NOW)
+    except TokenFault:
+        return
+    assert token.value == text and all("!" <= char <= "~" for char in text)
+
+
+@given(st.text(alphabet="ABCDEFGHKLMNPQRSTUVWXYZ0123456789", min_size=12, max_size=40), st.sampled_from(["{} ", " {}", "{}\n", "exp_ak_{}", "/{}/x", "'{}'", "{}\0", "{}\u00e9"]))
+def test_no_message_quotes_the_token(secret: str, fault: str) -> None:
+    with pytest.raises(TokenFault) as caught:
+        judge(fault.format(secret), now=NOW)
+    assert not any(secret[start : start + 4] in caught.value.message for start in range(len(secret) - 3))
+
+
+@given(st.text(alphabet="abcXYZ019._-", min_size=1, max_size=60).filter(lambda text: set(text) - set("x._-")))
+def test_a_key_is_a_key(rest: str) -> None:
+    assert judge("exp_bk_" + rest).kind == "bootstrap_key"
+
+
+def test_repr_shows_no_value() -> None:
+    assert "exp_bk_abcdef" not in repr(judge("exp_bk_abcdef"))

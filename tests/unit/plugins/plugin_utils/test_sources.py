@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.expanso.edge.plugins.plugin_utils._sources import NO_SOURCE, SourceError, job_wide, resolve
+
+ENVIRONMENT = "EXPANSO_EDGE_BOOTSTRAP_TOKEN"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text("from-file\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("own", "with_file", "environ", "token", "source"),
+    [
+        (None, False, {}, None, NO_SOURCE),
+        (None, False, {ENVIRONMENT: ""}, None, NO_SOURCE),
+        (None, False, {ENVIRONMENT: "from-env"}, "from-env", ENVIRONMENT),
+        (None, True, {}, "from-file", "expanso_edge_token_file"),
+        (None, True, {ENVIRONMENT: "from-file"}, "from-file", "expanso_edge_token_file"),
+        ("own", False, {}, "own", "variable expanso_edge_token"),
+        ("own", True, {ENVIRONMENT: "from-env"}, "own", "variable expanso_edge_token"),
+        ("", True, {}, "", "variable expanso_edge_token"),  # set, so it counts, and is refused as empty
+    ],
+)
+def test_order(file: Path, own: str | None, with_file: bool, environ: dict[str, str], token: str | None, source: str) -> None:
+    found = resolve({"expanso_edge_token": own, "expanso_edge_token_file": str(file) if with_file else None}.get, environ)
+    assert found.token == token
+    assert source in found.source
+
+
+def test_two_different_job_wide_sources_are_refused(file: Path) -> None:
+    with pytest.raises(SourceError) as caught:
+        job_wide(str(file), {ENVIRONMENT: "from-env"})
+    assert str(file) in str(caught.value) and ENVIRONMENT in str(caught.value)
+    assert "from-file" not in str(caught.value).replace(str(file), "") and "from-env" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbfsecret", b"s\xc3\xa9cret"])
+def test_a_file_that_is_no_text_is_named(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    with pytest.raises(SourceError, match=str(file)) as caught:
+        job_wide(str(file), {})
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["missing", "."])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SourceError, match="cannot read file"):
+        job_wide(str(tmp_path / name), {})
+
+
+def test_home_and_working_directory(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(file.parent))
+    assert job_wide("~/token", {}).token == "from-file"
+    monkeypatch.chdir(file.parent)
+    assert str(file) in job_wide("token", {}).source
+
+
+def test_repr_shows_no_token(file: Path) -> None:
+    assert "from-file" not in repr(job_wide(str(file), {})).replace(str(file), "")

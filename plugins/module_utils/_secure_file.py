@@ -294,7 +294,14 @@ def leftovers(path: str, older_than: float = _STALE_SECONDS) -> List[str]:
     except OSError:
         return []
     found = [os.path.join(directory, each) for each in names if each.startswith(prefix) and each.endswith(_TEMPORARY_SUFFIX)]
-    return sorted(each for each in found if time.time() - os.lstat(each).st_mtime > older_than)
+    return sorted(each for each in found if _age(each) > older_than)
+
+
+def _age(path: str) -> float:
+    try:
+        return time.time() - os.lstat(path).st_mtime
+    except FileNotFoundError:  # the write that it belonged to is done
+        return float("-inf")
 
 
 def _drop_acl(descriptor: int) -> None:

@@ -26,7 +26,8 @@ NAMES_SHOWN = 10
 def provision_summary(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], failures: str = "expanso_edge_failure") -> list[str]:
     """Return lines for a person: how many nodes had which outcome, and why those failed that did."""
     outcomes = {host: _outcome(hostvars[host], failures) for host in hosts}
-    lines = [f"{len(hosts)} node{'' if len(hosts) == 1 else 's'}"]
+    labels = sorted({str(hostvars[host]["expanso_edge_token_label"]) for host in hosts if hostvars[host].get("expanso_edge_token_label")})
+    lines = [f"{len(hosts)} node{'' if len(hosts) == 1 else 's'}" + (f", token label {', '.join(labels)}" if labels else "")]
     for outcome in [*OUTCOMES.values(), FAILED, NO_ANSWER]:
         names = [host for host in hosts if outcomes[host] == outcome]
         if names:

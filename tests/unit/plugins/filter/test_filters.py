@@ -98,6 +98,10 @@ class TestSummary:
         hostvars = {host: {"token_file_result": {"action": "written"}} for host in hosts}
         assert provision_summary(hosts, hostvars) == ["12 nodes", "  received a token: 12 (n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more)"]
 
+    def test_the_label_is_for_the_record(self) -> None:
+        hostvars = {host: {"token_file_result": {"action": "kept"}, "expanso_edge_token_label": label} for host, label in (("a", "spring"), ("b", "autumn"))}
+        assert provision_summary(["a", "b"], hostvars)[0] == "2 nodes, token label autumn, spring"
+
     def test_several_deliveries_count_as_the_strongest(self) -> None:
         variables = {
             "expanso_edge_delivery": ["token_file", "systemd_service"],

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import debian
-from paths import CACHE, REPOSITORY, SupportError, digest, locked, program, say, tail
+from paths import CACHE, REPOSITORY, SupportError, collections, digest, locked, program, say, tail
 
 REQUIREMENTS = REPOSITORY / "tests" / "requirements"
 Version = Tuple[int, int]
@@ -183,6 +183,19 @@ def make(name: str) -> Path:
         complete.touch()
         say(f"Environment {name} made in {time.monotonic() - started:.0f} s.")
     return home
+
+
+def activated(name: str, **variables: str) -> Dict[str, str]:
+    """The process environment in which the programs of the environment `name` run, with this checkout as expanso.edge."""
+    home = make(name)
+    return {
+        **os.environ,
+        "PATH": f"{home / 'bin'}:{os.environ.get('PATH', os.defpath)}",
+        "VIRTUAL_ENV": str(home),
+        "ANSIBLE_COLLECTIONS_PATH": str(collections()),
+        "EXPANSO_EDGE_CACHE": str(CACHE),
+        **variables,
+    }
 
 
 def available(prefix: str = "") -> Dict[str, Optional[str]]:

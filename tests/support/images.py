@@ -33,7 +33,7 @@ from paths import CACHE, SupportError, digest, locked, program, say, tail
 
 KINDS = Path(__file__).resolve().parent / "images"
 SUITES = ("bullseye", "bookworm", "trixie", "forky")
-REPOSITORY = "expanso-edge-tests"
+NAMESPACE = "expanso-edge-tests"
 # A suite that is not released yet may be served with lists older than they say that they may be.
 MMDEBSTRAP = ["mmdebstrap", "--variant=minbase", "--aptopt=Acquire::Check-Valid-Until \"false\""]
 
@@ -71,21 +71,28 @@ def key(kind, suite):
     return digest(key(parent(kind), suite), *contents)
 
 
-def reference(kind, suite):
-    return f"{REPOSITORY}/{kind}:{suite}-{key(kind, suite)}"
+def tag(kind, suite):
+    return f"{NAMESPACE}/{kind}:{suite}-{key(kind, suite)}"
+
+
+def named_by_user(kind, suite):
+    return os.environ.get(f"EXPANSO_EDGE_IMAGE_{kind}_{suite}".upper())
+
+
+def reference(name):
+    """What to call the image in the engine, built or not. Raises SupportError for a name that there is not."""
+    kind, suite = split(name)
+    return named_by_user(kind, suite) or tag(kind, suite)
 
 
 def build(name):
     """Build the image where it is missing; return its reference. Raises SupportError."""
     kind, suite = split(name)
-    named = os.environ.get(f"EXPANSO_EDGE_IMAGE_{kind}_{suite}".upper())
-    if named:
-        return named
-    return build_kind(kind, suite)
+    return named_by_user(kind, suite) or build_kind(kind, suite)
 
 
 def build_kind(kind, suite):
-    image = reference(kind, suite)
+    image = tag(kind, suite)
     with locked(CACHE / "lock" / f"image-{kind}-{suite}"):
         if docker("image", "inspect", image).returncode != 0:
             if kind == "base":
@@ -93,7 +100,7 @@ def build_kind(kind, suite):
             else:
                 build_on(build_kind(parent(kind), suite), kind, suite, image)
         # a name without the key, for people; the tests use the one with it
-        docker("tag", image, f"{REPOSITORY}/{kind}:{suite}")
+        docker("tag", image, f"{NAMESPACE}/{kind}:{suite}")
     return image
 
 
@@ -145,7 +152,7 @@ def fresh_log(name):
 
 
 def remove():
-    images = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{REPOSITORY}/*").stdout.split()
+    images = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{NAMESPACE}/*").stdout.split()
     if images:
         docker("image", "rm", "--force", *images)
 

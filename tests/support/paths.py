@@ -45,6 +45,16 @@ def locked(path):
         yield
 
 
+def collections():
+    """A collections path that holds this checkout as expanso.edge, by a link."""
+    path = CACHE / "collections" / digest(REPOSITORY)
+    link = path / "ansible_collections" / "expanso" / "edge"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        link.symlink_to(REPOSITORY)
+    return path
+
+
 def tail(path, lines=25):
     """The last lines of a log, for an error message."""
     text = path.read_text(encoding="utf-8", errors="replace")

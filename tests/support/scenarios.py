@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run molecule scenarios, each in an invocation of its own: fresh instances, and one's faults are not the other's.
+
+    scenarios.py [COMMAND] [SCENARIO...]     COMMAND is molecule's, by default test; all scenarios where none is named
+
+An engine is found or started, and the images are built, before molecule starts. Scenarios on the shared instances
+run on the Debian releases in EDGE_SUITES (by default "bookworm trixie"). A scenario with instances of its own names
+its images, as images.py knows them, in a file `images` beside its molecule.yml, and finds what each is called in the
+engine in the variable EXPANSO_EDGE_IMAGE_<KIND>_<SUITE>.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import engine
+import environments
+import images
+from paths import CACHE, REPOSITORY, SupportError, digest, program, say
+
+MOLECULE = REPOSITORY / "molecule"
+SHARED = "default"  # creates and destroys the shared instances
+COMMANDS = ("test", "create", "prepare", "check", "converge", "idempotence", "side_effect", "verify", "cleanup", "destroy", "login")
+
+
+def scenarios():
+    return sorted(file.parent.name for file in MOLECULE.glob("*/molecule.yml") if file.parent.name != SHARED)
+
+
+def images_of(scenario):
+    own = MOLECULE / scenario / "images"
+    if own.exists():
+        return [line for line in own.read_text(encoding="utf-8").split("\n") if line and not line.startswith("#")]
+    return [f"systemd-{suite}" for suite in os.environ.get("EDGE_SUITES", "bookworm trixie").split()]
+
+
+def run(command, scenario):
+    """Run one scenario; return molecule's exit code."""
+    # molecule takes a scenario without verification for a success
+    if command == "test" and not list((MOLECULE / scenario / "tests").glob("test_*.py")):
+        raise SupportError(f"scenario {scenario} verifies nothing: there is no molecule/{scenario}/tests/test_*.py")
+    host = engine.up()
+    os.environ["DOCKER_HOST"] = host
+    names = {f"EXPANSO_EDGE_IMAGE_{name}".replace("-", "_").upper(): images.build(name) for name in images_of(scenario)}
+    state = CACHE / "molecule" / digest(REPOSITORY) / scenario
+    if command == "test":
+        shutil.rmtree(state, ignore_errors=True)  # of a run that was interrupted
+    variables = environments.activated(
+        "test",
+        **names,
+        DOCKER_HOST=host,
+        ANSIBLE_HOME=str(CACHE / "ansible"),
+        MOLECULE_EPHEMERAL_DIRECTORY=str(state),
+        MOLECULE_GLOB="molecule/*/molecule.yml",
+        MOLECULE_COMMAND_BORDERS="false",
+    )
+    if not sys.stdout.isatty():
+        variables.update(NO_COLOR="1", COLUMNS="150")
+    molecule = ["molecule", "--base-config", str(MOLECULE / "config.yml"), command, "--scenario-name", scenario]
+    return subprocess.run(molecule, cwd=REPOSITORY, env=variables, check=False).returncode
+
+
+def run_all(command, wanted):
+    known = scenarios()
+    unknown = [name for name in wanted if name not in [*known, SHARED]]
+    if unknown:
+        raise SupportError(f"there is no scenario {', '.join(unknown)}: there are {', '.join(known)}.")
+    failed = []
+    for scenario in wanted or known:
+        say(f"\n--- molecule {command}: {scenario} ---")
+        if run(command, scenario) != 0:
+            failed.append(scenario)
+    if failed:
+        raise SupportError(f"molecule {command} failed for {', '.join(failed)}.")
+
+
+def main():
+    command, *wanted = sys.argv[1:] or ["test"]
+    if command not in COMMANDS:
+        raise SupportError(__doc__)
+    run_all(command, wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(program(main))

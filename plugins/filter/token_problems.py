@@ -9,53 +9,48 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, judge
-from ansible_collections.expanso.edge.plugins.plugin_utils._sources import FILE_VARIABLE, TOKEN_VARIABLE, Found, SourceError, job_wide, resolve
+from ansible.errors import AnsibleError
+from jinja2.exceptions import UndefinedError
+
+from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, judge
+from ansible_collections.expanso.edge.plugins.plugin_utils._sources import TOKEN_VARIABLE, SourceError, resolve
 
 
 def token_problems(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Return, a sentence each, what is wrong with the tokens of a whole job before any host is touched."""
-    sharing = [host for host in hosts if hostvars[host].get(TOKEN_VARIABLE) is None]
-    files = {hostvars[host].get(FILE_VARIABLE) for host in sharing}
-    return _bad_job_wide(files, environ) or _single_use_for_several(hosts, hostvars, environ)
+    """Return, a sentence each, what is wrong with the tokens of a whole job before any host is touched.
 
-
-def _bad_job_wide(files: set[Any], environ: Mapping[str, str]) -> list[str]:
-    problems = []
-    for file in files:
-        try:
-            found = job_wide(file, environ)
-            if found.token is not None:
-                _judge(found)
-        except SourceError as exc:
-            problems.append(str(exc))
-    return sorted(set(problems))
-
-
-def _single_use_for_several(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str]) -> list[str]:
-    """A JWT registers one node. Two nodes that carry the same would race for it, and one would fail."""
-    holders: dict[str, list[str]] = {}
+    What is wrong with a host's own token is no problem of the job: it is refused there, if that host needs a token at all.
+    """
+    problems = set()
+    holders: dict[str, list[str]] = {}  # of single-use tokens, by fingerprint
     for host in hosts:
-        found = resolve(hostvars[host].get, environ)
         try:
-            token = None if found.token is None else _judge(found)
-        except SourceError:
-            continue  # the host's own: it is refused there, where it is known whether a token is needed at all
-        if token is not None and token.kind == "jwt":
+            found = resolve(hostvars[host].get, environ)
+        except SourceError as exc:
+            problems.add(str(exc))
+            continue
+        except (AnsibleError, UndefinedError):  # a variable of this host that cannot be decrypted or is made of undefined ones
+            continue
+        if found.token is None:
+            continue
+        try:
+            token = judge(found.token)
+        except TokenFault as exc:
+            if found.job_wide:
+                problems.add(f"{found.source}: {exc.message}")
+            continue
+        if token.kind == "jwt":
             holders.setdefault(token.fingerprint, []).append(host)
-    return [
-        f"the single-use token (JWT) with fingerprint {fingerprint} is meant for {len(names)} hosts ({', '.join(names)}): "
+    problems.update(_shared(fingerprint, names) for fingerprint, names in holders.items() if len(names) > 1)
+    return sorted(problems)
+
+
+def _shared(fingerprint: str, hosts: list[str]) -> str:
+    """A JWT registers one node: two nodes that carry the same would race for it, and one would fail."""
+    return (
+        f"the single-use token (JWT) with fingerprint {fingerprint} is meant for {len(hosts)} hosts ({', '.join(hosts)}): "
         f"give each its own in variable {TOKEN_VARIABLE}, or limit the run to one host"
-        for fingerprint, names in holders.items()
-        if len(names) > 1
-    ]
-
-
-def _judge(found: Found) -> Token:
-    try:
-        return judge(found.token or "")
-    except TokenFault as exc:
-        raise SourceError(f"{found.source}: {exc.message}") from None
+    )
 
 
 class FilterModule:

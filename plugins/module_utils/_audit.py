@@ -34,6 +34,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAM
 SEVERITIES = ("error", "warning", "info")
 
 _DAY = 86400
+_BEFORE_ALL = float("-inf")  # a time when no token was expired
 _ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+=(?=.)")
 _NEW_TOKEN = "take a new token from the workspace's Keys page, put it there with expanso.edge.bootstrap_token, and revoke this one"
 _WRITE_AGAIN = "write it again with expanso.edge.bootstrap_token, which adds nothing to the token"
@@ -96,7 +97,7 @@ class Policy(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What a file holds. ``repr()`` shows no secret, because that of :class:`Token` shows none and the others are hidden."""
+    """What a file holds. ``repr()`` shows no secret."""
 
     format: str  # raw or env
     token: Optional[Token]
@@ -108,15 +109,12 @@ class Content(NamedTuple):
         return "Content(format={0}, token={1!r})".format(self.format, self.token)
 
 
-def look(path: str, uid: int, gid: int, reader: Optional[Reader]) -> Facts:
-    """Return what can be found out about an absolute path. Never raises :class:`OSError`: what fails is one of the facts.
-
-    :param uid: the user that the file should belong to
-    :param gid: its group
-    """
+def look(path: str, policy: Policy) -> Facts:
+    """Return what can be found out about an absolute path. Never raises :class:`OSError`: what fails is one of the facts."""
     try:
-        facts = Facts(path, "unknown", unsafe=unsafe_directory(path, uid, gid), leftovers=tuple(leftovers(path)))
-        return _look(facts, reader)
+        # root may write everywhere: what matters is the other of the owners, if there is one
+        unsafe = unsafe_directory(path, max(policy.owners), max(policy.groups))
+        return _look(Facts(path, "unknown", unsafe=unsafe, leftovers=tuple(leftovers(path))), policy.reader)
     except OSError as exc:
         return Facts(path, "unknown", problem=exc.strerror)
 
@@ -212,7 +210,7 @@ def understand(path: str, data: bytes, now: float) -> Content:
     except TokenFault as exc:
         fault = exc
         if exc.code == "expired":
-            token = judge(value, allow_expired=True)
+            token = judge(value, now=_BEFORE_ALL)
     return Content(
         format="env" if is_env else "raw",
         token=token,
@@ -236,12 +234,11 @@ def secrets_in(text: str) -> Tuple[str, ...]:
     found = []
     for word in words:
         try:
-            if judge(word, allow_expired=True).kind == "opaque" and len(words) > 1:
-                continue
+            kind = judge(word).kind
         except TokenFault as exc:
-            if exc.code != "api_key":
-                continue
-        found.append(word)
+            kind = exc.code
+        if kind in ("bootstrap_key", "jwt", "expired", "api_key") or (kind == "opaque" and len(words) == 1):
+            found.append(word)
     return tuple(found)
 
 

@@ -14,11 +14,11 @@ Processes and files may vanish at any moment: then they are no place.
 import os
 import re
 import stat
-from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._audit import Finding
+from ansible_collections.expanso.edge.plugins.module_utils._audit import Finding, Policy, others_may_read
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import encodings
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import AclEntry, Attributes, acl_entries, leftovers
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, acl_entries, leftovers
 
 MIN_LENGTH = 8
 """A shorter text is found everywhere by chance, so it is not looked for."""
@@ -183,14 +183,14 @@ def units(directories: Iterable[str], audited: Iterable[str]) -> Iterator[Place]
                 yield from _place("unit", path)
 
 
-def siblings(audited: List[str], others_may_read: Callable[[Attributes, List[AclEntry]], bool]) -> Iterator[Place]:
+def siblings(audited: List[str], policy: Policy) -> Iterator[Place]:
     """Return the regular files beside the audited ones."""
     # a write that is at work has its temporary file, and one that was killed is reported as such
     skip = set(audited).union(*(leftovers(path, float("-inf")) for path in audited))
     for directory in sorted({os.path.dirname(path) for path in audited}):
         for path in _files(directory):
             if path not in skip:
-                yield from _place("exposed_copy" if _exposed(path, others_may_read) else "copy", path)
+                yield from _place("exposed_copy" if _exposed(path, policy) else "copy", path)
 
 
 def pipeline_files(paths: Iterable[str]) -> Iterator[Place]:
@@ -202,7 +202,7 @@ def pipeline_files(paths: Iterable[str]) -> Iterator[Place]:
             yield Place("pipeline", path, None)
 
 
-def backups(path: str, others_may_read: Callable[[Attributes, List[AclEntry]], bool]) -> List[Place]:
+def backups(path: str, policy: Policy) -> List[Place]:
     """Return what editors, package managers and careful people leave beside a file. It may hold a former token."""
     name = re.escape(os.path.basename(path))
     pattern = re.compile(
@@ -210,7 +210,7 @@ def backups(path: str, others_may_read: Callable[[Attributes, List[AclEntry]], b
         r"|\.{0}\.sw[a-p]|#{0}#".format(name)
     )
     return [
-        Place("exposed_copy" if _exposed(each, others_may_read) else "copy", each, b"")
+        Place("exposed_copy" if _exposed(each, policy) else "copy", each, b"")
         for each in _files(os.path.dirname(path))
         if pattern.fullmatch(os.path.basename(each))
     ]
@@ -233,12 +233,12 @@ def _files(directory: str) -> List[str]:
     return found
 
 
-def _exposed(path: str, others_may_read: Callable[[Attributes, List[AclEntry]], bool]) -> bool:
+def _exposed(path: str, policy: Policy) -> bool:
     try:
         status = os.lstat(path)
     except OSError:
         return False
-    return others_may_read(Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), acl_entries(path))
+    return others_may_read(Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), acl_entries(path), policy)
 
 
 def _place(kind: str, path: str) -> Iterator[Place]:

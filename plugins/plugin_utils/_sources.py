@@ -31,6 +31,7 @@ class Found(NamedTuple):
 
     token: str | None
     source: str
+    job_wide: bool = True
 
     def __repr__(self) -> str:
         return f"Found(source={self.source!r})"
@@ -44,7 +45,7 @@ def resolve(variable: Callable[[str], Any], environ: Mapping[str, str] = os.envi
     """
     own = variable(TOKEN_VARIABLE)
     if own is not None:
-        return Found(str(own), f"variable {TOKEN_VARIABLE}")
+        return Found(str(own), f"variable {TOKEN_VARIABLE}", job_wide=False)
     return job_wide(variable(FILE_VARIABLE), environ)
 
 

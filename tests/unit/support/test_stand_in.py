@@ -112,6 +112,14 @@ def wait_for_line(process: subprocess.Popen[str], words: str) -> str:
     raise AssertionError(f"the agent ended without {words!r}: {lines}")
 
 
+def lives(process: Path) -> bool:
+    """Whether a process, by its directory below /proc, has not ended; one that waits to be reaped has."""
+    try:
+        return "State:\tZ" not in (process / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -450,7 +458,7 @@ def test_the_pipeline_inherits_the_environment_and_ends_with_the_agent(
     process.send_signal(number)
     assert process.wait(timeout=5) == code
     deadline = time.monotonic() + 5
-    while pipeline.exists() and "State:\tZ" not in (pipeline / "status").read_text():
+    while lives(pipeline):
         assert time.monotonic() < deadline, "the pipeline outlives the agent"
         time.sleep(0.02)
 

@@ -33,13 +33,18 @@ def provision_summary(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]
         if names:
             lines.append(f"  {outcome}: {len(names)} ({_shortened(names)})")
         if outcome == FAILED:
-            lines += [f"    {host}: {hostvars[host][failures]}" for host in names]
+            lines += [f"    {host}: {_first_line(hostvars[host][failures])}" for host in names]
     return lines
 
 
 def _shortened(names: list[str]) -> str:
     more = len(names) - NAMES_SHOWN
     return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _first_line(text: Any) -> str:
+    """ansible-core < 2.19 puts an excerpt of the playbook behind what a failed template says."""
+    return next(iter(str(text).strip().splitlines()), "")
 
 
 def _outcome(variables: Mapping[str, Any], failures: str) -> str:

@@ -78,7 +78,7 @@ class TestSummary:
     def test_each_outcome(self) -> None:
         actions = {"new": "written", "fixed": "repaired", "same": "kept", "old": "not_needed", "gone": "removed", "none": "absent"}
         hostvars: dict[str, dict[str, object]] = {host: {"token_file_result": {"action": action}} for host, action in actions.items()}
-        hostvars["bad"] = {"expanso_edge_failure": "there is no account"}
+        hostvars["bad"] = {"expanso_edge_failure": "there is no account\n\nThe error appears to be in"}
         hostvars["off"] = {}
         assert provision_summary(list(hostvars), hostvars) == [
             "8 nodes",

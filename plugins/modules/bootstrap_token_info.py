@@ -1,0 +1,488 @@
+#!/usr/bin/python
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: bootstrap_token_info
+short_description: Audit the bootstrap tokens at rest on a node
+version_added: 1.0.0
+description:
+  - Looks at the files that hold, or should hold, an Expanso Edge bootstrap token, and tells what is wrong with them.
+  - Judges what is in the files, who can read or replace them, whether the node still needs them, and how old they are.
+  - Looks for the same tokens where they must not be. That is on command lines, in the environment of programs other than the agent, in systemd units,
+    in copies beside the file, and among pipeline secrets.
+  - Changes nothing, and never shows a character of a token. What is wrong is a finding, so the module fails only for options that make no sense.
+extends_documentation_fragment:
+  - expanso.edge.attributes
+  - expanso.edge.registration
+attributes:
+  check_mode:
+    support: full
+    details:
+      - This module does not modify state.
+  diff_mode:
+    support: N/A
+    details:
+      - This module does not modify state.
+  idempotent:
+    support: full
+    details:
+      - This module does not modify state.
+options:
+  paths:
+    description:
+      - Absolute paths of the files on the node. Each may hold the token alone, or be a file for C(EnvironmentFile=) of systemd
+        that assigns E(EXPANSO_EDGE_BOOTSTRAP_TOKEN). Which of the two it is is found out.
+      - A node needs the token in one of them at most.
+    type: list
+    elements: path
+    default:
+      - /etc/expanso/bootstrap.token
+      - /etc/expanso/bootstrap.env
+  owner:
+    description:
+      - Account that the files have to belong to, by name or number. Give the account that the agent runs as. Then it is also judged
+        whether that account gets at the files at all.
+      - By default the files may belong to V(root) and to the account that the module runs as.
+    type: str
+  group:
+    description:
+      - Group that the files have to have, by name or number.
+      - By default the groups of V(root) and of the account that the module runs as are right, and any group where O(mode) gives it nothing.
+    type: str
+  mode:
+    description:
+      - Widest permissions that the files may have, as a quoted octal string. Only bits of V(0640) are possible.
+    type: raw
+    default: '0600'
+  max_age:
+    description:
+      - Days after which a token has to be rotated. The age is that of the file.
+      - By default a token may be of any age.
+    type: int
+  pipeline_secret_files:
+    description:
+      - Files on the node that hold secrets of pipelines, in whatever format. A bootstrap token must not be among them.
+    type: list
+    elements: path
+    default: []
+  token:
+    description:
+      - A bootstrap token to look for even where none of O(paths) holds it any more, such as the former one after a rotation.
+    type: str
+  exposure:
+    description:
+      - Look for the tokens in processes, systemd units, and files beside O(paths).
+    type: bool
+    default: true
+  agent_binary:
+    description:
+      - Programs of the agent. They alone may have a token in their environment.
+    type: list
+    elements: path
+    default:
+      - /usr/local/bin/expanso-edge
+  systemd_unit_directories:
+    description:
+      - Directories where systemd finds units and drop-ins. They are searched with all directories below.
+    type: list
+    elements: path
+    default:
+      - /etc/systemd/system
+      - /etc/systemd/system.control
+      - /etc/systemd/user
+      - /run/systemd/system
+      - /run/systemd/system.control
+      - /run/systemd/transient
+      - /run/systemd/generator
+      - /usr/local/lib/systemd/system
+      - /usr/lib/systemd/system
+      - /usr/lib/systemd/user
+      - /lib/systemd/system
+notes:
+  - Run it as root (C(become=true)). Other accounts see a part only. What they could not look into is a finding.
+  - The processes that run this module are not looked at, nor is the run of Ansible on the same node that has the token in its own environment.
+seealso:
+  - module: expanso.edge.bootstrap_token
+  - module: expanso.edge.edge_registration
+author:
+  - Expanso Edge collection contributors (@expanso-io)
+"""
+
+EXAMPLES = r"""
+- name: Audit the default files
+  expanso.edge.bootstrap_token_info:
+  become: true
+  register: audit
+
+- name: Refuse to go on where something is wrong
+  ansible.builtin.assert:
+    that: audit.error_count == 0
+    fail_msg: "{{ audit.tokens | map(attribute='findings') | flatten | selectattr('severity', 'equalto', 'error') | map(attribute='message') | join('; ') }}"
+
+- name: Audit the token of an agent that runs as an account of its own
+  expanso.edge.bootstrap_token_info:
+    paths:
+      - /etc/expanso/bootstrap.token
+    owner: expanso
+    group: expanso
+    max_age: 30
+    pipeline_secret_files:
+      - /etc/expanso/secrets.env
+  become: true
+
+- name: Make sure that the former token is nowhere on the node
+  expanso.edge.bootstrap_token_info:
+    token: "{{ former_token }}"
+  become: true
+"""
+
+RETURN = r"""
+tokens:
+  description:
+    - What was found, one entry for each of O(paths) in their order.
+    - One more entry follows, with RV(tokens[].path=null), where O(token) is given and none of the files holds it.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    path:
+      description: The file, V(null) for O(token).
+      type: str
+    exists:
+      description: Whether there is anything at the path, V(null) where nobody can tell.
+      type: bool
+    state:
+      description: What is at the path, V(unknown) where nobody can tell. V(null) for O(token).
+      type: str
+      choices: [file, absent, link, directory, other, unknown]
+    owner:
+      description: Account that it belongs to.
+      type: str
+    group:
+      description: Group that it belongs to.
+      type: str
+    mode:
+      description: Permissions as an octal string.
+      type: str
+      sample: '0600'
+    size:
+      description: Size in bytes.
+      type: int
+    age_days:
+      description: Whole days since it was written.
+      type: int
+    format:
+      description: V(raw) for the token alone, V(env) for an environment file, V(null) where nothing could be read.
+      type: str
+      choices: [raw, env]
+    token_kind:
+      description: What the token looks like, V(null) where there is no usable one.
+      type: str
+      choices: [bootstrap_key, jwt, opaque]
+    fingerprint:
+      description: Twelve hexadecimal digits that tell which token it is, and are of no use for anything else. The same as M(expanso.edge.bootstrap_token) returns.
+      type: str
+      sample: 5d41402abc4b
+    expires_at:
+      description: When the token expires or expired, in ISO 8601 and UTC, V(null) where it does not tell.
+      type: str
+      sample: '2027-01-31T00:00:00Z'
+    registered:
+      description: Whether the node is registered, V(null) where nobody can tell.
+      type: bool
+    marker:
+      description: The registration marker that exists.
+      type: str
+    findings:
+      description: What a person should know, errors first.
+      type: list
+      elements: dict
+      contains:
+        code:
+          description:
+            - Stable name of the finding.
+            - "About the file: V(token_not_found), V(not_readable), V(permission_denied), V(not_regular_file), V(symbolic_link), V(hard_link),
+              V(mode_too_wide), V(wrong_owner), V(wrong_group), V(account_missing), V(acl_grants_access), V(directory_writable), V(temporary_file)."
+            - "About what is in it: V(empty), V(whitespace), V(line_break), V(control_character), V(bom), V(not_ascii), V(api_key), V(path), V(url),
+              V(placeholder), V(masked), V(vault_text), V(template), V(quoted), V(assignment), V(truncated), V(too_long), V(expired), V(unknown_shape),
+              V(variable_missing), V(trailing_newline)."
+            - "About its life: V(left_over), V(registration_unknown), V(too_old)."
+            - "About other places: V(token_in_arguments), V(token_in_environment), V(token_in_unit), V(copy_readable), V(copy), V(pipeline_secret),
+              V(pipeline_unknown), V(exposure_incomplete)."
+          type: str
+        severity:
+          description:
+            - V(error) where the agent cannot use the token, or others may know it or replace it.
+            - V(warning) where something is to be tidied up.
+            - V(info) where it is only good to know.
+          type: str
+          choices: [error, warning, info]
+        message:
+          description: What is wrong, and where.
+          type: str
+        remedy:
+          description: What to do.
+          type: str
+error_count:
+  description: How many findings are errors.
+  type: int
+  returned: success
+warning_count:
+  description: How many findings are warnings.
+  type: int
+  returned: success
+msg:
+  description: The same in a sentence.
+  type: str
+  returned: always
+"""
+
+import os
+import pwd
+import time
+from typing import Any, Callable, Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.expanso.edge.plugins.module_utils._audit import (
+    SEVERITIES,
+    Content,
+    Facts,
+    Finding,
+    Policy,
+    Reader,
+    age_days,
+    assess,
+    look,
+    understand,
+)
+from ansible_collections.expanso.edge.plugins.module_utils._exposure import (
+    MIN_LENGTH,
+    Forms,
+    Place,
+    backups,
+    forms,
+    pipeline_files,
+    processes,
+    report,
+    report_backups,
+    report_unread,
+    search,
+    siblings,
+    units,
+)
+from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
+    SecureFileError,
+    group_id,
+    group_name,
+    parse_mode,
+    user_id,
+    user_name,
+)
+
+FILE_MODE_BITS = 0o640
+UNIT_DIRECTORIES = [
+    "/etc/systemd/system",
+    "/etc/systemd/system.control",
+    "/etc/systemd/user",
+    "/run/systemd/system",
+    "/run/systemd/system.control",
+    "/run/systemd/transient",
+    "/run/systemd/generator",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/usr/lib/systemd/user",
+    "/lib/systemd/system",
+]
+
+
+class Subject(NamedTuple):
+    """A path, or the token that was given, with all that is known of it."""
+
+    path: Optional[str]
+    facts: Optional[Facts]
+    content: Optional[Content]
+    findings: List[Finding]
+
+    def secrets(self) -> Tuple[str, ...]:
+        return tuple(each for each in self.content.secrets if len(each) >= MIN_LENGTH) if self.content else ()
+
+
+def asked_for(params: Dict[str, Any]) -> Tuple[Policy, List[Finding]]:
+    """Return what the files are judged by, and what is already wrong with that."""
+    findings = []
+
+    def number(find: Callable[[str], int], name: Optional[str]) -> Optional[int]:
+        try:
+            return None if name is None else find(name)
+        except SecureFileError as exc:
+            findings.append(Finding("account_missing", "error", str(exc), "create it before the agent is started, or name the one that it runs as"))
+            return None
+
+    uid, gid = number(user_id, params["owner"]), number(group_id, params["group"])
+    mode = parse_mode(params["mode"], FILE_MODE_BITS)
+    marker, registered = None, None
+    try:
+        marker = find_marker(params)
+        registered = marker is not None
+    except OSError as exc:
+        message = "nobody can tell whether this node is registered: {0}: {1}".format(exc.filename, exc.strerror)
+        findings.append(Finding("registration_unknown", "info", message, "run this as root (become: true)"))
+
+    reader = None
+    if uid is not None:
+        reader = Reader("the account {0}".format(user_name(uid)), uid, groups_of(uid, gid))
+    elif gid is not None and mode & 0o040:
+        reader = Reader("the group {0}".format(group_name(gid)), None, frozenset((gid,)))
+    policy = Policy(
+        account=user_name(os.geteuid()),
+        owners=frozenset((0, os.geteuid()) if uid is None else (uid,)),
+        groups=frozenset((0, os.getegid()) if gid is None else (gid,)),
+        group_matters=gid is not None,
+        mode=mode,
+        reader=reader,
+        max_age=params["max_age"],
+        registered=registered,
+        marker=marker,
+        now=time.time(),
+    )
+    return policy, findings
+
+
+def groups_of(uid: int, gid: Optional[int]) -> FrozenSet[int]:
+    """Return the groups of an account, with the one that was asked for."""
+    also = () if gid is None else (gid,)
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return frozenset(also)
+    return frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid)).union(also)
+
+
+def subjects(params: Dict[str, Any], policy: Policy, common: List[Finding]) -> List[Subject]:
+    """Look at every path, and add the token that was given where none of them holds it."""
+    facts = [look(path, policy) for path in params["paths"]]
+    contents = [None if each.data is None else understand(each.path, each.data, policy.now) for each in facts]
+    elsewhere = any(content and content.token for content in contents)
+    found = [Subject(each.path, each, content, common + assess(each, content, policy, elsewhere)) for each, content in zip(facts, contents)]
+    if params["token"]:
+        given = understand("", params["token"].encode("utf-8", "surrogateescape"), policy.now)
+        held = [secret for content in contents if content for secret in content.secrets]
+        if not given.secrets and given.fault:
+            message = "the token that was given is not looked for: {0}".format(given.fault.message)
+            found.append(Subject(None, None, given, [Finding(given.fault.code, "info", message, "give a token to look for")]))
+        elif not set(given.secrets).issubset(held):
+            found.append(Subject(None, None, given, []))
+    return found
+
+
+def places(params: Dict[str, Any], policy: Policy, tokens: Dict[str, Forms]) -> Iterator[Place]:
+    """Return all places where the tokens must not be."""
+    yield from pipeline_files(params["pipeline_secret_files"])
+    if params["exposure"]:
+        yield from processes(tuple(form for wanted in tokens.values() for form in wanted), params["agent_binary"])
+        yield from units(params["systemd_unit_directories"], params["paths"])
+        yield from siblings(params["paths"], policy)
+
+
+def exposure(params: Dict[str, Any], policy: Policy, found: List[Subject]) -> Dict[str, Forms]:
+    """Add to each subject where else its token is. Return the tokens that were looked for."""
+    tokens = {secret: forms(secret) for subject in found for secret in subject.secrets()}
+    hits, unread = search(places(params, policy, tokens) if tokens else (), tokens)
+    for subject in found:
+        elsewhere = {place for secret in subject.secrets() for place in hits[secret]}
+        subject.findings.extend(report(sorted(elsewhere)))
+        if subject.secrets():
+            subject.findings.extend(report_unread(unread))
+        elif subject.content and subject.content.secrets:
+            message = "the token is not looked for elsewhere: it has less than {0} characters, and would be found by chance".format(MIN_LENGTH)
+            subject.findings.append(Finding("exposure_incomplete", "info", message, "make sure that it is a bootstrap token, and a whole one"))
+        if params["exposure"] and subject.path:
+            known = {place.name for place in elsewhere}
+            subject.findings.extend(report_backups([each for each in backups(subject.path, policy) if each.name not in known], subject.path))
+    return tokens
+
+
+def describe(subject: Subject, policy: Policy, tokens: Iterable[str]) -> Dict[str, Any]:
+    """Return the entry of a subject."""
+    facts, content = subject.facts or Facts("", "unknown"), subject.content
+    attributes, token = facts.attributes, content.token if content else None
+    findings = [finding._asdict() for finding in sorted(subject.findings, key=lambda each: SEVERITIES.index(each.severity))]
+    for finding in findings:
+        for secret in tokens:  # a file may be named after its token
+            finding["message"], finding["remedy"] = mask(finding["message"], secret), mask(finding["remedy"], secret)
+    return {
+        "path": subject.path,
+        "exists": None if facts.state == "unknown" else facts.state != "absent",
+        "state": subject.facts and facts.state,
+        "owner": attributes and user_name(attributes.uid),
+        "group": attributes and group_name(attributes.gid),
+        "mode": attributes and "{0:04o}".format(attributes.mode),
+        "size": facts.size,
+        "age_days": age_days(facts, policy.now),
+        "format": content.format if content and subject.path else None,
+        "token_kind": token and token.kind,
+        "fingerprint": token and token.fingerprint,
+        "expires_at": token and token.expires_at,
+        "registered": policy.registered,
+        "marker": policy.marker,
+        "findings": findings,
+    }
+
+
+def audit(module: AnsibleModule) -> Dict[str, Any]:
+    params = module.params
+    params["paths"] = [os.path.normpath(path) for path in params["paths"]]
+    for path in params["paths"]:
+        if not os.path.isabs(path):
+            raise SecureFileError("the path {0} is not absolute".format(path))
+    policy, common = asked_for(params)
+    found = subjects(params, policy, common)
+    tokens = exposure(params, policy, found)
+    # Masked by hand as well, because ansible-core 2.22 has another way: its register_secret() would send the tokens to the controller.
+    module.no_log_values.update(tokens)
+    entries = [describe(subject, policy, tokens) for subject in found]
+    count = {severity: sum(f["severity"] == severity for entry in entries for f in entry["findings"]) for severity in SEVERITIES}
+    return {
+        "tokens": entries,
+        "error_count": count["error"],
+        "warning_count": count["warning"],
+        "msg": "{0} files looked at: {1} errors, {2} warnings".format(len(params["paths"]), count["error"], count["warning"]),
+    }
+
+
+def run(module: AnsibleModule) -> None:
+    try:
+        result = audit(module)
+    except SecureFileError as exc:
+        module.fail_json(msg=str(exc))
+    else:
+        module.exit_json(changed=False, **result)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "paths": {"type": "list", "elements": "path", "default": ["/etc/expanso/bootstrap.token", "/etc/expanso/bootstrap.env"]},
+            "owner": {"type": "str"},
+            "group": {"type": "str"},
+            "mode": {"type": "raw", "default": "0600"},
+            **ARGUMENT_SPEC,
+            "max_age": {"type": "int"},
+            "pipeline_secret_files": {"type": "list", "elements": "path", "default": [], "no_log": False},
+            "token": {"type": "str", "no_log": True},
+            "exposure": {"type": "bool", "default": True},
+            "agent_binary": {"type": "list", "elements": "path", "default": ["/usr/local/bin/expanso-edge"]},
+            "systemd_unit_directories": {"type": "list", "elements": "path", "default": UNIT_DIRECTORIES},
+        },
+        supports_check_mode=True,
+    )
+    discreet(run)(module)
+
+
+if __name__ == "__main__":
+    main()

@@ -88,6 +88,8 @@ def processes(wanted: Forms, agents: Iterable[str], proc: str = "/proc", own: Op
     programs = frozenset(path for agent in agents for path in (agent, os.path.realpath(agent)))
     scripts = frozenset(path for path in programs if _is_script(path))
     found = {each.pid: each for each in _read_processes(proc)}
+    if 1 not in found:  # mounted with hidepid=: other accounts' processes do not even show
+        yield Place("arguments", "other accounts' processes", None)
     kin = _kin(found, os.getpid() if own is None else own, wanted)
     for each in found.values():
         if each.pid in kin:
@@ -99,9 +101,11 @@ def processes(wanted: Forms, agents: Iterable[str], proc: str = "/proc", own: Op
 
 
 def _read_processes(proc: str) -> Iterator[_Process]:
-    for entry in os.listdir(proc):
-        if not entry.isdigit():
-            continue
+    try:
+        entries = [entry for entry in os.listdir(proc) if entry.isdigit()]
+    except OSError:
+        return
+    for entry in entries:
         directory = os.path.join(proc, entry)
         try:
             # pid (name) state parent ...: the name may hold blanks and parentheses
@@ -168,7 +172,8 @@ def units(directories: Iterable[str], audited: Iterable[str]) -> Iterator[Place]
     skip = frozenset(os.path.realpath(path) for path in audited)
     seen = set()  # type: Set[Tuple[int, int]]
     for top in directories:
-        for directory, _directories, names in os.walk(top):
+        closed = []  # type: List[OSError]
+        for directory, _directories, names in os.walk(top, onerror=closed.append):
             for path in (os.path.join(directory, name) for name in sorted(names)):
                 try:
                     status = os.stat(path)
@@ -181,6 +186,9 @@ def units(directories: Iterable[str], audited: Iterable[str]) -> Iterator[Place]
                     continue
                 seen.add((status.st_dev, status.st_ino))
                 yield from _place("unit", path)
+        for exc in closed:
+            if not isinstance(exc, _GONE):
+                yield Place("unit", exc.filename, None)
 
 
 def siblings(audited: List[str], policy: Policy) -> Iterator[Place]:
@@ -188,7 +196,14 @@ def siblings(audited: List[str], policy: Policy) -> Iterator[Place]:
     # a write that is at work has its temporary file, and one that was killed is reported as such
     skip = set(audited).union(*(leftovers(path, float("-inf")) for path in audited))
     for directory in sorted({os.path.dirname(path) for path in audited}):
-        for path in _files(directory):
+        try:
+            found = _files(directory)
+        except _GONE:
+            continue
+        except OSError:
+            yield Place("copy", directory, None)
+            continue
+        for path in found:
             if path not in skip:
                 yield from _place("exposed_copy" if _exposed(path, policy) else "copy", path)
 
@@ -209,27 +224,27 @@ def backups(path: str, policy: Policy) -> List[Place]:
         r"{0}(?:[.,:@0-9A-Za-z_-]*~|[.-](?:bak|backup|orig|old|save|sav|copy|prev|rej|tmp|swp|rpm\w+|dpkg-\w+|ucf-\w+)[.0-9_-]*)"
         r"|\.{0}\.sw[a-p]|#{0}#".format(name)
     )
-    return [
-        Place("exposed_copy" if _exposed(each, policy) else "copy", each, b"")
-        for each in _files(os.path.dirname(path))
-        if pattern.fullmatch(os.path.basename(each))
-    ]
+    try:
+        found = [each for each in _files(os.path.dirname(path)) if pattern.fullmatch(os.path.basename(each))]
+    except OSError:
+        return []
+    return [Place("exposed_copy" if _exposed(each, policy) else "copy", each, b"") for each in found]
 
 
 def _files(directory: str) -> List[str]:
-    """Return the regular files of a directory that are not empty."""
+    """Return the regular files of a directory that are not empty.
+
+    :raises OSError: it cannot be listed
+    """
     found = []
-    try:
-        for name in sorted(os.listdir(directory)):
-            path = os.path.join(directory, name)
-            try:
-                status = os.lstat(path)
-            except OSError:
-                continue
-            if stat.S_ISREG(status.st_mode) and status.st_size:
-                found.append(path)
-    except OSError:
-        pass
+    for name in sorted(os.listdir(directory)):
+        path = os.path.join(directory, name)
+        try:
+            status = os.lstat(path)
+        except OSError:
+            continue
+        if stat.S_ISREG(status.st_mode) and status.st_size:
+            found.append(path)
     return found
 
 
@@ -292,10 +307,10 @@ def report(found: Iterable[Place]) -> List[Finding]:
         message = "the token is also a pipeline secret, in {0}: pipelines, and whoever writes them, can enrol nodes with it".format(name)
         findings.append(Finding("pipeline_secret", "error", message, "give pipelines a secret of their own; " + _NEW_TOKEN))
     for name in by_kind.get("exposed_copy", []):
-        message = "{0} is a copy of the token that others can read".format(name)
-        findings.append(Finding("copy_readable", "error", message, "remove it; " + _NEW_TOKEN))
+        message = "{0} holds the token too, and others can read it".format(name)
+        findings.append(Finding("copy_readable", "error", message, "remove it, or the token from it; " + _NEW_TOKEN))
     for name in by_kind.get("copy", []):
-        findings.append(Finding("copy", "warning", "{0} is a copy of the token".format(name), "remove it"))
+        findings.append(Finding("copy", "warning", "{0} holds the token too".format(name), "remove it, or the token from it"))
     return findings
 
 
@@ -303,9 +318,11 @@ def report_backups(found: Iterable[Place], path: str) -> List[Finding]:
     """Return in words what looks like a backup, whatever it holds."""
     findings = []
     for place in found:
-        readable = place.kind == "exposed_copy"
-        message = "{0} looks like a backup of {1}, maybe with a former token{2}".format(place.name, path, ", and others can read it" if readable else "")
-        findings.append(Finding("copy_readable" if readable else "copy", "error" if readable else "warning", message, "look into it, and remove it"))
+        message = "{0} looks like a backup of {1}, maybe with a former token".format(place.name, path)
+        finding = Finding("copy", "warning", message, "look into it, and remove it")
+        if place.kind == "exposed_copy":
+            finding = finding._replace(code="copy_readable", severity="error", message=message + ", and others can read it")
+        findings.append(finding)
     return findings
 
 

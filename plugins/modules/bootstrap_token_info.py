@@ -120,7 +120,9 @@ EXAMPLES = r"""
 - name: Refuse to go on where something is wrong
   ansible.builtin.assert:
     that: audit.error_count == 0
-    fail_msg: "{{ audit.tokens | map(attribute='findings') | flatten | selectattr('severity', 'equalto', 'error') | map(attribute='message') | join('; ') }}"
+    fail_msg: "{{ findings | selectattr('severity', 'eq', 'error') | map(attribute='message') | join('; ') }}"
+  vars:
+    findings: "{{ audit.tokens | map(attribute='findings') | flatten }}"
 
 - name: Audit the token of an agent that runs as an account of its own
   expanso.edge.bootstrap_token_info:
@@ -183,7 +185,7 @@ tokens:
       type: str
       choices: [bootstrap_key, jwt, opaque]
     fingerprint:
-      description: Twelve hexadecimal digits that tell which token it is, and are of no use for anything else. The same as M(expanso.edge.bootstrap_token) returns.
+      description: Twelve hexadecimal digits that tell which token it is, the same that M(expanso.edge.bootstrap_token) returns.
       type: str
       sample: 5d41402abc4b
     expires_at:
@@ -206,9 +208,9 @@ tokens:
             - Stable name of the finding.
             - "About the file: V(token_not_found), V(not_readable), V(permission_denied), V(not_regular_file), V(symbolic_link), V(hard_link),
               V(mode_too_wide), V(wrong_owner), V(wrong_group), V(account_missing), V(acl_grants_access), V(directory_writable), V(temporary_file)."
-            - "About what is in it: V(empty), V(whitespace), V(line_break), V(control_character), V(bom), V(not_ascii), V(api_key), V(path), V(url),
-              V(placeholder), V(masked), V(vault_text), V(template), V(quoted), V(assignment), V(truncated), V(too_long), V(expired), V(unknown_shape),
-              V(variable_missing), V(trailing_newline)."
+            - "About what is in it: V(empty), V(whitespace), V(line_break), V(control_character), V(bom), V(not_ascii), V(api_key),
+              V(path), V(url), V(placeholder), V(masked), V(vault_text), V(template), V(quoted), V(assignment), V(truncated), V(too_long),
+              V(expired), V(unknown_shape), V(variable_missing), V(trailing_newline)."
             - "About its life: V(left_over), V(registration_unknown), V(too_old)."
             - "About other places: V(token_in_arguments), V(token_in_environment), V(token_in_unit), V(copy_readable), V(copy), V(pipeline_secret),
               V(pipeline_unknown), V(exposure_incomplete)."

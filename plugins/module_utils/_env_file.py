@@ -20,7 +20,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 # The parts of a file, in the order in which they are tried at a position.
 _GAP = re.compile(r"[ \t\r\n]+|[#;](?:[^\\\r\n]|\\[^\r\n]|\\(?=[\r\n]|\Z))*")
-_KEY = re.compile(r"([^=\r\n]*?)[ \t]*(=|[\r\n]|\Z)")
+_KEY = re.compile(r"([^=\r\n]*)(=|[\r\n]|\Z)")
 _QUOTED = re.compile(r"""[ \t]*(?:'([^']*)(?:'|\Z)|"((?:[^"\\]|\\.)*)(?:"|\\?\Z))""", re.DOTALL)
 _UNQUOTED = re.compile(r"[ \t]*((?:[^\\\r\n]|\\.)*)", re.DOTALL)
 
@@ -61,8 +61,9 @@ def parse(text: str) -> Dict[str, str]:
         position = rest.end()
         # an escaped character stands for itself, an escaped line break for nothing; blanks at the end go
         value += re.sub(r"(?s)\\([\r\n]|(.))|[ \t]+\Z", lambda m: m.group(2) or "", rest.group(1))
-        if _NAME.fullmatch(key.group(1)):
-            found[key.group(1)] = value
+        name = key.group(1).rstrip(" \t")
+        if _NAME.fullmatch(name):
+            found[name] = value
     return found
 
 

@@ -183,12 +183,12 @@ def unsafe_directory(path: str, uid: int, gid: int, future_mode: Optional[int] =
     :param gid: its group
     :param future_mode: permissions that the file's own directory is about to get
     """
-    own = os.path.dirname(path)
+    own = os.path.realpath(os.path.dirname(path))
     users = frozenset((0, os.geteuid(), uid))
     groups = frozenset((0, os.getegid(), gid))
     for directory in directories_above(path):
         status = os.stat(directory)
-        mode = future_mode if future_mode is not None and os.path.samefile(directory, own) else status.st_mode
+        mode = future_mode if future_mode is not None and os.path.realpath(directory) == own else status.st_mode
         who = _other_writer(directory, status, mode, users, groups)
         if who:
             return directory, who

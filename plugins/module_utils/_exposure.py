@@ -332,7 +332,7 @@ def report_unread(unread: Iterable[Place]) -> List[Finding]:
     files_unread = {place.name for place in unread if place.kind in ("unit", "copy", "exposed_copy")}
     findings = []
     if processes_unread or files_unread:
-        message = "could not look into {0} processes and {1} files: the token may be there".format(len(processes_unread), len(files_unread))
+        message = "could not look everywhere for the token (processes: {0}, files: {1})".format(len(processes_unread), len(files_unread))
         findings.append(Finding("exposure_incomplete", "info", message, "run it as root (become: true)"))
     for place in unread:
         if place.kind == "pipeline":

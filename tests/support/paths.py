@@ -7,6 +7,8 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,6 +55,20 @@ def collections():
     with contextlib.suppress(FileExistsError):
         link.symlink_to(REPOSITORY)
     return path
+
+
+def copy_checkout(collections_path):
+    """Copy the checkout's files, committed or not, to below `collections_path`; return the copy. Some tools follow links."""
+    copy = collections_path / "ansible_collections" / "expanso" / "edge"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=REPOSITORY, stdout=subprocess.PIPE, check=True
+    )
+    shutil.rmtree(copy, ignore_errors=True)
+    for name in sorted(set(os.fsdecode(listed.stdout).split("\0")) - {""}):
+        if (REPOSITORY / name).is_file():  # otherwise it was removed, and that is not committed yet
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, copy / name)
+    return copy
 
 
 def tail(path, lines=25):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CACHE = Path(os.environ.get("EXPANSO_EDGE_CACHE") or REPOSITORY / ".cache").resolve()
+CACHE_TAG = "CACHEDIR.TAG"  # tells that the folder is nothing but a cache: to backup programs, and to clean.py
 
 
 class SupportError(Exception):
@@ -37,6 +38,9 @@ def digest(*parts):
 @contextlib.contextmanager
 def locked(path):
     """Hold an exclusive lock: several checkouts and processes share one cache."""
+    if not CACHE.exists() or not any(CACHE.iterdir()):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        (CACHE / CACHE_TAG).write_text("Signature: 8a477f597d28d172789f06886806bc55\n", encoding="ascii")
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8") as handle:
         try:

@@ -292,7 +292,7 @@ def make_plan(params: Dict[str, Any], found: Optional[SecretFile], attributes: A
     try:
         token = judge(params["token"], strict=params["strict"])
     except TokenFault as exc:
-        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else ""))
+        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else "")) from None
     data = wanted_data(params, token)
     if found is None or found.data != data:
         return Plan("written", "token written to {0}".format(path), data, token)
@@ -385,7 +385,7 @@ def bring_about(module: AnsibleModule) -> Dict[str, Any]:
     changed = plan.data is not None or plan.action == "removed" or bool(stale) or set_directory_mode
 
     if changed and not module.check_mode:
-        if set_directory_mode:
+        if set_directory_mode and directory_mode is not None:
             os.chmod(directory, directory_mode)
         carry_out(module, plan, attributes, directory_mode)
         for each in stale:

@@ -183,7 +183,7 @@ def read_token(params: Dict[str, Any]) -> str:
         text = decode(found.data)
         return judge(parse(text).get(ENV_NAME, text)).value
     except TokenFault as exc:
-        raise TokenFault(exc.code, "invalid bootstrap token in {0}: {1}".format(path, exc.message))
+        raise TokenFault(exc.code, "invalid bootstrap token in {0}: {1}".format(path, exc.message)) from None
 
 
 def command(params: Dict[str, Any], account: Account) -> List[str]:

@@ -348,7 +348,8 @@ def run(module: AnsibleModule) -> None:
             module.no_log_values.discard(params["token"])
         module.fail_json(msg="{0}: {1}".format(path, exc.message), fault=exc.code)
     except (SecureFileError, EnvFileError) as exc:
-        module.fail_json(msg="{0}: {1}".format(path, exc))
+        said = str(exc)
+        module.fail_json(msg=said if said.startswith(path) else "{0}: {1}".format(path, said))
     except OSError as exc:
         hint = "; run it as root (become: true)" if isinstance(exc, PermissionError) and os.geteuid() else ""
         module.fail_json(msg="cannot manage {0}: {1}: {2}{3}".format(path, exc.filename or path, exc.strerror, hint))

@@ -191,7 +191,6 @@ def wait(module: AnsibleModule) -> str:
 
 def journal(module: AnsibleModule, lines: int, *matches: str) -> List[str]:
     """Return the last lines of the journal that match."""
-    module.run_command(["journalctl", "--sync"])
     out = module.run_command(["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines={0}".format(lines)] + list(matches))[1]
     return [line.strip() for line in out.splitlines() if line.strip()]
 
@@ -203,6 +202,7 @@ def explain(module: AnsibleModule, fault: WaitError) -> Dict[str, Any]:
     """
     token = stored_token(module)
     invocation = fault.state.get("InvocationID")
+    module.run_command(["journalctl", "--sync"])
     said = []  # type: List[str]
     which = ["_PID=1", "UNIT=" + fault.unit]
     if invocation and (token or fault.unit != module.params["bootstrap_unit"]):

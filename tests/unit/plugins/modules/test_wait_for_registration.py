@@ -14,7 +14,8 @@ import pytest
 from ansible_collections.expanso.edge.plugins.modules import wait_for_registration
 from ansible_collections.expanso.edge.plugins.modules.wait_for_registration import WaitError, explain, in_words, settled, wait
 
-TOKEN = "exp_bk_9f8e7d6c5b4a"
+TOKEN = "exp_bk_9f8e7d6c5b4a32"  # 21 characters, so that all of its base64 is its own
+BASE64 = base64.b64encode(TOKEN.encode()).decode()
 BOOTSTRAP, AGENT = "edge-bootstrap.service", "edge.service"
 DEAD = {"ActiveState": "inactive", "SubState": "dead", "Result": "success", "ExecMainStatus": "0", "LoadState": "loaded", "AssertResult": "yes"}
 FAILED = {**DEAD, "ActiveState": "failed", "SubState": "failed", "Result": "exit-code", "ExecMainStatus": "11", "InvocationID": "4711"}
@@ -148,7 +149,7 @@ def test_a_state_in_words(state: State, text: str) -> None:
 
 def hostile(matches: list[str]) -> str:
     """What a journal holds whose program printed its token."""
-    program = f"token={TOKEN} base64={base64.b64encode(TOKEN.encode()).decode()}\n"
+    program = f"token={TOKEN} base64={BASE64}\n"
     manager = "edge-bootstrap.service: Failed with result 'exit-code'.\n"
     if matches == ["_SYSTEMD_INVOCATION_ID=4711"]:
         return program
@@ -164,7 +165,7 @@ def test_the_journal_is_masked(tmp_path: Path, form: str, content: str) -> None:
     node = Node(tmp_path, journal=hostile)
     node.params["format"] = form
     result = explain(node, WaitError("it failed", BOOTSTRAP, FAILED))
-    assert TOKEN not in str(result) and base64.b64encode(TOKEN.encode()).decode()[:-4] not in str(result)
+    assert TOKEN not in str(result) and BASE64[:-4] not in str(result)
     assert result["msg"].splitlines() == [
         "it failed: token=******** base64=******** (edge-bootstrap.service is failed/failed, result exit-code, exit status 11). Its journal:",
         "  token=******** base64=********",

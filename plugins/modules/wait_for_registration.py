@@ -12,7 +12,7 @@ description:
   - Waits until a registration marker exists and the agent's unit runs, in one remote command.
   - Gives up as soon as it is certain that this will not come about. The failure carries the state of the unit that is to blame and the last lines
     of its journal, with the token masked in every encoding that programs print.
-  - Changes nothing, and starts nothing.
+  - Starts nothing. Lets go of the token, if asked to.
 extends_documentation_fragment:
   - expanso.edge.attributes
   - expanso.edge.registration
@@ -22,7 +22,7 @@ attributes:
     details:
       - Tells whether the node is registered, and does not wait.
   diff_mode:
-    support: N/A
+    support: none
   idempotent:
     support: full
 options:
@@ -42,6 +42,10 @@ options:
     description: File on the node that holds the token, as M(expanso.edge.bootstrap_token) wrote it. Read after a failure only, to mask the token.
     type: path
     required: true
+  remove_token_file:
+    description: Remove O(token_file) once the node is registered, should it be there still.
+    type: bool
+    default: false
   format:
     description: What O(expanso.edge.bootstrap_token#module:format) was.
     type: str
@@ -65,6 +69,7 @@ EXAMPLES = r"""
     unit: expanso-edge.service
     token_file: /etc/expanso/bootstrap.env
     format: env
+    remove_token_file: true
     timeout: 60
 """
 
@@ -76,6 +81,10 @@ registered:
 marker:
   description: The registration marker that exists, V(null) where there is none.
   type: str
+  returned: success
+token_removed:
+  description: Whether O(token_file) was removed, or would be in check mode.
+  type: bool
   returned: success
 msg:
   description: What came about, in a sentence; after a failure with the unit's state and the last lines of its journal.
@@ -93,6 +102,7 @@ journal:
   returned: failure
 """
 
+import os
 import time
 from typing import Any, Dict, List, Optional
 
@@ -101,7 +111,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._credential import NA
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, read
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, read, remove
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, decode
 
 POLL_SECONDS = 0.3
@@ -241,12 +251,15 @@ def run(module: AnsibleModule) -> None:
         else:
             marker = wait(module)
             msg = "registered, and {0} runs".format(params["unit"])
+        token_removed = marker is not None and params["remove_token_file"] and os.path.lexists(params["token_file"])
+        if token_removed and not module.check_mode:
+            remove(params["token_file"])
     except WaitError as exc:
         module.fail_json(**explain(module, exc))
     except OSError as exc:
-        module.fail_json(msg="cannot tell whether this node is registered: {0}: {1}".format(exc.filename or params["data_dir"], exc.strerror))
+        module.fail_json(msg="{0}: {1}; nobody can tell whether this node is registered".format(exc.filename or params["data_dir"], exc.strerror))
     else:
-        module.exit_json(changed=False, registered=marker is not None, marker=marker, msg=msg)
+        module.exit_json(changed=token_removed, registered=marker is not None, marker=marker, token_removed=token_removed, msg=msg)
 
 
 def main() -> None:
@@ -257,6 +270,7 @@ def main() -> None:
             **ARGUMENT_SPEC,
             "timeout": {"type": "int", "default": 120},
             "token_file": {"type": "path", "required": True, "no_log": False},
+            "remove_token_file": {"type": "bool", "default": False, "no_log": False},
             "format": {"type": "str", "choices": ["raw", "env", "encrypted"], "default": "raw"},
             "credential_name": {"type": "str", "default": NAME},
         },

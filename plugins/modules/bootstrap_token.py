@@ -339,7 +339,7 @@ def make_plan(module: AnsibleModule, found: Optional[SecretFile], attributes: At
     try:
         token = judge(params["token"], strict=params["strict"])
     except TokenFault as exc:
-        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else ""))
+        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else "")) from None
     data = wanted_data(module, token, found)
     if found is None or found.data != data:
         return Plan("written", "token written to {0}".format(path), data, token)
@@ -400,7 +400,8 @@ def run(module: AnsibleModule) -> None:
             module.no_log_values.discard(params["token"])
         module.fail_json(msg="{0}: {1}".format(path, exc.message), fault=exc.code)
     except (SecureFileError, EnvFileError, CredentialError) as exc:
-        module.fail_json(msg="{0}: {1}".format(path, exc))
+        said = str(exc)
+        module.fail_json(msg=said if said.startswith(path) else "{0}: {1}".format(path, said))
     except OSError as exc:
         hint = "; run it as root (become: true)" if isinstance(exc, PermissionError) and os.geteuid() else ""
         module.fail_json(msg="cannot manage {0}: {1}: {2}{3}".format(path, exc.filename or path, exc.strerror, hint))
@@ -440,7 +441,7 @@ def bring_about(module: AnsibleModule) -> Dict[str, Any]:
     changed = plan.data is not None or plan.action == "removed" or bool(stale) or bool(obsolete) or set_directory_mode
 
     if changed and not module.check_mode:
-        if set_directory_mode:
+        if set_directory_mode and directory_mode is not None:
             os.chmod(directory, directory_mode)
         carry_out(module, plan, attributes, directory_mode)
         for each in stale + obsolete:

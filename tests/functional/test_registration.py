@@ -13,7 +13,7 @@ import shutil
 import stat
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -266,7 +266,7 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcomes(controller: Controller, place: Path, agent: Path) -> Iterator[dict[str, Outcome]]:
+def outcomes(controller: Controller, place: Path, agent: Path) -> dict[str, Outcome]:
     assert len({case.name for case in CASES}) == len(CASES)
     cases = {f"{number:03}": case for number, case in enumerate(CASES) if os.geteuid() == 0 or not case.root}
     places = {number: place / "cases" / number for number in cases}

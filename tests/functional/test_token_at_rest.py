@@ -409,7 +409,7 @@ def outcomes(controller: Controller, place: Path) -> dict[str, Outcome]:
         return {number: tree(path) for number, path in places.items()}
 
     before = trees()
-    check, after_check = run(lambda case: isinstance(case, Done) or case.in_check_mode, "--check", "--diff"), trees()
+    check, after_check = run(lambda case: not isinstance(case, Refused) or case.in_check_mode, "--check", "--diff"), trees()
     real, after = run(lambda case: True, "--diff"), trees()
     again, after_again = run(lambda case: isinstance(case, Done) and case.changes), trees()
     return {case.name: Outcome(before[n], after_check[n], after[n], after_again[n], check.get(n, {}), real[n], again.get(n, {})) for n, case in cases.items()}

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_SYSLOG] = lifetime.enter_context(observers.syslog(record))
 
 
-def pytest_configure_node(node: pytest.Item) -> None:
+def pytest_configure_node(node: Any) -> None:
     """Tell a worker of pytest-xdist where syslog messages are."""
     syslog = node.config.stash[_SYSLOG]
     node.workerinput["leak_syslog"] = str(syslog.record) if isinstance(syslog, Tap) else ""

@@ -96,7 +96,9 @@ unit_state:
   returned: failure
   sample: {"ActiveState": "failed", "ExecMainStatus": "11", "Result": "exit-code", "SubState": "failed"}
 journal:
-  description: Last lines of that unit's journal since it was last started, with the token masked. Without the program's own lines where nobody can tell the token.
+  description:
+    - Last lines of that unit's journal since it was last started, with the token masked.
+    - Without the program's own lines where nobody can tell the token.
   type: list
   elements: str
   returned: failure

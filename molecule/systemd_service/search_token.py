@@ -1,8 +1,11 @@
-#!/usr/bin/env python3
+#!/bin/sh
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Search a node for tokens: files, command lines, environments, units, the journal. Prints one place a line.
+""":" # for the shell that starts this file; to Python it is a string
+exec python3 "$0" "$@"
+
+Search a node for tokens: files, command lines, environments, units, the journal. Prints one place a line.
 
     search_token TOKEN...     each encoded in base64 twice, so that this command line is not found itself
 """

@@ -48,6 +48,7 @@ class JobCase(NamedTuple):
     prepare: Callable[[Lab], None]
     says: str
     playbook: str
+    needs: Callable[[], Optional[str]]
 
 
 CASES: dict[str, Case] = {}
@@ -69,11 +70,11 @@ def case(says: str, says_in_check: str = "", *, holds: bool = False, needs: Call
     return register
 
 
-def job(says: str, playbook: str = "provision.yml") -> Callable[[Any], Any]:
+def job(says: str, playbook: str = "provision.yml", *, needs: Callable[[], Optional[str]] = nothing) -> Callable[[Any], Any]:
     """Make a job of a function that prepares a lab."""
 
     def register(prepare: Callable[[Lab], None]) -> Callable[[Lab], None]:
-        JOBS[prepare.__name__] = JobCase(prepare.__name__, prepare, says, playbook)
+        JOBS[prepare.__name__] = JobCase(prepare.__name__, prepare, says, playbook, needs)
         return prepare
 
     return register
@@ -504,3 +505,39 @@ def plugins(lab: Lab) -> None:
     bad.token(bad.key() + " ")
     template = lab.node("template")
     template.token(template.key() + "{{ nothing_of_that_name }}")
+
+
+DELIVERIES = ("environment_file", "credential", "encrypted_credential")
+
+
+def systemd_nodes(lab: Lab) -> None:
+    """For each delivery a node that registers, one that is refused and whose agent prints its token, and one that starts nothing."""
+    for delivery in DELIVERIES:
+        good, refused, image = (lab.node(f"{delivery}-{name}") for name in ("good", "refused", "image"))
+        for node, kind in ((good, canary.key), (refused, canary.opaque), (image, canary.jwt)):
+            node.token(lab.canary(kind(), f"{node.name}/token"))
+        lab.plane.client.add_token(good.variables["expanso_edge_token"])
+        good.runs_systemd(delivery)
+        refused.runs_systemd(delivery, hostile=True)
+        image.runs_systemd(delivery, systemd_service_state="stopped")
+
+
+@job(says="invalid bootstrap token.*Its journal|would be waited for", playbook="provision.yml", needs=root)
+def systemd_provisioned(lab: Lab) -> None:
+    systemd_nodes(lab)
+
+
+@job(says="invalid bootstrap token.*Its journal|would be waited for", playbook="systemd.yml", needs=root)
+def systemd_used_directly(lab: Lab) -> None:
+    systemd_nodes(lab)
+    broken = lab.node("broken")
+    broken.token(broken.opaque())
+    broken.runs_systemd("credential")
+    broken.sabotaged("wait_for_registration.py:time.sleep")
+    changed = lab.node("changed")
+    changed.put("etc/bootstrap.env", f"{ENVIRONMENT}={changed.key('former')}\n")
+    changed.token(changed.key())
+    changed.runs_systemd("encrypted_credential")
+    removed = lab.node("removed")
+    removed.put("etc/bootstrap.env", f"{ENVIRONMENT}={removed.key('left')}\n")
+    removed.runs_systemd("environment_file", systemd_service_state="absent")

@@ -89,7 +89,7 @@ class Node:
     @property
     def may_hold(self) -> list[Path]:
         """The files that a token may be in, with mode 0600."""
-        return [self.token_file, self.etc / "bootstrap.env"]
+        return [self.token_file, self.etc / "bootstrap.env", self.root / "credstore" / "token"]
 
     def key(self, label: str = "token") -> str:
         """A fresh bootstrap key."""
@@ -136,6 +136,28 @@ class Node:
             "token_file_binary": str(binary),
             "token_file_bootstrap_url": self.lab.plane.url,
             "token_file_register_timeout": 20,
+            **variables,
+        }
+
+    def runs_systemd(self, delivery: str, *, hostile: bool = False, **variables: Any) -> None:
+        """Let the node have as much of systemd as the role needs, see `agents/systemd`, and get its token by a delivery."""
+        self.registers(hostile=hostile)
+        for program in ("systemctl", "journalctl", "systemd-analyze", "systemd-creds"):
+            (self.root / "bin" / program).symlink_to(HERE / "agents" / "systemd")
+        (self.root / "units").mkdir()
+        self.environment["PATH"] = f"{self.root / 'bin'}:{SYSTEM_PATH}"
+        self.variables |= {
+            "expanso_edge_delivery": "systemd_service",
+            "systemd_service_delivery": delivery,
+            "systemd_service_unit_directory": str(self.root / "units"),
+            "systemd_service_environment_file": str(self.etc / "bootstrap.env"),
+            "systemd_service_credential_file": str(self.root / "credstore" / "token"),
+            "systemd_service_encrypted_credential_file": str(self.root / "credstore.encrypted" / "token"),
+            "systemd_service_binary": self.variables["token_file_binary"],
+            "systemd_service_config_file": "",
+            "systemd_service_data_dir": str(self.data_dir),
+            "systemd_service_bootstrap_url": self.lab.plane.url,
+            "systemd_service_timeout": 5,
             **variables,
         }
 

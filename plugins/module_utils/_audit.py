@@ -131,11 +131,8 @@ def others_may_read(attributes: Attributes, acl: Iterable[AclEntry], policy: Pol
 
 def _other_grants(acl: Iterable[AclEntry], policy: Policy) -> List[str]:
     trusted = {"user": policy.owners | {0}, "group": policy.groups | {0}}
-    return [
-        "{0} {1}".format(entry.kind, (user_name if entry.kind == "user" else group_name)(entry.id))
-        for entry in acl
-        if entry.id not in trusted[entry.kind]
-    ]
+    names = {"user": user_name, "group": group_name}
+    return ["{0} {1}".format(entry.kind, names[entry.kind](entry.id)) for entry in acl if entry.id not in trusted[entry.kind]]
 
 
 def understand(path: str, data: bytes, now: float) -> Content:

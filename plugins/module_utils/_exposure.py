@@ -136,12 +136,12 @@ def _kin(found: Dict[int, _Process], own: int, wanted: Forms) -> Set[int]:
         line.append(own)
         own = found[own].parent
     givers = [pid for pid in line if pid != 1 and (holds(found[pid].environment, wanted) or holds(found[pid].arguments, wanted))]
-    kin = set(line)
-    below = set(givers[-1:])
-    while below:
-        kin |= below
-        below = {pid for pid, process in found.items() if process.parent in below} - kin
-    return kin
+    family = set()  # type: Set[int]
+    young = set(givers[-1:])
+    while young:
+        family |= young
+        young = {pid for pid, process in found.items() if process.parent in young} - family
+    return family.union(line)
 
 
 def _is_agent(process: _Process, programs: FrozenSet[str], scripts: FrozenSet[str]) -> bool:
@@ -221,7 +221,7 @@ def backups(path: str, policy: Policy) -> List[Place]:
     """Return what editors, package managers and careful people leave beside a file. It may hold a former token."""
     name = re.escape(os.path.basename(path))
     pattern = re.compile(
-        r"{0}(?:[.,:@0-9A-Za-z_-]*~|[.-](?:bak|backup|orig|old|save|sav|copy|prev|rej|tmp|swp|rpm\w+|dpkg-\w+|ucf-\w+)[.0-9_-]*)"
+        r"{0}(?:[.,:@~0-9A-Za-z_-]*~|[.-](?:bak|backup|orig|old|save|sav|copy|prev|rej|tmp|swp|rpm\w+|dpkg-\w+|ucf-\w+)[.0-9_-]*)"
         r"|\.{0}\.sw[a-p]|#{0}#".format(name)
     )
     try:
@@ -256,11 +256,11 @@ def _exposed(path: str, policy: Policy) -> bool:
     return others_may_read(Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), acl_entries(path), policy)
 
 
-def _place(kind: str, path: str) -> Iterator[Place]:
+def _place(kind: str, path: str) -> List[Place]:
     try:
-        yield Place(kind, path, _attempt(path))
+        return [Place(kind, path, _attempt(path))]
     except _GONE:
-        pass
+        return []
 
 
 def _attempt(path: str) -> Optional[bytes]:

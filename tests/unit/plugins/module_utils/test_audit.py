@@ -238,9 +238,7 @@ class TestTroubleshooting:
         reader = Reader("the account expanso", AGENT, frozenset((AGENT,)))
         policy = POLICY._replace(owners=frozenset((AGENT,)), reader=reader)
         (denied,) = found(GOOD._replace(barrier="/etc/expanso", attributes=Attributes(AGENT, 0, 0o600)), policy)
-        assert (
-            denied.message == f"permission denied reading bootstrap token: the account expanso cannot pass the directory /etc/expanso to read {PATH}"
-        )
+        assert denied.message == f"permission denied reading bootstrap token: the account expanso cannot pass the directory /etc/expanso to read {PATH}"
         assert "pass" in denied.remedy and "chown" not in denied.remedy
 
     def test_permission_denied_to_who_looks(self) -> None:

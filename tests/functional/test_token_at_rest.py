@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import socket
 import stat
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_runs import Controller, Json, Run
+from ansible_runs import Controller, Json
 from control_plane import new_jwt, new_key
 from files import DEFAULT, NOBODY, File, acl, file, grant, tree
 
@@ -85,6 +87,15 @@ def listening(place: Path) -> None:
         socket.socket(socket.AF_UNIX).bind("token")
     finally:
         os.chdir(before)
+
+
+IMMUTABLE, SET_FLAGS = 0x10, 0x40086602  # linux/fs.h
+
+
+def set_flags(path: Path, flags: int) -> None:
+    """What chattr(1) does."""
+    with path.open("rb") as stream:
+        fcntl.ioctl(stream, SET_FLAGS, struct.pack("l", flags))
 
 
 @dataclass(frozen=True)
@@ -474,3 +485,71 @@ def test_no_part_of_a_refused_token_is_told(case: Refused, outcomes: dict[str, O
     said = outcome.real["msg"].replace(str(place_of(outcome)), "")
     told = [token[n : n + 5] for n in range(len(token) - 4) if token[n : n + 5] in said and token[n : n + 5] not in known]
     assert told == []
+
+
+def put_token(path: Path, **options: Any) -> Json:
+    """The task that puts the token at a path."""
+    return {"name": "put", "expanso.edge.bootstrap_token": {"path": str(path), "token": KEY, **options}}
+
+
+def test_account_may_come_later_in_check_mode(controller: Controller, place: Path) -> None:
+    task = put_token(place / "blank" / "token", owner="no-such-account", group="no-such-group", data_dir=str(place / "data"))
+    result = controller.run([{"tasks": [task]}], "--check", secrets=SECRETS).result("put")
+    assert (result["action"], result["changed"]) == ("written", True)
+    assert "there is no account 'no-such-account' on this node" in result["warnings"][0]
+    assert not (place / "blank").exists()
+
+
+@as_root
+def test_without_the_right_to(controller: Controller, place: Path) -> None:
+    """As an account that may write its own directory, but no other."""
+    own, foreign = place / "own", place / "foreign"
+    directory("own", owner=NOBODY)(place)
+    directory("foreign")(place)
+    put(OTHER_KEY, name="foreign/old")(place)
+    tasks = [
+        {**put_token(own / "token"), "name": "own"},
+        {**put_token(foreign / "new"), "name": "new", "ignore_errors": True},
+        {**put_token(foreign / "old"), "name": "old", "ignore_errors": True},
+        {**put_token(own / "given-away", owner="root"), "name": "given away", "ignore_errors": True},
+    ]
+    before = tree(foreign)
+    become = {"become": True, "become_user": "nobody", "become_method": "su", "become_flags": "-s /bin/sh"}
+    run = controller.run([{**become, "tasks": tasks}], secrets=SECRETS)
+    assert run.result("own")["action"] == "written"
+    assert stat.S_IMODE(file(own / "token").mode) == 0o600 and file(own / "token").owner == NOBODY
+    for name in ("new", "old", "given away"):
+        result = run.result(name)
+        assert run.event(name)["outcome"] == "failed"
+        assert re.search(r"(Permission denied|Operation not permitted); run it as root \(become: true\)", result["msg"]), result["msg"]
+    assert tree(foreign) == before
+    assert [path.name for path in own.iterdir()] == ["token"]
+
+
+@as_root
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(controller: Controller, place: Path) -> None:
+    """The new file is complete beside an old one that cannot be replaced, then it goes."""
+    path = place / "immutable" / "token"
+    put(OTHER_KEY, name="immutable/token")(place)
+    try:
+        set_flags(path, IMMUTABLE)
+    except OSError as error:
+        pytest.skip(f"this file system or container knows no immutable files: {error.strerror}")
+    try:
+        before = {name: found._replace(modified=0) for name, found in tree(path.parent).items()}
+        run = controller.run([{"tasks": [put_token(path)]}], secrets=SECRETS)
+        after = {name: found._replace(modified=0) for name, found in tree(path.parent).items()}
+    finally:
+        set_flags(path, 0)
+    assert run.returncode == 2
+    assert run.result("put")["msg"].startswith(f"cannot manage {path}: ")
+    assert after == before
+
+
+def test_the_diff_shows_what_changes_and_no_token(controller: Controller, place: Path) -> None:
+    path = place / "shown" / "token"
+    put(OTHER_KEY, 0o644, name="shown/token")(place)
+    run = controller.run([{"tasks": [put_token(path)]}], "--diff", "-vvv", secrets=SECRETS)
+    assert re.search(r'^-\s+"?mode"?: "0644"', run.output, re.MULTILINE), run.output
+    assert re.search(r'^\+\s+"?mode"?: "0600"', run.output, re.MULTILINE), run.output
+    assert len(set(re.findall(r'^[-+]\s+"?fingerprint"?: "([0-9a-f]{12})"', run.output, re.MULTILINE))) == 2

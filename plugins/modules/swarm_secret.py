@@ -348,7 +348,11 @@ def wait_for_service(client: Any, params: Dict[str, Any]) -> Optional[ServiceSta
         if problem is None and time.time() >= deadline:
             problem = "it did not settle within {0} seconds".format(params["wait_timeout"])
         if problem is not None:
-            raise SwarmError("service {0}: {1}{2}; no version of the secret was removed".format(params["service"], problem, "; " + state.report))
+            raise SwarmError(
+                "service {0}: {1}: {2}; what its tasks say: docker service logs {0}; no version of the secret was removed".format(
+                    params["service"], problem, state.report or "no task tells why"
+                )
+            )
         time.sleep(POLL_SECONDS)
 
 

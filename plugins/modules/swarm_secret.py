@@ -73,6 +73,18 @@ options:
       - How many versions O(state=pruned) leaves, the newest included.
     type: int
     default: 1
+  uid:
+    description: Owner of the secret in a container, by number. The user of the agent's image.
+    type: str
+    default: '1000'
+  gid:
+    description: Group of the secret in a container, by number.
+    type: str
+    default: '1000'
+  mode:
+    description: Permissions of the secret in a container, as a quoted octal string. Only bits of V(0440) are possible, so that nobody else reads it.
+    type: raw
+    default: '0400'
   service:
     description:
       - Name of the service that uses the secret, as the role P(expanso.edge.swarm_secret#role) makes it. Its tasks run only once they find a
@@ -106,13 +118,7 @@ EXAMPLES = r"""
   community.docker.docker_swarm_service:
     name: edge
     image: registry.example.com/edge@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
-    secrets:
-      - secret_id: "{{ stored.secret_id }}"
-        secret_name: "{{ stored.secret_name }}"
-        filename: expanso_bootstrap_token
-        uid: '1000'
-        gid: '1000'
-        mode: 256 # 0400; a quoted "0400" would be taken as decimal
+    secrets: "{{ stored.references }}" # read at /run/secrets/expanso_bootstrap_token
 
 - name: Remove the versions before
   expanso.edge.swarm_secret:
@@ -146,6 +152,14 @@ secret_name:
 secret_id:
   description: Identifier of that version. In check mode a placeholder where it would be new.
   type: str
+  returned: success
+references:
+  description:
+    - That version as the option O(community.docker.docker_swarm_service#module:secrets) of M(community.docker.docker_swarm_service) takes it,
+      with O(uid), O(gid) and O(mode). An empty list where a service should use none.
+    - In the container it is the file C(/run/secrets/expanso_bootstrap_token), whichever version it is.
+  type: list
+  elements: dict
   returned: success
 fingerprint:
   description: Twelve hexadecimal digits that tell which token O(name)'s newest version holds, V(null) where there is none.
@@ -199,6 +213,7 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, parse_mode
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     FINGERPRINT_LABEL,
     ServiceState,
@@ -236,6 +251,8 @@ except Exception as exc:  # pylint: disable=broad-except
 PLAIN = ("tcp", "http")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 NEW_ID = "(will be known once it is made)"
+FILE_NAME = "expanso_bootstrap_token"  # below /run/secrets
+FILE_MODE_BITS = 0o440
 POLL_SECONDS = 1
 
 
@@ -380,6 +397,7 @@ def bring_about(module: AnsibleModule, client: Any) -> Dict[str, Any]:
             "fingerprint": newest.fingerprint if newest else None,
             "versions": after,
             "removed": [name for name in before if name not in after],
+            "references": [],
             "in_use": [],
             "registered": found.registered,
             "nodes": list(found.service.nodes) if found.service else [],
@@ -394,6 +412,29 @@ def bring_about(module: AnsibleModule, client: Any) -> Dict[str, Any]:
 def show(versions: List[Version]) -> Dict[str, Any]:
     """Return what may be shown of the versions."""
     return {"secrets": {version.name: version.fingerprint or "made by somebody else" for version in versions}}
+
+
+def reference(params: Dict[str, Any], version: Version) -> Dict[str, Any]:
+    """Return a version in the form in which community.docker.docker_swarm_service takes it."""
+    return {
+        "secret_id": version.id,
+        "secret_name": version.name,
+        "filename": FILE_NAME,
+        "uid": params["uid"],
+        "gid": params["gid"],
+        "mode": file_mode(params),
+    }
+
+
+def file_mode(params: Dict[str, Any]) -> int:
+    """Return the secret's mode as a number.
+
+    community.docker.docker_swarm_service would take '0400' as decimal, and leave out 0, so that everybody could read the secret.
+    """
+    mode = parse_mode(params["mode"], FILE_MODE_BITS)
+    if mode == 0:
+        raise SwarmError("mode 0000 lets nobody read the secret: give it '0400'")
+    return mode
 
 
 def be_present(module: AnsibleModule, client: Any, found: Swarm) -> Dict[str, Any]:
@@ -421,6 +462,7 @@ def be_present(module: AnsibleModule, client: Any, found: Swarm) -> Dict[str, An
         "after": versions,
         "secret_name": plan.current,
         "secret_id": used[0].id if used else None,
+        "references": [reference(params, version) for version in used],
         "token_kind": plan.create.kind if plan.create else None,
         "expires_at": plan.create.expires_at if plan.create else None,
     }
@@ -486,10 +528,11 @@ def run(module: AnsibleModule) -> None:
     token = params["token"] or ""
     try:
         check_name(params["name"])
+        file_mode(params)
         result = bring_about(module, connect(params, socket.gethostname()))
     except TokenFault as exc:
         module.fail_json(msg="{0}: {1}".format(params["name"], exc.message), fault=exc.code)
-    except SwarmError as exc:
+    except (SwarmError, SecureFileError) as exc:
         module.fail_json(msg=mask(str(exc), token))
     except DockerException as exc:
         module.fail_json(msg=mask("the Docker engine refused: {0}".format(reason(exc)), token))
@@ -508,6 +551,9 @@ def main() -> None:
             "labels": {"type": "dict", "default": {}},
             "adopt": {"type": "bool", "default": False},
             "versions_to_keep": {"type": "int", "default": 1},
+            "uid": {"type": "str", "default": "1000"},
+            "gid": {"type": "str", "default": "1000"},
+            "mode": {"type": "raw", "default": "0400"},
             "service": {"type": "str"},
             "remove_when_registered": {"type": "bool", "default": False},
             "wait_timeout": {"type": "int", "default": 300},

@@ -144,16 +144,15 @@ def test_no_log_of_a_node_has_the_token(name: str, needles: list[str]) -> None:
 def test_no_disk_of_a_node_has_the_token(name: str, needles: list[str]) -> None:
     """Searches the root file system and those of the engine, not the memory below /run that the secret is mounted from."""
     host = node(name)
-    search = "find / /var/lib/docker /var/lib/containerd -xdev -type f -print0 | LC_ALL=C xargs -0 grep --fixed-strings --files-with-matches --file={}"
-    patterns = "/run/needles"
+    search = "find {} -xdev -type f -print0 | LC_ALL=C xargs -0 grep --fixed-strings --files-with-matches --file=/run/needles"
     quoted = " ".join(shlex.quote(needle) for needle in needles)
     try:
-        host.check_output(f"printf '%s\\n' {quoted} > {patterns}")
-        assert host.run(search.format(patterns)).stdout == ""
-        host.check_output("cp %s /var/tmp/found-by-the-search", patterns)
-        assert host.run(search.format(patterns)).stdout == "/var/tmp/found-by-the-search\n"  # the search does find
+        host.check_output(f"printf '%s\\n' {quoted} | tee /run/needles > /var/tmp/needles")
+        assert host.run(search.format("/var/tmp")).stdout == "/var/tmp/needles\n"  # the search does find
+        host.check_output("rm /var/tmp/needles")
+        assert host.run(search.format("/ /var/lib/docker /var/lib/containerd")).stdout == ""
     finally:
-        host.run("rm --force %s /var/tmp/found-by-the-search", patterns)
+        host.run("rm --force /run/needles /var/tmp/needles")
 
 
 def test_no_disk_of_the_controller_has_the_token(needles: list[str]) -> None:

@@ -17,11 +17,8 @@ import stat
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._audit import Finding, Policy, others_may_read
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import encodings
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, encodings
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, acl_entries, leftovers
-
-MIN_LENGTH = 8
-"""A shorter text is found everywhere by chance, so it is not looked for."""
 
 _MAX_FILE = 4 * 1024 * 1024
 _NAMED = 10  # processes that a message names at most
@@ -162,7 +159,7 @@ def _is_script(path: str) -> bool:
 
 def _public(name: bytes, wanted: Forms) -> str:
     """Return a program's name as it may be shown. A process names itself as it likes, after a token too."""
-    if any(name[start : start + MIN_LENGTH] in form for start in range(len(name) - MIN_LENGTH + 1) for form in wanted):
+    if any(name[start : start + PIECE] in form for start in range(len(name) - PIECE + 1) for form in wanted):
         return "********"
     return "".join(char if char.isprintable() else "?" for char in name.decode("utf-8", "replace"))
 
@@ -279,9 +276,9 @@ def _attempt(path: str) -> Optional[bytes]:
 def _read(path: str) -> bytes:
     # O_NONBLOCK: what was a file a moment ago may be a pipe now
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as handle:
-        data = handle.read(_MAX_FILE + 1)
-    if len(data) > _MAX_FILE:
-        raise OSError("too large to be looked into")
+        data = handle.read(_MAX_FILE + 1) if stat.S_ISREG(os.fstat(handle.fileno()).st_mode) else None
+    if data is None or len(data) > _MAX_FILE:
+        raise OSError("nothing that can be looked into")
     return data
 
 

@@ -257,7 +257,6 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit import (
     understand,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._exposure import (
-    MIN_LENGTH,
     Forms,
     Place,
     backups,
@@ -273,7 +272,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._exposure import (
 )
 from ansible_collections.expanso.edge.plugins.module_utils._inspection import asked_for, look
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, discreet, mask
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     SecureFileError,
     group_name,
@@ -304,7 +303,7 @@ class Subject(NamedTuple):
     findings: List[Finding]
 
     def secrets(self) -> Tuple[str, ...]:
-        return tuple(each for each in self.content.secrets if len(each) >= MIN_LENGTH) if self.content else ()
+        return tuple(each for each in self.content.secrets if len(each) >= PIECE) if self.content else ()
 
 
 def subjects(params: Dict[str, Any], policy: Policy, common: List[Finding]) -> List[Subject]:
@@ -343,7 +342,7 @@ def exposure(params: Dict[str, Any], policy: Policy, found: List[Subject]) -> Di
         if subject.secrets():
             subject.findings.extend(report_unread(unread))
         elif subject.content and subject.content.secrets:
-            message = "the token is not looked for elsewhere: it has less than {0} characters, and would be found by chance".format(MIN_LENGTH)
+            message = "the token is not looked for elsewhere: it has less than {0} characters, and would be found by chance".format(PIECE)
             subject.findings.append(Finding("exposure_incomplete", "info", message, "make sure that it is a bootstrap token, and a whole one"))
         if params["exposure"] and subject.path:
             known = {place.name for place in elsewhere}
@@ -358,7 +357,7 @@ def describe(subject: Subject, policy: Policy, tokens: Iterable[str]) -> Dict[st
     findings = [finding._asdict() for finding in sorted(subject.findings, key=lambda each: SEVERITIES.index(each.severity))]
     for finding in findings:
         for secret in tokens:  # a file may be named after its token
-            finding["message"], finding["remedy"] = mask(finding["message"], secret), mask(finding["remedy"], secret)
+            finding["message"] = mask(finding["message"], secret)
     return {
         "path": subject.path,
         "exists": None if facts.state == "unknown" else facts.state != "absent",

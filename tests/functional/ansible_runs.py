@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import environments
-from paths import CACHE, REPOSITORY, digest
+from paths import collections
 
 HERE = Path(__file__).resolve().parent
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -26,22 +26,11 @@ Json = dict[str, Any]
 Plays = list[Json]
 
 
-def collections() -> Path:
-    """A collections path on which this checkout is installed as expanso.edge."""
-    found = CACHE / "collections" / digest(REPOSITORY)
-    link = found / "ansible_collections" / "expanso" / "edge"
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if not link.is_symlink():
-        try:
-            link.symlink_to(REPOSITORY)
-        except FileExistsError:  # another process was faster
-            pass
-    return found
-
-
 def spellings(token: str) -> Iterable[str]:
-    """A token as it must never be seen, plain and in base64."""
-    return token, base64.b64encode(token.encode()).decode().rstrip("=")[:-1]
+    """A token as it must never be seen, plain and inside of something in base64."""
+    data = token.encode()
+    inside = [base64.b64encode(b"-" * before + data).decode()[4 if before else 0 : -4] for before in range(3)]
+    return token, data.hex(), *inside
 
 
 @dataclass(frozen=True)
@@ -102,6 +91,12 @@ class Controller:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(data))
         return path
+
+    def encrypt(self, text: str, password_file: Path) -> str:
+        """Encrypt with Ansible Vault."""
+        command = [str(self._programs / "ansible-vault"), "encrypt", "--vault-password-file", str(password_file), "-"]
+        done = subprocess.run(command, input=text, env={"HOME": str(self.home), "LC_ALL": "C.UTF-8"}, capture_output=True, text=True, check=True)
+        return done.stdout
 
     def run(
         self,

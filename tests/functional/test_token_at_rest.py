@@ -30,7 +30,7 @@ SECRETS = (KEY, OTHER_KEY, JWT, EXPIRED_JWT, OPAQUE, API_KEY)
 VALUES = {
     "EXPANSO_EDGE_BOOTSTRAP_URL": "https://start.cloud.expanso.io",
     "BLANKS": "  two words  ",
-    "QUOTES": "it's \"quoted\"",
+    "QUOTES": 'it\'s "quoted"',
     "EXPANSIONS": "$HOME ${HOME} $(id) `id`",
     "BACKSLASHES": "C:\\new\\table\\",
     "COMMENT": "# no ; comment",
@@ -292,9 +292,7 @@ REFUSED = [
     Refused("another account's", (directory("d", owner=4711),), path="d/token", says="its owner 4711 " + OPEN, root=True),
     Refused("open by a user's entry", (directory("d"), grants("d", "user", 7)), path="d/token", says="the user nobody of its access control list"),
     Refused("open by a group's entry", (directory("d"), grants("d", "group", 2)), path="d/token", says="the group nogroup of its access control list"),
-    Refused(
-        "link to an open directory", (directory("d", 0o777), directory("d/e"), link("etc", "d/e")), path="etc/token", says="every account " + OPEN
-    ),
+    Refused("link to an open directory", (directory("d", 0o777), directory("d/e"), link("etc", "d/e")), path="etc/token", says="every account " + OPEN),
     Refused("open directory, absent", (directory("d", 0o777), put(name="d/token")), {"state": "absent"}, "d/token", says="every account " + OPEN),
     Refused("open directory, registered", (REGISTERED, directory("d", 0o777)), path="d/token", says="every account " + OPEN),
     Refused("file in the place of a directory", (put(name="d"),), path="d/token", says="{place}/d"),
@@ -316,7 +314,13 @@ REFUSED = [
     Refused("no name of a variable", args={"format": "env", "variables": {"MY-URL": "x"}}, says="'MY-URL' is no name of a variable"),
     Refused("line break in a variable", args={"format": "env", "variables": {"A": "1\nB=2"}}, says="the value of A has a line break"),
     # tokens
-    Refused("no token", args={"token": None}, says="this node is not registered and there is no token for it: option token is empty", fault="missing", in_check_mode=True),
+    Refused(
+        "no token",
+        args={"token": None},
+        says="this node is not registered and there is no token for it: option token is empty",
+        fault="missing",
+        in_check_mode=True,
+    ),
     Refused("no token, sources named", args={"token": "", "token_source": "looked here and there"}, says="looked here and there", fault="missing"),
     Refused("unknown shape, strictly", args={"token": OPAQUE, "strict": True}, says="neither a bootstrap key", fault="unknown_shape"),
     Refused("expired", args={"token": EXPIRED_JWT}, says="it is a JWT that expired at 2", fault="expired"),
@@ -404,10 +408,7 @@ def outcomes(controller: Controller, place: Path) -> dict[str, Outcome]:
     check, after_check = run(lambda case: isinstance(case, Done) or case.in_check_mode, "--check", "--diff"), trees()
     real, after = run(lambda case: True, "--diff"), trees()
     again, after_again = run(lambda case: isinstance(case, Done)), trees()
-    return {
-        case.name: Outcome(before[n], after_check[n], after[n], after_again[n], check.get(n, {}), real[n], again.get(n, {}))
-        for n, case in cases.items()
-    }
+    return {case.name: Outcome(before[n], after_check[n], after[n], after_again[n], check.get(n, {}), real[n], again.get(n, {})) for n, case in cases.items()}
 
 
 def parameters(cases: list[Any]) -> list[Any]:

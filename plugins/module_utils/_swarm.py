@@ -92,9 +92,7 @@ def check_engine(info: Dict[str, Any], where: str) -> None:
         raise SwarmError("{0} is not active in its swarm (state {1}): see docker info".format(where, state))
     if not swarm.get("ControlAvailable"):
         managers = ", ".join(sorted(manager["Addr"] for manager in swarm.get("RemoteManagers") or []))
-        raise SwarmError(
-            "{0} is a worker of its swarm, not a manager: name a manager{1}".format(where, " (they are {0})".format(managers) if managers else "")
-        )
+        raise SwarmError("{0} is a worker of its swarm, not a manager: name a manager{1}".format(where, " (they are {0})".format(managers) if managers else ""))
 
 
 def check_name(name: str) -> None:
@@ -144,8 +142,9 @@ def check_foreign(versions: List[Version], adopt: bool) -> None:
     foreign = [version.name for version in versions if version.fingerprint is None]
     if foreign and not adopt:
         raise SwarmError(
-            "somebody else made the secret {0}, and nobody can tell what it holds: remove it, choose another name, "
-            "or adopt it, so that it is replaced".format(", ".join(foreign))
+            "somebody else made the secret {0}, and nobody can tell what it holds: remove it, choose another name, or adopt it, so that it is replaced".format(
+                ", ".join(foreign)
+            )
         )
 
 
@@ -180,7 +179,7 @@ def plan_present(
     try:
         judged = judge(token, strict=strict, now=now)
     except TokenFault as exc:
-        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else ""))
+        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else "")) from None
     if current and current.fingerprint == judged.fingerprint:
         return Plan("kept", "{0} holds the token".format(current.name), current.name)
     new = next_name(name, versions)

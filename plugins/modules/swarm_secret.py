@@ -293,7 +293,7 @@ def connect(params: Dict[str, Any], where: str) -> Any:
         client = docker.APIClient(base_url=host, tls=tls, version=params["api_version"], timeout=params["timeout"])
         info = client.info()
     except Exception as exc:  # the SDK lets those of requests, paramiko and ssl through
-        raise SwarmError("the Docker engine {0} cannot be reached from {1}: {2}".format(host, where, reason(exc)))
+        raise SwarmError("the Docker engine {0} cannot be reached from {1}: {2}".format(host, where, reason(exc))) from None
     check_engine(info, "the Docker engine {0} on {1}".format(host, where))
     return client
 
@@ -479,9 +479,7 @@ def be_pruned(module: AnsibleModule, client: Any, found: Swarm) -> Dict[str, Any
     left = [version for version in found.versions if version not in goes]
     msg = "removed {0}".format(", ".join(version.name for version in goes)) if goes else "there is no version to remove"
     if stays:
-        msg += "; still in use: {0}".format(
-            ", ".join("{0} (by service {1})".format(version.name, ", ".join(version.users)) for version in stays)
-        )
+        msg += "; still in use: {0}".format(", ".join("{0} (by service {1})".format(version.name, ", ".join(version.users)) for version in stays))
     return {
         "action": "removed" if goes else "kept" if left else "absent",
         "msg": msg,

@@ -189,9 +189,7 @@ def test_a_token_that_is_missing_is_asked_for_with_its_sources(versions: list[Ve
     assert fault.value.code == "missing"
 
 
-@pytest.mark.parametrize(
-    ("token", "code"), [("exp_ak_Zq81mKx02LwPd7", "api_key"), (OLD + "\n", "line_break"), (jwt(1), "expired"), ("/etc/expanso/t", "path")]
-)
+@pytest.mark.parametrize(("token", "code"), [("exp_ak_Zq81mKx02LwPd7", "api_key"), (OLD + "\n", "line_break"), (jwt(1), "expired"), ("/etc/expanso/t", "path")])
 @pytest.mark.parametrize("registered", [False, True])
 def test_what_is_no_token_is_refused_with_its_source(token: str, code: str, registered: bool) -> None:
     with pytest.raises(TokenFault, match=r"cannot be used: .*\(source: a file\)") as fault:

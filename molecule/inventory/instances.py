@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env python
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -21,11 +21,11 @@ from paths import REPOSITORY, digest
 
 
 def inventory():
-    checkout = digest(REPOSITORY)[:6]
+    checkout = digest(REPOSITORY)
     suites = os.environ.get("EDGE_SUITES", "bookworm trixie").split()
     variables = {
         suite: {
-            "ansible_host": f"edge-{suite}-{checkout}",
+            "ansible_host": f"edge-{suite}-{checkout[:6]}",
             "container_image": images.reference(suite),
         }
         for suite in suites
@@ -33,7 +33,8 @@ def inventory():
     common = {
         "ansible_connection": "community.docker.docker",
         "ansible_python_interpreter": "/usr/bin/python3",
-        "container_network": f"edge-{checkout}",
+        "container_labels": {"expanso-edge-tests": checkout},  # what `make clean` knows them by
+        "container_network": f"edge-{checkout[:6]}",
     }
     return {"instances": {"hosts": suites, "vars": common}, "_meta": {"hostvars": variables}}
 

@@ -60,9 +60,11 @@ _raw:
   elements: str
 """
 
+import re
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
+from ansible.parsing.vault import AnsibleVaultError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 
@@ -83,8 +85,17 @@ class LookupModule(LookupBase):
         host = variables.get("inventory_hostname", "localhost")
 
         def variable(name: str) -> Any:
-            value = variables.get(name)
-            return None if value is None else self._templar.template(value)
+            raw = variables.get(name)
+            if raw is None:
+                return None
+            try:
+                value = self._templar.template(raw)
+                str(value)  # a vaulted value is decrypted no sooner
+                return value
+            except Exception as exc:
+                why = _why(exc, raw)
+            # outside the handler, so that nothing is chained: Ansible's own message quotes the template and the lines around it
+            raise SourceError(f"variable {name} {why}")
 
         try:
             found = resolve(variable)
@@ -99,3 +110,16 @@ class LookupModule(LookupBase):
             return [judge(found.token, strict=self.get_option("strict")).value]
         except TokenFault as exc:
             raise AnsibleLookupError(f"bootstrap token for {host}: {found.source}: {exc.message}") from None
+
+
+def _why(fault: BaseException | None, raw: Any) -> str:
+    """Say why a variable has no value, without a word of what it holds: a token may be what looks like a template."""
+    while fault:
+        # from 2.19 on it is a template error that says so
+        if isinstance(fault, AnsibleVaultError) or "to decrypt" in str(fault) or "Decryption failed" in str(fault):
+            return "cannot be decrypted: give Ansible the password of that vault"
+        fault = fault.__cause__ or fault.__context__
+    reference = re.fullmatch(r"\s*\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}\s*", raw) if isinstance(raw, str) else None
+    if reference:
+        return f"refers to {reference[1]}, which is not defined or cannot be templated"
+    return "cannot be templated: a token that has braces of its own needs the tag !unsafe"

@@ -7,7 +7,7 @@
 
 """What is wrong with a token at rest: the facts of a file and what is asked for in, findings out.
 
-:func:`look` reads the file system. Everything else is pure. No message holds a character of a token.
+Pure, but for the names of accounts. No message holds a character of a token.
 """
 
 import errno
@@ -20,13 +20,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._env_file import pars
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     AclEntry,
     Attributes,
-    SecureFileError,
-    acl_entries,
-    directories_above,
     group_name,
-    leftovers,
-    read,
-    unsafe_directory,
     user_name,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, Token, TokenFault, decode, judge
@@ -36,13 +30,12 @@ SEVERITIES = ("error", "warning", "info")
 _DAY = 86400
 _BEFORE_ALL = float("-inf")  # a time when no token was expired
 _ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+=(?=.)")
-_NEW_TOKEN = "take a new token from the workspace's Keys page, put it there with expanso.edge.bootstrap_token, and revoke this one"
+_GET_TOKEN = "take a token from the workspace's Keys page and put it there with expanso.edge.bootstrap_token"
 _WRITE_AGAIN = "write it again with expanso.edge.bootstrap_token, which adds nothing to the token"
 _REPAIR = "correct it with expanso.edge.bootstrap_token; others may have read the token, so take a new one and revoke this one"
 _REMEDIES = dict(
-    dict.fromkeys(("whitespace", "line_break", "control_character", "bom", "not_ascii", "quoted", "assignment", "truncated"), _WRITE_AGAIN),
-    api_key="take it away and revoke it, it gives far more than a node needs; put a bootstrap token in its place",
-    expired="get a new token from the workspace's Keys page and put it there with expanso.edge.bootstrap_token; this one is of no use any more",
+    dict.fromkeys(("whitespace", "line_break", "control_character", "bom", "not_ascii", "quoted", "assignment"), _WRITE_AGAIN),
+    api_key="remove and revoke it, it gives far more than a node needs; " + _GET_TOKEN,
     variable_missing="write the file with expanso.edge.bootstrap_token and format 'env'",
 )
 
@@ -109,51 +102,6 @@ class Content(NamedTuple):
         return "Content(format={0}, token={1!r})".format(self.format, self.token)
 
 
-def look(path: str, policy: Policy) -> Facts:
-    """Return what can be found out about an absolute path. Never raises :class:`OSError`: what fails is one of the facts."""
-    try:
-        # root may write everywhere: what matters is the other of the owners, if there is one
-        unsafe = unsafe_directory(path, max(policy.owners), max(policy.groups))
-        return _look(Facts(path, "unknown", unsafe=unsafe, leftovers=tuple(leftovers(path))), policy.reader)
-    except OSError as exc:
-        return Facts(path, "unknown", problem=exc.strerror)
-
-
-def _look(facts: Facts, reader: Optional[Reader]) -> Facts:
-    path = facts.path
-    try:
-        status = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return facts._replace(state="absent")
-    attributes = Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
-    kinds = ((stat.S_ISREG, "file"), (stat.S_ISLNK, "link"), (stat.S_ISDIR, "directory"))
-    state = next((name for test, name in kinds if test(status.st_mode)), "other")
-    facts = facts._replace(state=state, attributes=attributes, links=status.st_nlink, size=status.st_size, modified=status.st_mtime)
-    if state != "file":
-        return facts
-    facts = facts._replace(acl=tuple(acl_entries(path)))
-    facts = facts._replace(barrier=_barrier(facts, reader))
-    try:
-        found = read(path)
-    except OSError as exc:
-        return facts._replace(problem=exc.strerror)
-    except SecureFileError:
-        found = None
-    if found is None:
-        return facts._replace(state="unknown", problem="it changes while it is looked at")
-    return facts._replace(data=found.data)
-
-
-def _barrier(facts: Facts, reader: Optional[Reader]) -> Optional[str]:
-    if reader is None or facts.attributes is None:
-        return None
-    for directory in directories_above(facts.path):
-        status = os.stat(directory)
-        if not permits(Attributes(status.st_uid, status.st_gid, status.st_mode), acl_entries(directory), reader, 1):
-            return directory
-    return None if permits(facts.attributes, facts.acl, reader, 4) else facts.path
-
-
 def permits(attributes: Attributes, acl: Iterable[AclEntry], reader: Reader, bit: int) -> bool:
     """Tell whether permissions let a reader do something, in the order of acl(5).
 
@@ -183,11 +131,8 @@ def others_may_read(attributes: Attributes, acl: Iterable[AclEntry], policy: Pol
 
 def _other_grants(acl: Iterable[AclEntry], policy: Policy) -> List[str]:
     trusted = {"user": policy.owners | {0}, "group": policy.groups | {0}}
-    return [
-        "{0} {1}".format(entry.kind, (user_name if entry.kind == "user" else group_name)(entry.id))
-        for entry in acl
-        if entry.id not in trusted[entry.kind]
-    ]
+    names = {"user": user_name, "group": group_name}
+    return ["{0} {1}".format(entry.kind, names[entry.kind](entry.id)) for entry in acl if entry.id not in trusted[entry.kind]]
 
 
 def understand(path: str, data: bytes, now: float) -> Content:
@@ -246,7 +191,7 @@ def assess(facts: Facts, content: Optional[Content], policy: Policy, elsewhere: 
     """Return what is wrong with a file, and what is in it.
 
     :param content: what it holds, None where it could not be read
-    :param elsewhere: another of the paths holds a token, so that this one need not
+    :param elsewhere: another of the paths exists, so that this one need not
     """
     found = list(_of_place(facts))
     if facts.state == "absent":
@@ -281,7 +226,7 @@ def _missing(path: str, policy: Policy, elsewhere: bool) -> Finding:
     if policy.registered:
         return Finding("token_not_found", "info", "{0} does not exist; none is needed: {1} exists".format(path, policy.marker), "nothing to do")
     if elsewhere:
-        return Finding("token_not_found", "info", "{0} does not exist; another of the paths has the token".format(path), "nothing to do")
+        return Finding("token_not_found", "info", "{0} does not exist; another of the paths does".format(path), "nothing to do")
     state = "this node is not registered" if policy.registered is False else "nobody can tell whether this node is registered"
     return Finding(
         "token_not_found",
@@ -308,15 +253,14 @@ def _of_permissions(facts: Facts, attributes: Attributes, policy: Policy) -> Ite
     path = facts.path
     described = "{0}:{1} {2:04o}".format(user_name(attributes.uid), group_name(attributes.gid), attributes.mode)
     if facts.barrier:
-        name = policy.reader.name if policy.reader else ""
-        what = "read it" if facts.barrier == path else "pass the directory {0}".format(facts.barrier)
-        yield Finding(
-            "permission_denied",
-            "error",
-            "permission denied reading bootstrap token: {0} cannot {1} ({2} is {3})".format(name, what, path, described),
-            "make the account that the agent runs as the file's owner with expanso.edge.bootstrap_token, or hand it over with systemd's "
-            "LoadCredential=; chown root:root would lock that account out",
-        )
+        name = policy.reader.name if policy.reader else "nobody"
+        what = "read {0}, which is {1}".format(path, described)
+        remedy = "make the account of the agent its owner with expanso.edge.bootstrap_token; chown root:root would lock that account out"
+        if facts.barrier != path:
+            what = "pass the directory {0} to read {1}".format(facts.barrier, path)
+            remedy = "let the account of the agent pass it (chmod o+x), or keep the token below /etc/expanso"
+        message = "permission denied reading bootstrap token: {0} cannot {1}".format(name, what)
+        yield Finding("permission_denied", "error", message, remedy + "; or hand it over with LoadCredential= of systemd")
     if attributes.mode & ~policy.mode:
         message = "{0} has mode {1:04o}, wider than {2:04o}".format(path, attributes.mode, policy.mode)
         yield Finding("mode_too_wide", "error", message, _REPAIR)
@@ -330,7 +274,7 @@ def _of_permissions(facts: Facts, attributes: Attributes, policy: Policy) -> Ite
         yield Finding("acl_grants_access", "error", "the access control list of {0} lets {1} in".format(path, grant), _REPAIR)
     if facts.links > 1:
         message = "{0} has {1} names (hard links): the others keep the token when this one is removed".format(path, facts.links)
-        yield Finding("hard_link", "error", message, "find them with 'find / -xdev -samefile {0}' and remove them".format(path))
+        yield Finding("hard_link", "error", message, "find them with 'find -samefile', and remove them")
 
 
 def _names(ids: FrozenSet[int], name: Callable[[int], str]) -> str:
@@ -342,7 +286,7 @@ def _of_content(path: str, content: Content, policy: Policy) -> Iterable[Finding
     if fault is not None:
         moot = fault.code == "expired" and policy.registered
         message = "invalid bootstrap token: {0}: {1}".format(path, fault.message)
-        yield Finding(fault.code, "info" if moot else "error", message, _REMEDIES.get(fault.code, _NEW_TOKEN))
+        yield Finding(fault.code, "info" if moot else "error", message, _REMEDIES.get(fault.code, _GET_TOKEN))
     elif content.token is not None and content.token.kind == "opaque":
         message = "what {0} holds is neither a bootstrap key (exp_bk_...) nor a JWT".format(path)
         yield Finding("unknown_shape", "info", message, "make sure that it is a bootstrap token, and a whole one")
@@ -358,7 +302,7 @@ def _of_life(facts: Facts, policy: Policy) -> Iterable[Finding]:
     days = age_days(facts, policy.now)
     if policy.max_age is not None and days is not None and days > policy.max_age:
         message = "{0} was written {1} days ago, more than {2}".format(facts.path, days, policy.max_age)
-        yield Finding("too_old", "warning", message, "rotate it: " + _NEW_TOKEN)
+        yield Finding("too_old", "warning", message, "rotate it: {0}, and revoke this one".format(_GET_TOKEN))
 
 
 def age_days(facts: Facts, now: float) -> Optional[int]:

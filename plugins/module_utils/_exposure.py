@@ -17,11 +17,8 @@ import stat
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._audit import Finding, Policy, others_may_read
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import encodings
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, encodings
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, acl_entries, leftovers
-
-MIN_LENGTH = 8
-"""A shorter text is found everywhere by chance, so it is not looked for."""
 
 _MAX_FILE = 4 * 1024 * 1024
 _NAMED = 10  # processes that a message names at most
@@ -136,12 +133,12 @@ def _kin(found: Dict[int, _Process], own: int, wanted: Forms) -> Set[int]:
         line.append(own)
         own = found[own].parent
     givers = [pid for pid in line if pid != 1 and (holds(found[pid].environment, wanted) or holds(found[pid].arguments, wanted))]
-    kin = set(line)
-    below = set(givers[-1:])
-    while below:
-        kin |= below
-        below = {pid for pid, process in found.items() if process.parent in below} - kin
-    return kin
+    family = set()  # type: Set[int]
+    young = set(givers[-1:])
+    while young:
+        family |= young
+        young = {pid for pid, process in found.items() if process.parent in young} - family
+    return family.union(line)
 
 
 def _is_agent(process: _Process, programs: FrozenSet[str], scripts: FrozenSet[str]) -> bool:
@@ -162,7 +159,7 @@ def _is_script(path: str) -> bool:
 
 def _public(name: bytes, wanted: Forms) -> str:
     """Return a program's name as it may be shown. A process names itself as it likes, after a token too."""
-    if any(name[start : start + MIN_LENGTH] in form for start in range(len(name) - MIN_LENGTH + 1) for form in wanted):
+    if any(name[start : start + PIECE] in form for start in range(len(name) - PIECE + 1) for form in wanted):
         return "********"
     return "".join(char if char.isprintable() else "?" for char in name.decode("utf-8", "replace"))
 
@@ -221,7 +218,7 @@ def backups(path: str, policy: Policy) -> List[Place]:
     """Return what editors, package managers and careful people leave beside a file. It may hold a former token."""
     name = re.escape(os.path.basename(path))
     pattern = re.compile(
-        r"{0}(?:[.,:@0-9A-Za-z_-]*~|[.-](?:bak|backup|orig|old|save|sav|copy|prev|rej|tmp|swp|rpm\w+|dpkg-\w+|ucf-\w+)[.0-9_-]*)"
+        r"{0}(?:[.,:@~0-9A-Za-z_-]*~|[.-](?:bak|backup|orig|old|save|sav|copy|prev|rej|tmp|swp|rpm\w+|dpkg-\w+|ucf-\w+)[.0-9_-]*)"
         r"|\.{0}\.sw[a-p]|#{0}#".format(name)
     )
     try:
@@ -256,11 +253,11 @@ def _exposed(path: str, policy: Policy) -> bool:
     return others_may_read(Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), acl_entries(path), policy)
 
 
-def _place(kind: str, path: str) -> Iterator[Place]:
+def _place(kind: str, path: str) -> List[Place]:
     try:
-        yield Place(kind, path, _attempt(path))
+        return [Place(kind, path, _attempt(path))]
     except _GONE:
-        pass
+        return []
 
 
 def _attempt(path: str) -> Optional[bytes]:
@@ -332,7 +329,7 @@ def report_unread(unread: Iterable[Place]) -> List[Finding]:
     files_unread = {place.name for place in unread if place.kind in ("unit", "copy", "exposed_copy")}
     findings = []
     if processes_unread or files_unread:
-        message = "could not look into {0} processes and {1} files: the token may be there".format(len(processes_unread), len(files_unread))
+        message = "could not look everywhere for the token (processes: {0}, files: {1})".format(len(processes_unread), len(files_unread))
         findings.append(Finding("exposure_incomplete", "info", message, "run it as root (become: true)"))
     for place in unread:
         if place.kind == "pipeline":

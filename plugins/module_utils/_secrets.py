@@ -9,15 +9,20 @@
 
 import base64
 import functools
+import hashlib
+import itertools
 import json
 import os
 import sys
-from typing import Any, Callable, Tuple
+from typing import Any, Callable, Iterator, Tuple
 from urllib.parse import quote
 
 from ansible.module_utils.basic import AnsibleModule
 
 MASK = "********"
+
+PIECE = 8
+"""A shorter piece of a token tells nothing, and stands in any text by chance."""
 
 
 def encodings(token: str) -> Tuple[str, ...]:
@@ -26,7 +31,10 @@ def encodings(token: str) -> Tuple[str, ...]:
     base64 looks different at each of three offsets, so of each the part that depends on the token alone is taken.
     """
     data = token.encode("utf-8")
-    forms = {token, quote(token, safe=""), data.hex(), data.hex().upper(), json.dumps(token)[1:-1]}
+    quoted = json.dumps(token)[1:-1]
+    # Go, which the agent is written in, keeps JSON safe for HTML
+    quoted_by_go = quoted.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    forms = {token, quote(token, safe=""), data.hex(), data.hex().upper(), quoted, quoted_by_go}
     for offset in range(3):
         for encode in (base64.standard_b64encode, base64.urlsafe_b64encode):
             whole = encode(b"\0" * offset + data).decode("ascii").rstrip("=")
@@ -37,11 +45,32 @@ def encodings(token: str) -> Tuple[str, ...]:
 
 
 def mask(text: str, token: str) -> str:
-    """Return the text with the token and its encodings replaced by asterisks."""
-    if token:
-        for form in encodings(token):
-            text = text.replace(form, MASK)
-    return text
+    """Return the text with every piece of the token, in whatever encoding, replaced by asterisks.
+
+    Pieces, because programs show the ends of a token, break base64 into lines, and escape single characters in their own way.
+    """
+    hidden = bytearray(len(text))
+    for form, width in _to_hide(token):
+        pieces = {form[start : start + width] for start in range(len(form) - width + 1)}
+        for start in range(len(text) - width + 1):
+            if text[start : start + width] in pieces:
+                hidden[start : start + width] = b"\1" * width
+    runs = itertools.groupby(range(len(text)), hidden.__getitem__)
+    return "".join(MASK if secret else "".join(text[position] for position in run) for secret, run in runs)
+
+
+def _to_hide(token: str) -> Iterator[Tuple[str, int]]:
+    """Return encodings and digests of a token, each with how many characters of it are too many."""
+    if not token:
+        return
+    for form in encodings(token):
+        # what PIECE characters of the token become; all of it where it is shorter
+        yield form, len(form) if len(token) < PIECE else max(PIECE, PIECE * len(form) // len(token))
+    for name in ("md5", "sha1", "sha256"):
+        try:
+            yield hashlib.new(name, token.encode("utf-8")).hexdigest(), PIECE
+        except ValueError:  # a node that allows no such algorithm, so nothing there prints it
+            continue
 
 
 def discreet(run: Callable[[AnsibleModule], Any]) -> Callable[[AnsibleModule], Any]:

@@ -68,15 +68,20 @@ def parse_mode(text: Union[str, int], allowed: int, name: str = "mode") -> int:
     """
     try:
         mode = text if isinstance(text, int) else int(text, 8)
-    except ValueError:
+    except (TypeError, ValueError):
         mode = -1
     if mode < 0 or mode & ~allowed:
         raise SecureFileError(
             "{0} {1} is not possible here: write it as a quoted octal string, with no bits but those of '{2:04o}'".format(
-                name, text if isinstance(text, str) else "{0:04o}".format(text), allowed
+                name, "{0:04o}".format(text) if isinstance(text, int) else text, allowed
             )
         )
     return mode
+
+
+def _is_id(name: str) -> bool:
+    """Whether a text is the number of an account or group; the largest that 32 bits hold means "none" to the kernel."""
+    return name.isdecimal() and int(name) < 0xFFFFFFFF
 
 
 def user_id(name: str) -> int:
@@ -84,7 +89,7 @@ def user_id(name: str) -> int:
 
     :raises SecureFileError: there is no account of that name
     """
-    if name.isdigit():
+    if _is_id(name):
         return int(name)
     try:
         return pwd.getpwnam(name).pw_uid
@@ -97,7 +102,7 @@ def group_id(name: str) -> int:
 
     :raises SecureFileError: there is no group of that name
     """
-    if name.isdigit():
+    if _is_id(name):
         return int(name)
     try:
         return grp.getgrnam(name).gr_gid
@@ -178,12 +183,12 @@ def unsafe_directory(path: str, uid: int, gid: int, future_mode: Optional[int] =
     :param gid: its group
     :param future_mode: permissions that the file's own directory is about to get
     """
-    own = os.path.dirname(path)
+    own = os.path.realpath(os.path.dirname(path))
     users = frozenset((0, os.geteuid(), uid))
     groups = frozenset((0, os.getegid(), gid))
     for directory in directories_above(path):
         status = os.stat(directory)
-        mode = future_mode if future_mode is not None and os.path.samefile(directory, own) else status.st_mode
+        mode = future_mode if future_mode is not None and os.path.realpath(directory) == own else status.st_mode
         who = _other_writer(directory, status, mode, users, groups)
         if who:
             return directory, who

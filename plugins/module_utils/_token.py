@@ -143,7 +143,7 @@ def _refuse_not_a_token(text: str) -> None:
     if text.lower().startswith("exp_ak_"):
         raise TokenFault("api_key", "it is an API key (exp_ak_...), not a bootstrap token; take one from the workspace's Keys page")
     if text == "exp_bk_":
-        raise TokenFault("truncated", "it ends after exp_bk_; copy the whole key")
+        raise TokenFault("truncated", "it ends after its prefix; copy the whole key")
     if _PLACEHOLDER.fullmatch(text):
         raise TokenFault("placeholder", "it is a placeholder from the documentation; put the real token in its place")
     if re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", text):

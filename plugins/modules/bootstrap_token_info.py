@@ -243,9 +243,7 @@ msg:
 """
 
 import os
-import pwd
-import time
-from typing import Any, Callable, Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils._audit import (
@@ -254,14 +252,11 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit import (
     Facts,
     Finding,
     Policy,
-    Reader,
     age_days,
     assess,
-    look,
     understand,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._exposure import (
-    MIN_LENGTH,
     Forms,
     Place,
     backups,
@@ -275,18 +270,15 @@ from ansible_collections.expanso.edge.plugins.module_utils._exposure import (
     siblings,
     units,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask
+from ansible_collections.expanso.edge.plugins.module_utils._inspection import asked_for, look
+from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, discreet, mask
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     SecureFileError,
-    group_id,
     group_name,
-    parse_mode,
-    user_id,
     user_name,
 )
 
-FILE_MODE_BITS = 0o640
 UNIT_DIRECTORIES = [
     "/etc/systemd/system",
     "/etc/systemd/system.control",
@@ -311,65 +303,14 @@ class Subject(NamedTuple):
     findings: List[Finding]
 
     def secrets(self) -> Tuple[str, ...]:
-        return tuple(each for each in self.content.secrets if len(each) >= MIN_LENGTH) if self.content else ()
-
-
-def asked_for(params: Dict[str, Any]) -> Tuple[Policy, List[Finding]]:
-    """Return what the files are judged by, and what is already wrong with that."""
-    findings = []
-
-    def number(find: Callable[[str], int], name: Optional[str]) -> Optional[int]:
-        try:
-            return None if name is None else find(name)
-        except SecureFileError as exc:
-            findings.append(Finding("account_missing", "error", str(exc), "create it before the agent is started, or name the one that it runs as"))
-            return None
-
-    uid, gid = number(user_id, params["owner"]), number(group_id, params["group"])
-    mode = parse_mode(params["mode"], FILE_MODE_BITS)
-    marker, registered = None, None
-    try:
-        marker = find_marker(params)
-        registered = marker is not None
-    except OSError as exc:
-        message = "nobody can tell whether this node is registered: {0}: {1}".format(exc.filename, exc.strerror)
-        findings.append(Finding("registration_unknown", "info", message, "run this as root (become: true)"))
-
-    reader = None
-    if uid is not None:
-        reader = Reader("the account {0}".format(user_name(uid)), uid, groups_of(uid, gid))
-    elif gid is not None and mode & 0o040:
-        reader = Reader("the group {0}".format(group_name(gid)), None, frozenset((gid,)))
-    policy = Policy(
-        account=user_name(os.geteuid()),
-        owners=frozenset((0, os.geteuid()) if uid is None else (uid,)),
-        groups=frozenset((0, os.getegid()) if gid is None else (gid,)),
-        group_matters=gid is not None,
-        mode=mode,
-        reader=reader,
-        max_age=params["max_age"],
-        registered=registered,
-        marker=marker,
-        now=time.time(),
-    )
-    return policy, findings
-
-
-def groups_of(uid: int, gid: Optional[int]) -> FrozenSet[int]:
-    """Return the groups of an account, with the one that was asked for."""
-    also = () if gid is None else (gid,)
-    try:
-        entry = pwd.getpwuid(uid)
-    except KeyError:
-        return frozenset(also)
-    return frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid)).union(also)
+        return tuple(each for each in self.content.secrets if len(each) >= PIECE) if self.content else ()
 
 
 def subjects(params: Dict[str, Any], policy: Policy, common: List[Finding]) -> List[Subject]:
     """Look at every path, and add the token that was given where none of them holds it."""
     facts = [look(path, policy) for path in params["paths"]]
     contents = [None if each.data is None else understand(each.path, each.data, policy.now) for each in facts]
-    elsewhere = any(content and content.token for content in contents)
+    elsewhere = any(each.state != "absent" for each in facts)
     found = [Subject(each.path, each, content, common + assess(each, content, policy, elsewhere)) for each, content in zip(facts, contents)]
     if params["token"]:
         given = understand("", params["token"].encode("utf-8", "surrogateescape"), policy.now)
@@ -401,7 +342,7 @@ def exposure(params: Dict[str, Any], policy: Policy, found: List[Subject]) -> Di
         if subject.secrets():
             subject.findings.extend(report_unread(unread))
         elif subject.content and subject.content.secrets:
-            message = "the token is not looked for elsewhere: it has less than {0} characters, and would be found by chance".format(MIN_LENGTH)
+            message = "the token is not looked for elsewhere: it has less than {0} characters, and would be found by chance".format(PIECE)
             subject.findings.append(Finding("exposure_incomplete", "info", message, "make sure that it is a bootstrap token, and a whole one"))
         if params["exposure"] and subject.path:
             known = {place.name for place in elsewhere}
@@ -416,7 +357,7 @@ def describe(subject: Subject, policy: Policy, tokens: Iterable[str]) -> Dict[st
     findings = [finding._asdict() for finding in sorted(subject.findings, key=lambda each: SEVERITIES.index(each.severity))]
     for finding in findings:
         for secret in tokens:  # a file may be named after its token
-            finding["message"], finding["remedy"] = mask(finding["message"], secret), mask(finding["remedy"], secret)
+            finding["message"] = mask(finding["message"], secret)
     return {
         "path": subject.path,
         "exists": None if facts.state == "unknown" else facts.state != "absent",
@@ -453,7 +394,7 @@ def audit(module: AnsibleModule) -> Dict[str, Any]:
         "tokens": entries,
         "error_count": count["error"],
         "warning_count": count["warning"],
-        "msg": "{0} files looked at: {1} errors, {2} warnings".format(len(params["paths"]), count["error"], count["warning"]),
+        "msg": "bootstrap tokens audited: paths {0}, errors {1}, warnings {2}".format(len(params["paths"]), count["error"], count["warning"]),
     }
 
 

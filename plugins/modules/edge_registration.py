@@ -57,7 +57,7 @@ options:
       - By default the primary group of O(user).
     type: str
   timeout:
-    description: How long the agent may take until a marker exists, in seconds. Then it is stopped.
+    description: How long the agent may take until a marker exists, in seconds, V(1) at least. Then it is stopped.
     type: int
     default: 120
   remove_token_file:
@@ -136,7 +136,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAM
 URL_ENV_NAME = "EXPANSO_EDGE_BOOTSTRAP_URL"
 DATA_DIR_MODE = 0o700
 LAST_LINES = 15
-TIMED_OUT = (124, 137)  # timeout(1): ended by TERM, by KILL
+TIMED_OUT = (124, 137, -9)  # timeout(1) ended the agent by TERM, by KILL, by KILL and itself with it
 
 
 class RegistrationError(Exception):
@@ -217,16 +217,17 @@ def register(module: AnsibleModule, token: str) -> List[str]:
     if params["bootstrap_url"]:
         environment[URL_ENV_NAME] = params["bootstrap_url"]
 
-    deadline = time.time() + params["timeout"]
+    deadline = time.monotonic() + params["timeout"]
     code, out, err = module.run_command(command(params, account), environ_update=environment, cwd="/")
-    lines = [line for line in mask(out + err, token).splitlines() if line.strip()][-LAST_LINES:]
-    if code in TIMED_OUT:
+    said = (out + err).encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # results are UTF-8
+    lines = [line for line in mask(said, token).splitlines() if line.strip()][-LAST_LINES:]
+    if code in TIMED_OUT and time.monotonic() >= deadline:
         raise RegistrationError("the agent did not finish within {0} seconds and was stopped".format(params["timeout"]), lines)
     if code:
-        last = lines[-1] if lines else "it said nothing"
-        raise RegistrationError("expanso-edge bootstrap failed with exit code {0}: {1}".format(code, last), lines)
+        how = "failed with exit code {0}".format(code) if code > 0 else "was ended by signal {0}".format(-code)
+        raise RegistrationError("expanso-edge bootstrap {0}: {1}".format(how, lines[-1] if lines else "it said nothing"), lines)
     while find_marker(params) is None:
-        if time.time() >= deadline:
+        if time.monotonic() >= deadline:
             raise RegistrationError(
                 "expanso-edge bootstrap succeeded, but after {0} seconds there is none of the registration markers {1}: "
                 "is data_dir the one that the agent uses?".format(params["timeout"], ", ".join(markers(params))),
@@ -240,6 +241,8 @@ def bring_about(module: AnsibleModule) -> Dict[str, Any]:
     """Register the node where that is needed, let go of the token, and return the result."""
     params = module.params
     params["data_dir"] = os.path.normpath(params["data_dir"])
+    if params["timeout"] < 1:  # to timeout(1), 0 means for ever
+        raise RegistrationError("timeout is {0}, but has to be 1 second or more".format(params["timeout"]))
     marker = find_marker(params)
     result = {"changed": False, "msg": "registered already"}  # type: Dict[str, Any]
     if marker is None:

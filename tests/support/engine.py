@@ -1,12 +1,11 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A Docker engine for the tests: the one that is there and answers, otherwise one of the project's own.
 
-    engine.py up        make sure that an engine answers, and print its DOCKER_HOST
-    engine.py down      stop the engine that `up` started from this cache, if it did; never touches any other
-    engine.py status    print the DOCKER_HOST of the engine that `up` would use without starting anything, or fail
+    python3 engine.py up        make sure that an engine answers, and print its DOCKER_HOST
+    python3 engine.py down      stop the engine that `up` started from this cache, if it did; never touches any other
+    python3 engine.py status    print the DOCKER_HOST of the engine that `up` would use without starting anything, or fail
 
 DOCKER_HOST, or else docker's current context, says which engine is looked for first. The project's own engine is
 started only as root; on Debian and Ubuntu its packages are installed where they lack. All checkouts on a machine
@@ -92,7 +91,7 @@ def start():
     command = ["dockerd", "--host", OWN_HOST, "--data-root", str(DATA), "--exec-root", str(RUN / "exec"), "--pidfile", str(PID_FILE)]
     with open(LOG, "wb") as log:
         daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    for _ in range(120):
+    for dummy in range(120):
         if answers(OWN_HOST):
             say(f"Docker engine is up; its log is {LOG}.")
             return
@@ -141,7 +140,7 @@ def down():
         docker("rm", "--force", "--volumes", *containers)
     docker("network", "prune", "--force")
     os.kill(pid, signal.SIGTERM)
-    for _ in range(120):
+    for dummy in range(120):
         if own_process() is None:
             break
         time.sleep(0.5)

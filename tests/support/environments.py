@@ -1,12 +1,11 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make the project's virtual environments, each from tests/requirements/NAME.txt and a Python of this machine.
 
-    environments.py NAME      make the environment where it is missing, and print its path
-    environments.py --list    tell which environments can be had on this machine, and with which Python
-    environments.py --pythons print every Python interpreter at hand, one `VERSION PATH` a line
+    python3 environments.py NAME       make the environment where it is missing, and print its path
+    python3 environments.py --list     tell which environments can be had on this machine, and with which Python
+    python3 environments.py --pythons  print every Python interpreter at hand, one `VERSION PATH` a line
 
 Interpreters are looked for on PATH, in /usr/bin and among pyenv's versions; EXPANSO_EDGE_PYTHONS, a list of
 interpreters separated by colons, replaces that search.
@@ -131,11 +130,10 @@ def choose(name: str) -> Interpreter:
 
 def requirements(name: str) -> List[Path]:
     """The requirement file of an environment and all that it refers to."""
-    files = [REQUIREMENTS / f"{name}.txt"]
-    for file in files:
-        for reference in re.findall(r"^-[rc] (\S+)", file.read_text(encoding="utf-8"), re.MULTILINE):
-            if REQUIREMENTS / reference not in files:
-                files.append(REQUIREMENTS / reference)
+    file = REQUIREMENTS / f"{name}.txt"
+    files = [file]
+    for reference in re.findall(r"^-[rc] (\S+)\.txt$", file.read_text(encoding="utf-8"), re.MULTILINE):
+        files += requirements(reference)
     return files
 
 

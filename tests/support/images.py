@@ -1,11 +1,10 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Container images for the tests, built from Debian's packages alone, or the ones that you name.
 
-    images.py build NAME...   build what is missing, one after the other, and print one image reference a line
-    images.py remove          remove the images that this program has built
+    python3 images.py build NAME...   build what is missing, one after the other, and print one image reference a line
+    python3 images.py remove          remove the images that this program has built
 
 NAME is KIND-SUITE, as in ssh-bookworm, or SUITE alone for systemd-SUITE. A kind is a folder of tests/support/images
 with a Dockerfile; the default of its `ARG BASE` is the kind that it builds on. Where the folder has an executable
@@ -47,7 +46,7 @@ def docker(*arguments, log=None):
 
 
 def split(name):
-    kind, _, suite = name.rpartition("-")
+    kind, dummy, suite = name.rpartition("-")
     kind = kind or "systemd"
     if suite not in SUITES or not (KINDS / kind / "Dockerfile").is_file():
         kinds = ", ".join(sorted(path.parent.name for path in KINDS.glob("*/Dockerfile")))

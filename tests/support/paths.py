@@ -7,11 +7,14 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CACHE = Path(os.environ.get("EXPANSO_EDGE_CACHE") or REPOSITORY / ".cache").resolve()
+CACHE_TAG = "CACHEDIR.TAG"  # tells that the folder is nothing but a cache: to backup programs, and to clean.py
 
 
 class SupportError(Exception):
@@ -35,6 +38,9 @@ def digest(*parts):
 @contextlib.contextmanager
 def locked(path):
     """Hold an exclusive lock: several checkouts and processes share one cache."""
+    if not CACHE.exists() or not any(CACHE.iterdir()):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        (CACHE / CACHE_TAG).write_text("Signature: 8a477f597d28d172789f06886806bc55\n", encoding="ascii")
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8") as handle:
         try:
@@ -53,6 +59,20 @@ def collections():
     with contextlib.suppress(FileExistsError):
         link.symlink_to(REPOSITORY)
     return path
+
+
+def copy_checkout(collections_path):
+    """Copy the checkout's files, committed or not, to below `collections_path`; return the copy. Some tools follow links."""
+    copy = collections_path / "ansible_collections" / "expanso" / "edge"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=REPOSITORY, stdout=subprocess.PIPE, check=True
+    )
+    shutil.rmtree(copy, ignore_errors=True)
+    for name in sorted(set(os.fsdecode(listed.stdout).split("\0")) - {""}):
+        if (REPOSITORY / name).is_file():  # otherwise it was removed, and that is not committed yet
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, copy / name)
+    return copy
 
 
 def tail(path, lines=25):

@@ -1,10 +1,9 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run molecule scenarios, each in an invocation of its own: fresh instances, and one's faults are not the other's.
 
-    scenarios.py [COMMAND] [SCENARIO...]     COMMAND is molecule's, by default test; all scenarios where none is named
+    python3 scenarios.py [COMMAND] [SCENARIO...]     COMMAND is molecule's, by default test; all scenarios where none is named
 
 An engine is found or started, and the images are built, before molecule starts. Scenarios on the shared instances
 run on the Debian releases in EDGE_SUITES (by default "bookworm trixie"). A scenario with instances of its own names

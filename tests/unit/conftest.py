@@ -8,6 +8,7 @@ That takes a directory `ansible_collections/expanso/edge`, here a symbolic link 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -27,10 +28,8 @@ def collections() -> Path:
     found = CACHE / "collections" / digest(REPOSITORY)
     link = found / "ansible_collections" / "expanso" / "edge"
     link.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with contextlib.suppress(FileExistsError):
         link.symlink_to(REPOSITORY)
-    except FileExistsError:
-        pass
     return found
 
 

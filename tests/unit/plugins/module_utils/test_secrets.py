@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 from urllib.parse import quote
 
 import pytest
@@ -29,6 +31,32 @@ def test_base64_at_any_offset_is_masked(token: str, before: bytes, after: bytes)
 def test_other_encodings_are_masked(token: str) -> None:
     for text in (token, quote(token, safe=""), token.encode().hex()):
         assert mask(f"say {text} twice {text}", token) == "say ******** twice ********"
+
+
+@given(TOKENS)
+def test_go_json_is_masked(token: str) -> None:
+    text = json.dumps(token)[1:-1].replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    assert mask(f"say {text} twice", token) == "say ******** twice"
+
+
+@pytest.mark.parametrize("token", ["exp_bk_Zq81mKx02LwPd7", "eyJh.eyJleHAi." + "kX3v" * 40])
+def test_pieces_and_digests_are_masked(token: str) -> None:
+    lines = base64.encodebytes(token.encode()).decode().splitlines()
+    digests = [hashlib.new(name, token.encode()).hexdigest() for name in ("md5", "sha1", "sha256")]
+    for text in (token[:15] + "...", "..." + token[-8:], *(line.rstrip("=") for line in lines if len(line) > 12), *digests, digests[0][:12]):
+        masked = mask(f"<{text}>", token)
+        assert "********" in masked
+        assert len(masked.replace("********", "")) <= len("<...>"), masked
+
+
+def test_what_is_no_piece_of_the_token_stays() -> None:
+    assert mask("Error: invalid bootstrap token exp_bk_ at /etc/expanso/bootstrap.token", "exp_bk_Zq81mKx02LwPd7") == (
+        "Error: invalid bootstrap token exp_bk_ at /etc/expanso/bootstrap.token"
+    )
+
+
+def test_a_short_token_is_masked_as_a_whole_only() -> None:
+    assert mask("abc, ab, abcabc", "abc") == "********, ab, ********"
 
 
 def test_an_empty_token_masks_nothing() -> None:

@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Needs make, git and Python 3.11 or newer; everything else is made below .cache (or EXPANSO_EDGE_CACHE) when needed.
+
+PYTHON ?= python3
+SUPPORT := $(PYTHON) tests/support
+
+# Variables given to make reach the programs through their environment, never through a command line.
+export INVENTORY TOKEN_FILE ARGS PYTEST_ARGS EDGE_SUITES
+
+ifneq ($(filter command line,$(origin EXPANSO_EDGE_BOOTSTRAP_TOKEN)),)
+$(error A token on make's command line can be read by every user of this machine. Export EXPANSO_EDGE_BOOTSTRAP_TOKEN, or use TOKEN_FILE=)
+endif
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this help
+	@printf 'Provision:\n'
+	@printf '  %-34s %s\n' 'make provision' 'this machine, token from EXPANSO_EDGE_BOOTSTRAP_TOKEN'
+	@printf '  %-34s %s\n' 'make provision TOKEN_FILE=path' 'this machine, token from a file'
+	@printf '  %-34s %s\n' 'make provision INVENTORY=path' 'a fleet; ARGS= takes options of ansible-playbook'
+	@printf 'Develop:\n'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | grep -v '^provision' | \
+	  while IFS='|' read -r target text; do printf '  make %-29s %s\n' "$$target" "$$text"; done
+
+.PHONY: provision
+provision: ## Provision bootstrap tokens
+	@$(SUPPORT)/provision.py
+
+.PHONY: test
+test: ## Run all of the following
+	@$(SUPPORT)/check.py lint sanity unit functional leak molecule
+
+.PHONY: lint sanity unit functional leak
+lint: ## Style, types, documentation, changelog, tarball
+sanity: ## ansible-test sanity on the oldest and newest ansible-core
+unit: ## Unit tests; PYTEST_ARGS= takes options of pytest
+functional: ## Real ansible-playbook runs on every supported ansible-core
+leak: ## Search all that comes out of a run for the token
+lint sanity unit functional leak:
+	@$(SUPPORT)/check.py $@
+
+.PHONY: molecule
+molecule: ## Scenarios in containers; SCENARIO=name COMMAND=converge EDGE_SUITES="bookworm forky"
+	@$(SUPPORT)/scenarios.py $(or $(COMMAND),test) $(SCENARIO)
+
+.PHONY: changelog
+changelog: ## Put the changelog fragments and what is new into CHANGELOG.md
+	@$(SUPPORT)/changelog.py
+
+.PHONY: build
+build: ## Build the collection's tarball
+	@$(SUPPORT)/lint.py tarball
+
+.PHONY: clean
+clean: ## Remove containers, images, the engine and the cache
+	@$(SUPPORT)/clean.py

@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real runs of `ansible-playbook`, of any ansible-core, and what came of them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import environments
+from paths import collections
+
+HERE = Path(__file__).resolve().parent
+SYSTEM_PYTHON = "/usr/bin/python3"
+TOKEN_VARIABLE = "EXPANSO_EDGE_BOOTSTRAP_TOKEN"
+
+Json = dict[str, Any]
+Plays = list[Json]
+
+
+def spellings(token: str) -> Iterable[str]:
+    """A token as it must never be seen, plain and inside of something in base64."""
+    data = token.encode()
+    inside = [base64.b64encode(b"-" * before + data).decode()[4 if before else 0 : -4] for before in range(3)]
+    return token, data.hex(), *inside
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of `ansible-playbook`."""
+
+    returncode: int
+    output: str
+    events: list[Json]
+
+    def event(self, task: str, host: str | None = None) -> Json:
+        """The one event of a task, on the one host or on a given one."""
+        found = [each for each in self.events if each["task"].split(" : ")[-1] == task and host in (None, each["host"])]
+        assert len(found) == 1, f"{len(found)} results of task {task!r} on host {host or 'any'}:\n{self.output}"
+        return found[0]
+
+    def result(self, task: str, host: str | None = None) -> Json:
+        """What a task returned."""
+        result: Json = self.event(task, host)["result"]
+        return result
+
+    def remote_commands(self, host: str) -> int:
+        """How often the host was sent a command or a file. Needs verbosity 3."""
+        return len(re.findall(rf"^<{re.escape(host)}> (?:EXEC|PUT|FETCH|SSH: EXEC)\b", self.output, re.MULTILINE))
+
+    def recap(self, host: str) -> dict[str, int]:
+        """The host's line of the recap."""
+        line = re.search(rf"^{re.escape(host)}\s*:\s*(ok=.*)$", self.output, re.MULTILINE)
+        assert line, f"no recap for {host}:\n{self.output}"
+        return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", line.group(1))}
+
+    def totals(self) -> dict[str, int]:
+        """The recap, summed up over all hosts."""
+        total: dict[str, int] = {}
+        for counts in re.findall(r"^\S+\s*:\s*(ok=\d.*)$", self.output, re.MULTILINE):
+            for name, count in re.findall(r"(\w+)=(\d+)", counts):
+                total[name] = total.get(name, 0) + int(count)
+        return total
+
+
+class Controller:
+    """An ansible-core on this machine, with a home directory of its own."""
+
+    def __init__(self, core: str, home: Path) -> None:
+        self.core = core
+        self.home = home
+        self._programs = environments.make(core) / "bin"
+        self._runs = 0
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The version of ansible-core, as 2 and 21 for instance."""
+        return tuple(int(part) for part in self.core.partition("-")[2].split("."))
+
+    def write(self, name: str, data: Any) -> Path:
+        """Write a file of tasks or variables that runs can use."""
+        path = self.home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(data))
+        return path
+
+    def run(
+        self,
+        plays: Plays | str,
+        *arguments: str,
+        hosts: Mapping[str, Json] | None = None,
+        environment: Mapping[str, str] | None = None,
+        secrets: Iterable[str] = (),
+        umask: int = 0o022,
+    ) -> Run:
+        """Run plays, or the playbook of a name, on hosts given with their variables.
+
+        No output of any run may hold a token, a stack trace or a word of deprecation.
+        """
+        self._runs += 1
+        folder = self.home / f"run{self._runs}"
+        folder.mkdir(parents=True)
+        inventory = folder / "inventory.json"
+        hosts = {"node": {}} if hosts is None else hosts
+        defaults = {"ansible_connection": "local", "ansible_python_interpreter": SYSTEM_PYTHON}
+        inventory.write_text(json.dumps({"all": {"hosts": {name: {**defaults, **own} for name, own in hosts.items()}}}))
+        if not isinstance(plays, str):
+            # JSON is YAML; each play of a test says what it wants, not what everybody wants
+            common = {"hosts": "all", "gather_facts": False}
+            playbook = folder / "playbook.yml"
+            playbook.write_text(json.dumps([{**common, **play} for play in plays]))
+            plays = str(playbook)
+        events, configuration = folder / "events.jsonl", folder / "ansible.cfg"
+        events.touch()
+        configuration.touch()  # empty, so that no other one is looked for
+        settings = {
+            "HOME": str(self.home),
+            "PATH": f"{self._programs}:{os.environ['PATH']}",
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_CONFIG": str(configuration),
+            "ANSIBLE_HOME": str(self.home / ".ansible"),
+            "ANSIBLE_COLLECTIONS_PATH": str(collections()),
+            "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback_plugins"),
+            "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "connection_plugins"),
+            "ANSIBLE_CALLBACKS_ENABLED": "events",
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_FORKS": "4",
+            "ANSIBLE_INJECT_FACT_VARS": "0",
+            "TEST_EVENTS": str(events),
+            **(environment or {}),
+        }
+        done = subprocess.run(
+            [str(self._programs / "ansible-playbook"), "--inventory", str(inventory), plays, *arguments],
+            env=settings,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=300,
+            check=False,
+            umask=umask,
+        )
+        lines = events.read_text(encoding="utf-8")
+        for token in secrets:
+            for spelling in spellings(token):
+                assert spelling not in done.stdout and spelling not in lines, "the output of ansible-playbook holds a token"
+        for word in ("Traceback (most recent call last)", "[DEPRECATION WARNING]", "MODULE FAILURE"):
+            assert word not in done.stdout, done.stdout
+        return Run(done.returncode, done.stdout, [json.loads(line) for line in lines.splitlines()])

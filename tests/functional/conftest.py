@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests that run `ansible-playbook` as users do.
+
+How everything behaves is tested with the newest ansible-core at hand (fixture `controller`); that it works is tested
+with every supported one (fixture `every_core`). One that cannot be had on this machine is named at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
+
+import environments
+from ansible_runs import Controller
+from control_plane import ControlPlane
+
+CORES = environments.available("core-")
+AT_HAND = [name for name, fault in CORES.items() if fault is None]
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A directory that every account can enter and nobody else can write, so not below /tmp, where the modules refuse to work."""
+    parent = Path("/var/lib") if os.geteuid() == 0 else Path.home()
+    with tempfile.TemporaryDirectory(prefix=".expanso-edge-test-", dir=parent) as directory:
+        os.chmod(directory, 0o755)
+        yield Path(directory)
+
+
+@pytest.fixture(scope="module")
+def controller(place: Path) -> Controller:
+    """The newest ansible-core at hand."""
+    assert AT_HAND, f"no ansible-core at hand: {CORES}"
+    return Controller(AT_HAND[-1], place / "controller")
+
+
+@pytest.fixture(scope="module", params=list(CORES))
+def every_core(request: pytest.FixtureRequest, place: Path) -> Controller:
+    """Each supported ansible-core in turn."""
+    if CORES[request.param]:
+        pytest.skip(CORES[request.param])
+    return Controller(request.param, place / request.param)
+
+
+@pytest.fixture
+def plane() -> Iterator[ControlPlane]:
+    """A control plane where nodes register."""
+    with ControlPlane() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def agent(place: Path) -> Path:
+    """The stand-in agent where every account can run it. It names every node "node"."""
+    program = place / "expanso-edge"
+    shutil.copy(HERE.parent / "support" / "expanso-edge", program)
+    program.chmod(0o755)
+    program.with_name(program.name + ".standin").write_text("EXPANSO_EDGE_STANDIN_NODE_NAME=node\n")
+    return program
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was tested with, and what could not be had."""
+    terminalreporter.section("ansible-core")
+    for name, fault in CORES.items():
+        terminalreporter.write_line(f"{name}: {'NOT TESTED: ' + fault if fault else 'at hand'}")

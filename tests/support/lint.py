@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lint the collection: style, types, documentation, changelog, and the tarball that users would install.
+
+    python3 lint.py [STEP...]     all steps where none is named; every step runs, even after one that fails
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+import environments
+from paths import CACHE, REPOSITORY, SupportError, copy_checkout, locked, program, say
+
+# What the tarball may hold at its top.
+SHIPPED = {
+    "CHANGELOG.md", "CODE_OF_CONDUCT.md", "FILES.json", "LICENSES", "MANIFEST.json", "README.md",
+    "changelogs", "docs", "examples", "meta", "playbooks", "plugins", "roles",
+}  # fmt: skip
+DEPENDENCIES = ("community/docker", "community/library_inventory_filtering_v1", "kubernetes/core")
+
+
+def dependencies():
+    """A collections path with nothing but what this collection depends on: some tools read all that they find."""
+    path = CACHE / "collections" / "dependencies"
+    (installed,) = environments.make("test").glob("lib/python3*/site-packages/ansible_collections")
+    with locked(CACHE / "lock" / "dependencies"):
+        for name in DEPENDENCIES:
+            link = path / "ansible_collections" / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(installed / name)
+    return path
+
+
+class Lint:
+    def __init__(self, folder):
+        self.folder = folder  # for what only this run needs
+        path = f"{environments.activated('lint')['ANSIBLE_COLLECTIONS_PATH']}:{dependencies()}"
+        self.environment = environments.activated(
+            "lint", ANSIBLE_COLLECTIONS_PATH=path, ANSIBLE_HOME=str(CACHE / "ansible"), PYTHONPYCACHEPREFIX=str(folder / "pycache")
+        )
+
+    def run(self, *command, cwd=REPOSITORY, quiet=False, **variables):
+        """Run a tool; its output is shown, or with `quiet` only when it fails."""
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env={**self.environment, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if quiet else None,
+            stderr=subprocess.STDOUT if quiet else None,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise SupportError(f"{' '.join(map(str, command[:3]))} failed.\n{done.stdout or ''}".rstrip())
+        return done.stdout
+
+    def yamllint(self):
+        self.run("yamllint", "--strict", ".")
+
+    def ansible_lint(self):
+        self.run("ansible-lint", "--profile", "production", "--offline", "--strict")
+
+    def ruff(self):
+        self.run("ruff", "check", "--cache-dir", str(CACHE / "ruff"), ".")
+
+    def mypy(self):
+        path = environments.collections()
+        mypy = ["mypy", "--config-file", str(REPOSITORY / "pyproject.toml"), "--cache-dir", str(CACHE / "mypy")]
+        self.run(*mypy, "--package", "ansible_collections.expanso.edge.plugins", MYPYPATH=str(path))
+        # One run for each folder: the tests of different folders have modules of the same name.
+        for folder in (*sorted((REPOSITORY / "tests").iterdir()), *sorted((REPOSITORY / "molecule").iterdir())):
+            if folder.is_dir() and any(folder.rglob("*.py")):
+                search = f"{path}:{REPOSITORY / 'tests' / 'support'}:{folder}"
+                self.run(*mypy, str(folder.relative_to(REPOSITORY)), MYPYPATH=search)
+
+    def argument_specs(self):
+        self.run("python", "tests/support/argument_specs.py")
+
+    def documentation(self):
+        # in a copy: the tool writes into the collection
+        copy = copy_checkout(self.folder / "documentation")
+        path = f"{self.folder / 'documentation'}:{dependencies()}"
+        lint = ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=dependent"]
+        self.run(*lint, "--disallow-unknown-collection-refs", ".", cwd=copy, ANSIBLE_COLLECTIONS_PATH=path)
+
+    def changelog(self):
+        copy = copy_checkout(self.folder / "changelog")
+        self.run("antsibull-changelog", "lint", cwd=copy, quiet=True)
+        self.run("antsibull-changelog", "generate", cwd=copy, quiet=True)
+        if (copy / "CHANGELOG.md").read_bytes() != (REPOSITORY / "CHANGELOG.md").read_bytes():
+            raise SupportError("CHANGELOG.md is not what changelogs/changelog.yaml says: run `make changelog`.")
+
+    def tarball(self):
+        # built from a copy, as from a fresh clone: what git ignores never gets in
+        copy = copy_checkout(self.folder / "tarball")
+        self.run("ansible-galaxy", "collection", "build", "--output-path", str(self.folder), cwd=copy, quiet=True)
+        (archive,) = self.folder.glob("expanso-edge-*.tar.gz")
+        with tarfile.open(archive) as content:
+            names = content.getnames()
+        strangers = sorted({name.split("/")[0] for name in names} - SHIPPED)
+        missing = [name for name in ("README.md", "CHANGELOG.md", "meta/runtime.yml", "LICENSES/GPL-3.0-or-later.txt") if name not in names]
+        if strangers or missing:
+            raise SupportError(f"{archive.name} holds what users do not need: {strangers}; and lacks what they do: {missing}.")
+        self.import_as_galaxy_does(archive)
+
+    def import_as_galaxy_does(self, archive):
+        settings = self.folder / "galaxy-importer.cfg"
+        settings.write_text("[galaxy-importer]\nCHECK_CHANGELOG = True\nCHECK_RUNTIME = True\n", encoding="utf-8")
+        output = self.run("python", "-m", "galaxy_importer.main", str(archive), cwd=self.folder, quiet=True, GALAXY_IMPORTER_CONFIG=str(settings))
+        complaints = [line for line in output.splitlines() if re.match(r"(WARNING|ERROR|CRITICAL)", line)]
+        if complaints or "Importer processing completed successfully" not in output:
+            raise SupportError("galaxy-importer complains:\n" + ("\n".join(complaints) or output))
+        size = archive.stat().st_size // 1024
+        say(f"{archive.name}: {size} KiB, nothing for galaxy-importer to complain about.")
+
+    def execution_environment(self):
+        """What a builder of execution environments takes from the collection."""
+        copy = copy_checkout(self.folder / "execution-environment")
+        output = self.run("ansible-builder", "introspect", "--sanitize", str(copy.parents[2]), quiet=True)
+        for wanted in ("docker", "kubernetes"):
+            if wanted not in output:
+                raise SupportError(f"an execution environment would lack {wanted}: see meta/ee-requirements.txt.\n{output}")
+        for unwanted in ("molecule", "pytest"):
+            if unwanted in output:
+                raise SupportError(f"an execution environment would get {unwanted}, a tool of the tests.\n{output}")
+
+
+STEPS = ("yamllint", "ansible_lint", "ruff", "mypy", "argument_specs", "documentation", "changelog", "tarball", "execution_environment")
+
+
+def run_steps(wanted):
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="lint-") as folder:
+        lint = Lint(Path(folder))
+        for step in wanted:
+            say(f"--- {step} ---")
+            started = time.monotonic()
+            try:
+                getattr(lint, step)()
+                say(f"{step}: passed in {time.monotonic() - started:.0f} s")
+            except SupportError as fault:
+                failed.append(step)
+                say(f"{step}: FAILED. {fault}")
+    if failed:
+        raise SupportError(f"lint failed: {', '.join(failed)}.")
+
+
+def main():
+    wanted = sys.argv[1:] or STEPS
+    if set(wanted) - set(STEPS):
+        raise SupportError(f"{__doc__}\nSteps: {', '.join(STEPS)}")
+    run_steps(wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(program(main))

@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run `ansible-test sanity` over the whole checkout, with nothing ignored, on the oldest and the newest ansible-core here.
+
+    python3 sanity.py [CORE...]     say 2.16 or 2.21; by default the oldest and the newest released one that can be had
+
+ansible-test makes its own environments, and begins each with a script that it downloads. A stand-in is put in its
+place, which takes pip from Python itself, so that the tests need no more than a package index. All of this lies
+below the cache: ansible-test gets a home directory there.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import environments
+from paths import CACHE, SupportError, copy_checkout, program, say
+
+HOME = CACHE / "ansible-test"
+RELEASED = ("2.16", "2.18", "2.19", "2.20", "2.21")
+STAND_IN = Path(__file__).resolve().parent / "get_pip.py"
+
+
+def put_stand_in(core):
+    """Put the stand-in where this core's ansible-test looks for each version of pip that it knows."""
+    (requirements,) = core.glob("lib/python3*/site-packages/ansible_test/_internal/python_requirements.py")
+    versions = set(re.findall(r"pip='([0-9.]+)'", requirements.read_text(encoding="utf-8")))
+    if not versions:
+        raise SupportError(f"{requirements} names no version of pip any more: sanity.py has to learn where it does.")
+    folder = HOME / ".ansible" / "test" / "cache"
+    folder.mkdir(parents=True, exist_ok=True)
+    for version in versions:
+        shutil.copy(STAND_IN, folder / f"get_pip_{version.replace('.', '_')}.py")
+
+
+def search_path(core):
+    """All Pythons at hand, so that ansible-test finds them by version: it must not meet pyenv's shims."""
+    here = [str(Path(one.path).parent) for one in environments.interpreters()]
+    rest = [folder for folder in os.get_exec_path() if Path(folder).name != "shims"]
+    return ":".join([str(core / "bin"), *here, *rest])
+
+
+def variables(core):
+    found = {**os.environ, "HOME": str(HOME), "PATH": search_path(core), "PYTHONDONTWRITEBYTECODE": ""}
+    # pip goes on reading the user's own settings
+    for settings in (Path.home() / ".config" / "pip" / "pip.conf", Path.home() / ".pip" / "pip.conf"):
+        if settings.exists():
+            found.setdefault("PIP_CONFIG_FILE", str(settings))
+    # a collections path set from outside would be searched, too
+    return {name: value for name, value in found.items() if not name.startswith("ANSIBLE_") and name != "VIRTUAL_ENV"}
+
+
+def sanity(version):
+    core = environments.make(f"core-{version}")
+    put_stand_in(core)
+    # a copy, because ansible-test follows links; one for each core, because it leaves results in it
+    copy = copy_checkout(HOME / f"checkout-{version}")
+    ignored = [file for file in sorted(copy.glob("tests/sanity/ignore-*.txt")) if file.read_text(encoding="utf-8").strip()]
+    if ignored:
+        raise SupportError(f"sanity tests are ignored: {', '.join(file.name for file in ignored)}. Mend what they found instead.")
+    say(f"--- ansible-test sanity, ansible-core {version} ---")
+    command = [str(core / "bin" / "ansible-test"), "sanity", "--local", "--color", "no"]
+    return subprocess.run(command, cwd=copy, env=variables(core), stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def oldest_and_newest():
+    at_hand = [version for version in RELEASED if environments.available()[f"core-{version}"] is None]
+    if not at_hand:
+        raise SupportError("no released ansible-core can be had on this machine: see environments.py --list.")
+    return list(dict.fromkeys([at_hand[0], at_hand[-1]]))
+
+
+def run_cores(versions):
+    failed = [version for version in versions if sanity(version) != 0]
+    if failed:
+        raise SupportError(f"ansible-test sanity failed on ansible-core {', '.join(failed)}.")
+
+
+def main():
+    run_cores(sys.argv[1:] or oldest_and_newest())
+
+
+if __name__ == "__main__":
+    sys.exit(program(main))

@@ -210,6 +210,15 @@ class Api:
             dry_run="All" if self.dry_run else None,
         )
 
+    def create_namespace(self, name: str) -> None:
+        """Create a namespace. Applied, it would be ours to describe; it is only ours to make."""
+        manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        try:
+            self._ask("create", "post", KINDS["Namespace"], None, None, body=manifest, dry_run="All" if self.dry_run else None)
+        except ApiError as exc:
+            if exc.status != 409:  # somebody else was faster
+                raise
+
     def delete(self, found: Dict[str, Any]) -> None:
         """Delete an object, if it is still the one that was seen."""
         metadata = found["metadata"]

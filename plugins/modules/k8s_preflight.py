@@ -27,10 +27,13 @@ options:
     description: Namespace to work in.
     type: str
     required: true
-  create_namespace:
-    description: Whether the namespace may be missing, because it is about to be created.
-    type: bool
-    default: false
+  missing_namespace:
+    description:
+      - What a namespace that does not exist means. V(refuse) fails, V(create) asks whether the account may create it, V(ignore) does nothing.
+      - An account that is confined to the namespace may not look. Then it is taken to exist.
+    type: str
+    choices: [refuse, create, ignore]
+    default: refuse
   permissions:
     description: What the account has to be allowed to do in the namespace.
     type: list
@@ -41,7 +44,7 @@ options:
         description: Kind of object, such as V(Secret).
         type: str
         required: true
-        choices: [ConfigMap, Deployment, Event, PersistentVolumeClaim, Pod, Secret]
+        choices: [ConfigMap, Deployment, Event, Namespace, PersistentVolumeClaim, Pod, Secret]
       verbs:
         description: What is done to it, such as V(get) or V(patch).
         type: list
@@ -127,12 +130,14 @@ def namespace_exists(api: Api, namespace: str) -> Optional[bool]:
         raise
 
 
-def forbidden(api: Api, params: Dict[str, Any], missing_namespace: bool) -> List[str]:
+def forbidden(api: Api, params: Dict[str, Any], exists: Optional[bool]) -> List[str]:
     """Return what the account may not do."""
-    namespace = params["namespace"]
-    wanted = [(verb, each["kind"], namespace, each["name"]) for each in params["permissions"] for verb in each["verbs"]]
-    if missing_namespace:
-        wanted.insert(0, ("create", "Namespace", None, namespace))
+    wanted = []
+    if exists is False and params["missing_namespace"] == "create":
+        wanted.append(("create", "Namespace", None, params["namespace"]))
+    for each in params["permissions"]:
+        namespace = params["namespace"] if KINDS[each["kind"]].namespaced else None
+        wanted += [(verb, each["kind"], namespace, each["name"]) for verb in each["verbs"]]
     return [phrase(*each) for each in wanted if not api.may(*each)]
 
 
@@ -166,9 +171,9 @@ def look(module: AnsibleModule) -> Dict[str, Any]:
     api = Api(module)
     version = api.version()
     exists = namespace_exists(api, params["namespace"])
-    if exists is False and not params["create_namespace"]:
+    if exists is False and params["missing_namespace"] == "refuse":
         raise ApiError("namespace {0} does not exist: create it, or let it be created".format(params["namespace"]))
-    faults = forbidden(api, params, exists is False)
+    faults = forbidden(api, params, exists)
     if faults:
         raise ApiError("the account may not {0}: give it these rights, or use another account".format("; ".join(faults)))
     if VALIDATE_ERROR is not None and params["require_validation"]:
@@ -200,7 +205,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "namespace": {"type": "str", "required": True},
-            "create_namespace": {"type": "bool", "default": False},
+            "missing_namespace": {"type": "str", "choices": ["refuse", "create", "ignore"], "default": "refuse"},
             "permissions": {
                 "type": "list",
                 "elements": "dict",
@@ -209,7 +214,7 @@ def main() -> None:
                     "kind": {
                         "type": "str",
                         "required": True,
-                        "choices": ["ConfigMap", "Deployment", "Event", "PersistentVolumeClaim", "Pod", "Secret"],
+                        "choices": ["ConfigMap", "Deployment", "Event", "Namespace", "PersistentVolumeClaim", "Pod", "Secret"],
                     },
                     "verbs": {"type": "list", "elements": "str", "required": True},
                     "name": {"type": "str"},

@@ -22,7 +22,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - Asks the API server for a dry run, and predicts where the namespace is still missing.
+      - Asks the API server for a dry run. Where the namespace is still missing, that is predicted.
   diff_mode:
     support: full
     details:
@@ -35,9 +35,13 @@ options:
     type: str
     required: true
   namespace:
-    description: Namespace of the Secret. It must exist.
+    description: Namespace of the Secret.
     type: str
     required: true
+  create_namespace:
+    description: Create the namespace where it is missing, once the token is known to be one. Otherwise that is an error.
+    type: bool
+    default: false
   key:
     description: Key in the Secret's data that holds the token, the name of the file where the Secret is mounted.
     type: str
@@ -147,6 +151,10 @@ key:
   description: Key that holds the token.
   type: str
   returned: success
+namespace_created:
+  description: Whether the namespace was missing, and has been created, or would be in check mode.
+  type: bool
+  returned: success
 size:
   description: Length of the token in the Secret in bytes, V(null) where there is none.
   type: int
@@ -180,7 +188,7 @@ token_source:
 
 import base64
 import binascii
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, FINGERPRINT, Api, ApiError
@@ -341,11 +349,11 @@ def bring_about(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
     plan = make_plan(params, current, last)
     before = current.manifest if current and current.manifest["metadata"]["name"] == plan.name else None
     action, msg = plan.action, plan.msg
-    after = before
+    after, created = before, False
     if plan.action == "removed":
         after = let_go(api, params, current)
     elif plan.value is not None:
-        after = apply(api, wanted_manifest(params, plan, current), params["force"])
+        after, created = apply(api, wanted_manifest(params, plan, current), params)
         if action == "kept" and describe(before, params) != describe(after, params):
             action, msg = "repaired", msg + "; its labels were corrected"
     result = finish(params, plan.name, describe(before, params), describe(after, params))
@@ -356,18 +364,22 @@ def bring_about(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
         token_kind=plan.token.kind if plan.token else None,
         expires_at=plan.token.expires_at if plan.token else None,
         registered=last is not None,
+        namespace_created=created,
     )
     result["fingerprint"] = result["fingerprint"] or last
     return result
 
 
-def apply(api: Api, manifest: Dict[str, Any], force: bool) -> Dict[str, Any]:
+def apply(api: Api, manifest: Dict[str, Any], params: Dict[str, Any]) -> Tuple[Dict[str, Any], bool]:
+    """Apply the Secret; return it, and whether the namespace had to be created for it."""
     try:
-        return api.apply(manifest, force)
+        return api.apply(manifest, params["force"]), False
     except ApiError as exc:
-        if exc.status == 404 and api.dry_run:  # the namespace will be there when it is done in earnest
-            return manifest
-        raise
+        if exc.status != 404 or not params["create_namespace"]:
+            raise
+    api.create_namespace(params["namespace"])
+    # in a dry run it is not there afterwards
+    return (manifest if api.dry_run else api.apply(manifest, params["force"])), True
 
 
 def let_go(api: Api, params: Dict[str, Any], found: Optional[Held]) -> Optional[Dict[str, Any]]:
@@ -402,6 +414,7 @@ def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
         token_kind=None,
         expires_at=None,
         registered=False,
+        namespace_created=False,
     )
 
 
@@ -436,6 +449,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "namespace": {"type": "str", "required": True},
+            "create_namespace": {"type": "bool", "default": False},
             "key": {"type": "str", "default": "bootstrap.token", "no_log": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "token": {"type": "str", "no_log": True},

@@ -6,7 +6,7 @@
 
     cluster.py up KIND FOLDER      have a cluster; write FOLDER/admin.conf, its kubeconfig, and FOLDER/cluster.json, what it is
     cluster.py load FOLDER IMAGE   make an image of the engine known to the cluster's node
-    cluster.py down FOLDER         remove the cluster, if it is one that `up` made
+    cluster.py down FOLDER         remove the cluster, or from one that was given the namespaces of this checkout's tests
 
 KIND is `api` (an API server and its controllers) or `node` (a node that runs pods besides). Where the cluster comes
 from, in this order:
@@ -27,8 +27,9 @@ from pathlib import Path
 
 import engine
 import images
-from paths import SupportError, program, say
+from paths import REPOSITORY, SupportError, digest, program, say
 
+NAMESPACES = f"edge-test-{digest(REPOSITORY)[:6]}-"  # how the namespaces of this checkout's tests begin
 K3S = "docker.io/rancher/k3s:v1.32.5-k3s1"
 OWN = "kubernetes-bookworm"
 WITHOUT_PRIVILEGED = [
@@ -172,6 +173,10 @@ def down(folder):
     if "container" in found:
         os.environ["DOCKER_HOST"] = engine.up()
         remove(found["container"])
+    else:
+        from k8s import Cluster  # needs more than the standard library, and only here
+
+        Cluster(folder).remove_namespaces(NAMESPACES)
     for name in ("admin.conf", "cluster.json"):
         (folder / name).unlink()
 

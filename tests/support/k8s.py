@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests look at in a cluster, through Kubernetes' own client and never through the code under test."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes import client, config, utils
+from kubernetes.client.exceptions import ApiException
+from paths import REPOSITORY
+
+RBAC = REPOSITORY / "examples" / "kubernetes-rbac.yml"
+
+Json = dict[str, Any]
+
+
+class Cluster:
+    """The cluster that cluster.py has put into a folder, seen by its administrator."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.kubeconfig = folder / "admin.conf"
+        self.about: Json = json.loads((folder / "cluster.json").read_text(encoding="utf-8"))
+        self.api = config.new_client_from_config(str(self.kubeconfig))
+        self.core = client.CoreV1Api(self.api)
+        self.apps = client.AppsV1Api(self.api)
+
+    def create(self, *manifests: Json) -> None:
+        """Create objects; those that are there already stay as they are."""
+        for manifest in manifests:
+            try:
+                utils.create_from_dict(self.api, manifest)
+            except utils.FailToCreateError as error:
+                if any(each.status != 409 for each in error.api_exceptions):
+                    raise
+
+    def namespace(self, name: str) -> None:
+        """Create a namespace that lets in only pods of the restricted standard, where the cluster knows of it."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+
+    def remove_namespaces(self, prefix: str) -> None:
+        for each in self.core.list_namespace().items:
+            if each.metadata.name.startswith(prefix):
+                self.core.delete_namespace(each.metadata.name)
+
+    def exists(self, namespace: str) -> bool:
+        try:
+            self.core.read_namespace(namespace)
+        except ApiException as error:
+            assert error.status == 404
+            return False
+        return True
+
+    def secret(self, namespace: str, name: str = "expanso-bootstrap-token") -> Any:
+        """A Secret, None where there is none."""
+        try:
+            return self.core.read_namespaced_secret(name, namespace)
+        except ApiException as error:
+            assert error.status == 404
+            return None
+
+    def objects(self, namespace: str) -> dict[str, str]:
+        """All that the namespace holds but Secrets, as the API tells it, events and managed fields included."""
+        lists = {
+            "configmaps": self.core.list_namespaced_config_map,
+            "persistentvolumeclaims": self.core.list_namespaced_persistent_volume_claim,
+            "pods": self.core.list_namespaced_pod,
+            "events": self.core.list_namespaced_event,
+            "serviceaccounts": self.core.list_namespaced_service_account,
+            "deployments": self.apps.list_namespaced_deployment,
+            "replicasets": self.apps.list_namespaced_replica_set,
+        }
+        found = {kind: ask(namespace, _preload_content=False).data.decode() for kind, ask in lists.items()}
+        found["namespace"] = self.core.read_namespace(namespace, _preload_content=False).data.decode()
+        return found
+
+    def read(self, kind: str, namespace: str, name: str) -> Json:
+        """One of those objects."""
+        [found] = [each for each in json.loads(self.objects(namespace)[kind])["items"] if each["metadata"]["name"] == name]
+        return found
+
+    def log(self, name: str) -> str | None:
+        """A log of the cluster's own programs; None for a cluster whose logs cannot be had."""
+        if "container" not in self.about or "Debian" not in self.about["source"]:
+            return None
+        command = ["docker", "exec", self.about["container"], "cat", f"/var/log/kubernetes/{name}"]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=True).stdout
+
+    def provisioner(self, namespace: str, *replacements: tuple[str, str]) -> Path:
+        """Make the account of examples/kubernetes-rbac.yml, with its least role, in a namespace; return a kubeconfig for it."""
+        text = RBAC.read_text(encoding="utf-8").replace("expanso-system", namespace)
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new)
+        self.create(*yaml.safe_load_all(text))
+        return self.account(namespace, "expanso-edge-provisioner")
+
+    def account(self, namespace: str, name: str) -> Path:
+        """Return a kubeconfig for a service account, which is made where it is missing."""
+        self.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}})
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": None, "expirationSeconds": 7200}}
+        answer = self.core.create_namespaced_service_account_token(name, namespace, request)
+        return self.kubeconfig_with({"token": answer.status.token}, f"{namespace}-{name}")
+
+    def kubeconfig_with(self, user: Json, name: str) -> Path:
+        """Return a kubeconfig for this cluster with other credentials."""
+        content = yaml.safe_load(self.kubeconfig.read_text(encoding="utf-8"))
+        content["users"][0]["user"] = user
+        path = self.folder / f"{name}.conf"
+        path.touch(mode=0o600)
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        return path

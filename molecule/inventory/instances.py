@@ -22,7 +22,7 @@ from paths import REPOSITORY, digest
 
 def inventory():
     checkout = digest(REPOSITORY)
-    suites = os.environ.get("EDGE_SUITES", "bookworm trixie").split()
+    suites = (os.environ.get("EDGE_SUITES") or "bookworm trixie").split()
     variables = {
         suite: {
             "ansible_host": f"edge-{suite}-{checkout[:6]}",

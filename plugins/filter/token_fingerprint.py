@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 
 

@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
-from jinja2.exceptions import UndefinedError
-
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, judge
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import TOKEN_VARIABLE, SourceError, resolve
+from jinja2.exceptions import UndefinedError
 
 
-def token_problems(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str] = os.environ) -> list[str]:
+def token_problems(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str] | None = None) -> list[str]:
     """Return, a sentence each, what is wrong with the tokens of a whole job before any host is touched.
 
     What is wrong with a host's own token is no problem of the job: it is refused there, if that host needs a token at all.

@@ -67,7 +67,6 @@ from ansible.errors import AnsibleLookupError
 from ansible.parsing.vault import AnsibleVaultError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
-
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, judge
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import SourceError, resolve
 

@@ -11,7 +11,7 @@ Pure. :func:`parse` follows what systemd does (``src/basic/env-file.c``), which 
 """
 
 import re
-from typing import Dict
+from typing import Dict, cast
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN = re.compile(r"[A-Za-z0-9@%+=:,./_-]*")
@@ -46,7 +46,7 @@ def parse(text: str) -> Dict[str, str]:
         if gap:
             position = gap.end()
             continue
-        key = _KEY.match(text, position)
+        key = cast("re.Match[str]", _KEY.match(text, position))  # matches anywhere, if only nothing
         position = key.end()
         if key.group(2) != "=":
             continue
@@ -57,7 +57,7 @@ def parse(text: str) -> Dict[str, str]:
             value += single if single is not None else re.sub(r'(?s)\\(["\\`$])|\\\n', lambda m: m.group(1) or "", double)
             position = quoted.end()
             quoted = _QUOTED.match(text, position)
-        rest = _UNQUOTED.match(text, position)
+        rest = cast("re.Match[str]", _UNQUOTED.match(text, position))
         position = rest.end()
         # an escaped character stands for itself, an escaped line break for nothing; blanks at the end go
         value += re.sub(r"(?s)\\([\r\n]|(.))|[ \t]+\Z", lambda m: m.group(2) or "", rest.group(1))

@@ -276,9 +276,9 @@ def _attempt(path: str) -> Optional[bytes]:
 def _read(path: str) -> bytes:
     # O_NONBLOCK: what was a file a moment ago may be a pipe now
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as handle:
-        data = handle.read(_MAX_FILE + 1)
-    if len(data) > _MAX_FILE:
-        raise OSError("too large to be looked into")
+        data = handle.read(_MAX_FILE + 1) if stat.S_ISREG(os.fstat(handle.fileno()).st_mode) else None
+    if data is None or len(data) > _MAX_FILE:
+        raise OSError("nothing that can be looked into")
     return data
 
 

@@ -13,7 +13,6 @@ import hashlib
 import itertools
 import json
 import os
-import sys
 from typing import Any, Callable, Iterator, Tuple
 from urllib.parse import quote
 
@@ -80,12 +79,12 @@ def discreet(run: Callable[[AnsibleModule], Any]) -> Callable[[AnsibleModule], A
     def wrapper(module: AnsibleModule) -> Any:
         try:
             return run(module)
-        except Exception:
-            kind, _text, trace = sys.exc_info()
-            while trace.tb_next:
+        except Exception as exc:
+            kind, place, trace = type(exc).__name__, "an unknown place", exc.__traceback__
+            while trace:
+                place = "{0}:{1}".format(os.path.basename(trace.tb_frame.f_code.co_filename), trace.tb_lineno)
                 trace = trace.tb_next
-            place = "{0}:{1}".format(os.path.basename(trace.tb_frame.f_code.co_filename), trace.tb_lineno)
         # outside the handler, so that no exception is chained to what fail_json does
-        return module.fail_json(msg="unexpected {0} at {1}; its text is withheld, because it may hold the token".format(kind.__name__, place))
+        return module.fail_json(msg="unexpected {0} at {1}; its text is withheld, because it may hold the token".format(kind, place))
 
     return wrapper

@@ -94,7 +94,7 @@ def user_id(name: str) -> int:
     try:
         return pwd.getpwnam(name).pw_uid
     except KeyError:
-        raise SecureFileError("there is no account {0!r} on this node: create it first, or name another owner".format(name))
+        raise SecureFileError("there is no account {0!r} on this node: create it first, or name another owner".format(name)) from None
 
 
 def group_id(name: str) -> int:
@@ -107,7 +107,7 @@ def group_id(name: str) -> int:
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
-        raise SecureFileError("there is no group {0!r} on this node: create it first, or name another group".format(name))
+        raise SecureFileError("there is no group {0!r} on this node: create it first, or name another group".format(name)) from None
 
 
 def user_name(uid: int) -> str:
@@ -152,9 +152,9 @@ def read(path: str) -> Optional[SecretFile]:
         if exc.errno == errno.ENOENT:
             return None
         if exc.errno == errno.ELOOP:
-            raise SecureFileError("{0} is a symbolic link, which is not followed: remove it, or name the file itself".format(path))
+            raise SecureFileError("{0} is a symbolic link, which is not followed: remove it, or name the file itself".format(path)) from None
         if exc.errno == errno.ENXIO:
-            raise SecureFileError("{0} is not a regular file: remove it, or name another path".format(path))
+            raise SecureFileError("{0} is not a regular file: remove it, or name another path".format(path)) from None
         raise
     try:
         status = os.fstat(descriptor)

@@ -94,7 +94,7 @@ def decode(data: bytes) -> str:
     try:
         return data.decode("ascii")
     except UnicodeDecodeError as exc:
-        raise TokenFault("not_ascii", "byte {0} is not ASCII; a token holds ASCII characters only".format(exc.start + 1))
+        raise TokenFault("not_ascii", "byte {0} is not ASCII; a token holds ASCII characters only".format(exc.start + 1)) from None
 
 
 def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token:

@@ -62,14 +62,33 @@ options:
     description:
       - V(raw) writes the bytes of the token and nothing else, not even a line feed.
       - V(env) writes a file for C(EnvironmentFile=) of systemd, with the token as E(EXPANSO_EDGE_BOOTSTRAP_TOKEN).
+      - V(encrypted) writes a file for C(LoadCredentialEncrypted=) of systemd, which only this node can decrypt. The plain token is never at rest.
+        Needs systemd 250 or newer on the node.
     type: str
-    choices: [raw, env]
+    choices: [raw, env, encrypted]
     default: raw
   variables:
     description:
       - Further variables for O(format=env), such as E(EXPANSO_EDGE_BOOTSTRAP_URL). Not secret, values are shown.
     type: dict
     default: {}
+  credential_name:
+    description: The name that O(format=encrypted) is bound to, the one in C(LoadCredentialEncrypted=).
+    type: str
+    default: expanso-edge-bootstrap-token
+  credential_key:
+    description:
+      - What O(format=encrypted) encrypts with, as C(--with-key=) of C(systemd-creds) takes it.
+      - V(auto) is the node's TPM 2.0 together with its host key where it has one, the host key alone otherwise.
+    type: str
+    choices: [auto, host, tpm2, host+tpm2]
+    default: auto
+  obsolete_paths:
+    description:
+      - Further files that may hold a token, from an earlier way of delivery. They are removed in either O(state).
+    type: list
+    elements: path
+    default: []
   owner:
     description:
       - Account that owns the file, by name or number.
@@ -123,6 +142,13 @@ EXAMPLES = r"""
     owner: root
     group: root
 
+- name: Write a credential that only this node can decrypt
+  expanso.edge.bootstrap_token:
+    path: /etc/credstore.encrypted/expanso-edge-bootstrap-token
+    format: encrypted
+    token: "{{ lookup('expanso.edge.bootstrap_token') }}"
+    obsolete_paths: [/etc/expanso/bootstrap.env]
+
 - name: Remove the token
   expanso.edge.bootstrap_token:
     path: /etc/expanso/bootstrap.token
@@ -164,8 +190,13 @@ mode:
   returned: success
   sample: '0600'
 size:
-  description: Size of the file in bytes, V(null) where there is none.
+  description: Size of the file in bytes, V(null) where there is none, and where check mode would have to encrypt to know.
   type: int
+  returned: success
+obsolete_removed:
+  description: Which of O(obsolete_paths) were removed, or would be in check mode.
+  type: list
+  elements: str
   returned: success
 token_kind:
   description: What the token that was given looks like, V(null) where none was needed.
@@ -194,9 +225,10 @@ token_source:
 
 import os
 import stat
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS, NAME, CredentialError, decrypt, encrypt
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError, parse, render
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet
@@ -250,9 +282,23 @@ def wanted_attributes(module: AnsibleModule) -> Attributes:
         return Attributes(os.geteuid(), os.getegid(), mode)
 
 
-def wanted_data(params: Dict[str, Any], token: Token) -> bytes:
+def held_token(module: AnsibleModule, data: bytes) -> str:
+    """Return the token that a file's bytes hold, an empty text where they hold none."""
+    if module.params["format"] == "encrypted":
+        return decrypt(module, data, module.params["credential_name"]) or ""
+    text = data.decode("utf-8", "replace")
+    return parse(text).get(ENV_NAME, "") if module.params["format"] == "env" else text
+
+
+def wanted_data(module: AnsibleModule, token: Token, found: Optional[SecretFile]) -> bytes:
+    params = module.params
     if params["format"] == "raw":
         return token.value.encode("ascii")
+    if params["format"] == "encrypted":
+        if found is not None and held_token(module, found.data) == token.value:
+            return found.data  # no two encryptions of a token are alike
+        # encrypting may make the node's host key, so check mode does without
+        return b"" if module.check_mode else encrypt(module, token.value, params["credential_name"], params["credential_key"])
     if ENV_NAME in params["variables"]:
         raise EnvFileError("{0} is the token itself: give it as option token, not among the variables".format(ENV_NAME))
     variables = {ENV_NAME: token.value}
@@ -265,8 +311,9 @@ def differs(found: SecretFile, attributes: Attributes) -> bool:
     return found.attributes != attributes or found.has_acl or found.links > 1
 
 
-def make_plan(params: Dict[str, Any], found: Optional[SecretFile], attributes: Attributes, marker: Optional[str]) -> Plan:
+def make_plan(module: AnsibleModule, found: Optional[SecretFile], attributes: Attributes, marker: Optional[str]) -> Plan:
     """Decide what to do. Changes nothing."""
+    params = module.params
     path = params["path"]
     if params["state"] == "absent":
         if found is None:
@@ -292,13 +339,19 @@ def make_plan(params: Dict[str, Any], found: Optional[SecretFile], attributes: A
     try:
         token = judge(params["token"], strict=params["strict"])
     except TokenFault as exc:
-        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else ""))
-    data = wanted_data(params, token)
+        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else "")) from None
+    data = wanted_data(module, token, found)
     if found is None or found.data != data:
         return Plan("written", "token written to {0}".format(path), data, token)
     if differs(found, attributes):
         return Plan("repaired", "permissions of {0} corrected; others may have read the token, consider a new one".format(path), data, token)
     return Plan("kept", "the token in {0} is the one asked for".format(path), None, token)
+
+
+def let_go(plan: Plan, obsolete: List[str]) -> Plan:
+    """Return a plan that tells of the removal of files besides."""
+    action = "removed" if plan.action in ("absent", "not_needed") else plan.action
+    return plan._replace(action=action, msg="{0}; an earlier delivery's token removed from {1}".format(plan.msg, ", ".join(obsolete)))
 
 
 def carry_out(module: AnsibleModule, plan: Plan, attributes: Attributes, directory_mode: Optional[int]) -> None:
@@ -311,7 +364,8 @@ def carry_out(module: AnsibleModule, plan: Plan, attributes: Attributes, directo
         module.set_context_if_different(new, module.selinux_default_context(target), False)
 
     if plan.action == "removed":
-        remove(path)
+        if os.path.lexists(path):
+            remove(path)
     elif plan.data is not None:
         made = make_directories(directory, NEW_DIRECTORY_MODE if directory_mode is None else directory_mode, label)
         try:
@@ -321,18 +375,16 @@ def carry_out(module: AnsibleModule, plan: Plan, attributes: Attributes, directo
             raise
 
 
-def describe(params: Dict[str, Any], attributes: Optional[Attributes], data: Optional[bytes]) -> Dict[str, Any]:
+def describe(module: AnsibleModule, attributes: Optional[Attributes], data: Optional[bytes], token: Optional[Token] = None) -> Dict[str, Any]:
     """Return what may be shown of a file, for results and diffs."""
     if attributes is None or data is None:
         return dict.fromkeys(("owner", "group", "mode", "size", "fingerprint"))
-    text = data.decode("utf-8", "replace")
-    if params["format"] == "env":
-        text = parse(text).get(ENV_NAME, "")
+    text = token.value if token else held_token(module, data)
     return {
         "owner": user_name(attributes.uid),
         "group": group_name(attributes.gid),
         "mode": "{0:04o}".format(attributes.mode),
-        "size": len(data),
+        "size": len(data) or None,
         "fingerprint": fingerprint(text) if text else None,
     }
 
@@ -347,8 +399,9 @@ def run(module: AnsibleModule) -> None:
             # a blank or a letter is no secret, and masking it would make the message unreadable
             module.no_log_values.discard(params["token"])
         module.fail_json(msg="{0}: {1}".format(path, exc.message), fault=exc.code)
-    except (SecureFileError, EnvFileError) as exc:
-        module.fail_json(msg="{0}: {1}".format(path, exc))
+    except (SecureFileError, EnvFileError, CredentialError) as exc:
+        said = str(exc)
+        module.fail_json(msg=said if said.startswith(path) else "{0}: {1}".format(path, said))
     except OSError as exc:
         hint = "; run it as root (become: true)" if isinstance(exc, PermissionError) and os.geteuid() else ""
         module.fail_json(msg="cannot manage {0}: {1}: {2}{3}".format(path, exc.filename or path, exc.strerror, hint))
@@ -374,7 +427,10 @@ def bring_about(module: AnsibleModule) -> Dict[str, Any]:
 
     found = read(path)
     marker = find_marker(params)
-    plan = make_plan(params, found, attributes, marker)
+    plan = make_plan(module, found, attributes, marker)
+    obsolete = [each for each in map(os.path.normpath, params["obsolete_paths"]) if each != path and os.path.lexists(each)]
+    if obsolete:
+        plan = let_go(plan, obsolete)
     stale = leftovers(path)
     set_directory_mode = (
         directory_mode is not None
@@ -382,21 +438,21 @@ def bring_about(module: AnsibleModule) -> Dict[str, Any]:
         and os.path.isdir(directory)
         and stat.S_IMODE(os.stat(directory).st_mode) != directory_mode
     )
-    changed = plan.data is not None or plan.action == "removed" or bool(stale) or set_directory_mode
+    changed = plan.data is not None or plan.action == "removed" or bool(stale) or bool(obsolete) or set_directory_mode
 
     if changed and not module.check_mode:
-        if set_directory_mode:
+        if set_directory_mode and directory_mode is not None:
             os.chmod(directory, directory_mode)
         carry_out(module, plan, attributes, directory_mode)
-        for each in stale:
-            os.unlink(each)
+        for each in stale + obsolete:
+            remove(each)
 
-    before = describe(params, found and found.attributes, found and found.data)
+    before = describe(module, found and found.attributes, found and found.data)
     after = before
     if plan.action == "removed":
-        after = describe(params, None, None)
+        after = describe(module, None, None)
     elif plan.data is not None:
-        after = describe(params, attributes, plan.data)
+        after = describe(module, attributes, plan.data, plan.token)
     return dict(
         after,
         changed=changed,
@@ -406,8 +462,9 @@ def bring_about(module: AnsibleModule) -> Dict[str, Any]:
         token_kind=plan.token.kind if plan.token else None,
         expires_at=plan.token.expires_at if plan.token else None,
         registered=marker is not None,
+        obsolete_removed=obsolete,
         token_source=params["token_source"],
-        diff={"before": dict(before, path=path), "after": dict(after, path=path)},
+        diff={"before": dict(before, path=path, obsolete=obsolete), "after": dict(after, path=path, obsolete=[])},
     )
 
 
@@ -419,8 +476,11 @@ def main() -> None:
             "token": {"type": "str", "no_log": True},
             "token_source": {"type": "str", "no_log": False},
             "strict": {"type": "bool", "default": False},
-            "format": {"type": "str", "choices": ["raw", "env"], "default": "raw"},
+            "format": {"type": "str", "choices": ["raw", "env", "encrypted"], "default": "raw"},
             "variables": {"type": "dict", "default": {}},
+            "credential_name": {"type": "str", "default": NAME},
+            "credential_key": {"type": "str", "choices": list(KEYS), "default": "auto", "no_log": False},
+            "obsolete_paths": {"type": "list", "elements": "path", "default": []},
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "mode": {"type": "raw", "default": "0600"},

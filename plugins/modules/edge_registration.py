@@ -115,22 +115,15 @@ fault:
 """
 
 import os
-import pwd
 import time
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
-    SecureFileError,
-    group_id,
-    make_directories,
-    read,
-    remove,
-    user_id,
-)
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, make_directories, read, remove
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, decode, judge
 
 URL_ENV_NAME = "EXPANSO_EDGE_BOOTSTRAP_URL"
@@ -145,25 +138,6 @@ class RegistrationError(Exception):
     def __init__(self, msg: str, agent_output: Optional[List[str]] = None) -> None:
         super(RegistrationError, self).__init__(msg)
         self.agent_output = agent_output
-
-
-class Account(NamedTuple):
-    """Whom the agent runs as."""
-
-    uid: int
-    gid: int
-    name: str
-    home: str
-
-
-def find_account(user: Optional[str], group: Optional[str]) -> Account:
-    uid = os.geteuid() if user is None else user_id(user)
-    try:
-        entry = pwd.getpwuid(uid)
-        name, home, primary = entry.pw_name, entry.pw_dir, entry.pw_gid
-    except KeyError:
-        name, home, primary = str(uid), "/", uid
-    return Account(uid, primary if group is None else group_id(group), name, home)
 
 
 def read_token(params: Dict[str, Any]) -> str:
@@ -183,17 +157,13 @@ def read_token(params: Dict[str, Any]) -> str:
         text = decode(found.data)
         return judge(parse(text).get(ENV_NAME, text)).value
     except TokenFault as exc:
-        raise TokenFault(exc.code, "invalid bootstrap token in {0}: {1}".format(path, exc.message))
+        raise TokenFault(exc.code, "invalid bootstrap token in {0}: {1}".format(path, exc.message)) from None
 
 
 def command(params: Dict[str, Any], account: Account) -> List[str]:
     """Return the command line: no shell, and no token on it."""
     arguments = ["timeout", "--kill-after=5", str(params["timeout"])]
-    if (account.uid, account.gid) != (os.geteuid(), os.getegid()):
-        arguments += ["setpriv", "--reuid={0}".format(account.uid), "--regid={0}".format(account.gid)]
-        arguments += ["--init-groups"] if account.name != str(account.uid) else ["--clear-groups"]
-        arguments += ["--"]
-    arguments += [params["binary"], "bootstrap", "--data-dir", params["data_dir"]]
+    arguments += account.prefix() + [params["binary"], "bootstrap", "--data-dir", params["data_dir"]]
     if params["config_file"]:
         arguments += ["--config", params["config_file"]]
     return arguments

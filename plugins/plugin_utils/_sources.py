@@ -37,7 +37,7 @@ class Found(NamedTuple):
         return f"Found(source={self.source!r})"
 
 
-def resolve(variable: Callable[[str], Any], environ: Mapping[str, str] = os.environ) -> Found:
+def resolve(variable: Callable[[str], Any], environ: Mapping[str, str] | None = None) -> Found:
     """Return a node's token: its own, else that of the controller's file, else that of the environment.
 
     :param variable: returns a variable's value for the node, :data:`None` where it is not defined
@@ -46,10 +46,10 @@ def resolve(variable: Callable[[str], Any], environ: Mapping[str, str] = os.envi
     own = variable(TOKEN_VARIABLE)
     if own is not None:
         return Found(str(own), f"variable {TOKEN_VARIABLE}", job_wide=False)
-    return job_wide(variable(FILE_VARIABLE), environ)
+    return job_wide(variable(FILE_VARIABLE), os.environ if environ is None else environ)
 
 
-def job_wide(file: Any, environ: Mapping[str, str] = os.environ) -> Found:
+def job_wide(file: Any, environ: Mapping[str, str]) -> Found:
     """Return the token that all nodes share which have none of their own.
 
     :param file: value of the variable that names the controller's file; :data:`None` or empty where there is none

@@ -92,6 +92,12 @@ class Controller:
         path.write_text(json.dumps(data))
         return path
 
+    def encrypt(self, text: str, password_file: Path) -> str:
+        """Encrypt with Ansible Vault."""
+        command = [str(self._programs / "ansible-vault"), "encrypt", "--vault-password-file", str(password_file), "-"]
+        done = subprocess.run(command, input=text, env={"HOME": str(self.home), "LC_ALL": "C.UTF-8"}, capture_output=True, text=True, check=True)
+        return done.stdout
+
     def run(
         self,
         plays: Plays | str,

@@ -191,7 +191,9 @@ REFUSED = [
         "agent that speaks no text", (TOKEN_FILE, script(r"printf 'a\377b'", "exit 4")), {"binary": "{place}/agent"}, says="exit code 4: a\ufffdb", output=True
     ),
     Refused("talkative agent", (TOKEN_FILE, script("seq 1000", "exit 5")), {"binary": "{place}/agent"}, says="exit code 5: 1000", output=True, hears="986 987"),
-    Refused("agent that is killed", (TOKEN_FILE, script("kill -KILL $$")), {"binary": "{place}/agent"}, says="was ended by signal 9: it said nothing", output=True),
+    Refused(
+        "agent that is killed", (TOKEN_FILE, script("kill -KILL $$")), {"binary": "{place}/agent"}, says="was ended by signal 9: it said nothing", output=True
+    ),
     Refused(
         "agent that will not stop",
         (TOKEN_FILE, script("trap '' TERM", "sleep 60")),

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -421,7 +420,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _bootstrap(self, request: Json) -> None:
         token = text(request, "token")
-        scheme, _, credential = self.headers.get("Authorization", "").partition(" ")
+        scheme, dummy, credential = self.headers.get("Authorization", "").partition(" ")
         if token is None and scheme == "Bearer":
             token = credential.encode("latin-1").decode("utf-8", "surrogateescape")
         address = self.client_address[0]
@@ -474,7 +473,7 @@ class ControlPlane:
         state: Path | None = None,
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
-        host, _, port = listen.rpartition(":")
+        host, dummy, port = listen.rpartition(":")
         self._store = Store(state)
         self._server = Server((host, int(port)), self._store, log)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)

@@ -74,8 +74,13 @@ def tag(kind, suite):
     return f"{NAMESPACE}/{kind}:{suite}-{key(kind, suite)}"
 
 
+def variable(kind, suite):
+    """The variable of the environment that names an image to take instead."""
+    return f"EXPANSO_EDGE_IMAGE_{kind}_{suite}".replace("-", "_").upper()
+
+
 def named_by_user(kind, suite):
-    return os.environ.get(f"EXPANSO_EDGE_IMAGE_{kind}_{suite}".upper())
+    return os.environ.get(variable(kind, suite))
 
 
 def reference(name):

@@ -6,7 +6,6 @@
     python3 lint.py [STEP...]     all steps where none is named; every step runs, even after one that fails
 """
 
-import json
 import re
 import subprocess
 import sys
@@ -76,11 +75,12 @@ class Lint:
         path = environments.collections()
         mypy = ["mypy", "--config-file", str(REPOSITORY / "pyproject.toml"), "--cache-dir", str(CACHE / "mypy")]
         self.run(*mypy, "--package", "ansible_collections.expanso.edge.plugins", MYPYPATH=str(path))
-        # One run for each folder: the tests of different folders have modules of the same name.
+        # One run for each folder: the tests of different folders have modules of the same name. The tables of tests hand
+        # over wrong types, some on purpose and some as **dictionary.
         for folder in (*sorted((REPOSITORY / "tests").iterdir()), *sorted((REPOSITORY / "molecule").iterdir())):
             if folder.is_dir() and any(folder.rglob("*.py")):
                 search = f"{path}:{REPOSITORY / 'tests' / 'support'}:{folder}"
-                self.run(*mypy, str(folder.relative_to(REPOSITORY)), MYPYPATH=search)
+                self.run(*mypy, "--disable-error-code=arg-type", str(folder.relative_to(REPOSITORY)), MYPYPATH=search)
 
     def argument_specs(self):
         self.run("python", "tests/support/argument_specs.py")

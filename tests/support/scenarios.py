@@ -34,7 +34,7 @@ def images_of(scenario):
     own = MOLECULE / scenario / "images"
     if own.exists():
         return [line for line in own.read_text(encoding="utf-8").split("\n") if line and not line.startswith("#")]
-    return [f"systemd-{suite}" for suite in os.environ.get("EDGE_SUITES", "bookworm trixie").split()]
+    return [f"systemd-{suite}" for suite in (os.environ.get("EDGE_SUITES") or "bookworm trixie").split()]
 
 
 def run(command, scenario):
@@ -44,7 +44,7 @@ def run(command, scenario):
         raise SupportError(f"scenario {scenario} verifies nothing: there is no molecule/{scenario}/tests/test_*.py")
     host = engine.up()
     os.environ["DOCKER_HOST"] = host
-    names = {f"EXPANSO_EDGE_IMAGE_{name}".replace("-", "_").upper(): images.build(name) for name in images_of(scenario)}
+    names = {images.variable(*images.split(name)): images.build(name) for name in images_of(scenario)}
     state = CACHE / "molecule" / digest(REPOSITORY) / scenario
     if command == "test":
         shutil.rmtree(state, ignore_errors=True)  # of a run that was interrupted

@@ -45,8 +45,8 @@ def test_reusable_key_is_counted_by_node(plane: ControlPlane) -> None:
     key = new_key()
     plane.client.add_token(key, label="fleet")
     answers = [bootstrap(plane, key, node) for node in ("node-a", "node-b", "node-a")]
-    assert [status for status, _ in answers] == [201, 201, 201]
-    assert len({answer["node_id"] for _, answer in answers}) == 3
+    assert [status for status, dummy in answers] == [201, 201, 201]
+    assert len({answer["node_id"] for dummy, answer in answers}) == 3
     assert plane.client.nodes(key) == {"node-a": 2, "node-b": 1}
     assert plane.client.spent(key) == 3
     assert [event["node"] for event in plane.client.registrations()] == ["node-a", "node-b", "node-a"]
@@ -144,7 +144,7 @@ def test_reset_forgets(plane: ControlPlane) -> None:
 def test_unavailable(plane: ControlPlane) -> None:
     plane.client.add_token("key")
     plane.client.set_mode("unavailable")
-    assert [bootstrap(plane, "key")[0] for _ in range(2)] == [503, 503]
+    assert [bootstrap(plane, "key")[0] for dummy in range(2)] == [503, 503]
     assert (plane.client.spent("key"), len(plane.client.refusals("unavailable"))) == (0, 2)
     plane.client.set_mode("normal")
     assert bootstrap(plane, "key")[0] == 201
@@ -153,7 +153,7 @@ def test_unavailable(plane: ControlPlane) -> None:
 def test_flaky_fails_as_often_as_told(plane: ControlPlane) -> None:
     plane.client.add_token("key")
     plane.client.set_mode("flaky", failures=2)
-    assert [bootstrap(plane, "key")[0] for _ in range(3)] == [503, 503, 201]
+    assert [bootstrap(plane, "key")[0] for dummy in range(3)] == [503, 503, 201]
 
 
 def test_slow_answers_late(plane: ControlPlane) -> None:
@@ -254,7 +254,7 @@ def test_command(tmp_path: Path) -> None:
             assert client.spent("key") == spent
             assert post(client.url, "/bootstrap", {"token": "key"})[0] == 201
             process.send_signal(signal.SIGTERM)
-            rest, _ = process.communicate(timeout=5)
+            rest, dummy = process.communicate(timeout=5)
         finally:
             process.kill()
         assert process.returncode == 0

@@ -405,7 +405,7 @@ def test_run_needs_a_registered_node_or_a_token(agent: Agent) -> None:
 def test_run_registers_by_itself_then_never_again(
     agent: Agent, plane: ControlPlane, token: str, background: list[subprocess.Popen[str]]
 ) -> None:
-    for _ in range(2):
+    for dummy in range(2):
         process = agent.start("--name", "node-b", "--no-watch", EXPANSO_EDGE_BOOTSTRAP_TOKEN=token)
         background.append(process)
         wait_for_line(process, "heartbeat of node node-")

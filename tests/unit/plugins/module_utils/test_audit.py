@@ -2,8 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 import base64
 import json
 import re
@@ -190,6 +188,7 @@ def test_no_representation_shows_a_secret() -> None:
         (GOOD._replace(acl=(AclEntry("group", STRANGER, 4),)), POLICY, [("error", "acl_grants_access")]),
         (GOOD._replace(acl=(AclEntry("user", 0, 4), AclEntry("group", 0, 4))), POLICY, []),
         (GOOD._replace(acl=(AclEntry("user", AGENT, 4),)), POLICY._replace(owners=frozenset((AGENT,))), [("error", "wrong_owner")]),
+        (GOOD._replace(attributes=Attributes(AGENT, 0, 0o600), acl=(AclEntry("user", 0, 4),)), POLICY._replace(owners=frozenset((AGENT,))), []),
         # without being able to read it, its permissions can be judged all the same
         (
             GOOD._replace(data=None, problem="Permission denied", attributes=Attributes(0, 0, 0o660)),

@@ -2,8 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 import base64
 import os
 import shutil
@@ -36,7 +34,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 # Of this process alone, because others may run these tests at the same time.
-TOKEN, OTHER = (f"exp_bk_{os.urandom(16).hex()}" for _ in range(2))
+TOKEN, OTHER = (f"exp_bk_{os.urandom(16).hex()}" for dummy in range(2))
 FORMS = forms(TOKEN)
 MINE = Policy(
     account="me",
@@ -422,9 +420,11 @@ class TestCopies:
 def test_pipeline_secrets(tmp_path: Path) -> None:
     (tmp_path / "secrets.yml").write_text(f"db: x\ntoken: {TOKEN}\n")
     (tmp_path / "clean.env").write_text(f"A={OTHER}\n")
-    found, unread = search(pipeline_files(str(tmp_path / each) for each in ("secrets.yml", "clean.env", "missing", ".")), {TOKEN: FORMS})
+    os.mkfifo(tmp_path / "fifo")  # must not block
+    names = ("secrets.yml", "clean.env", "missing", "fifo", ".")
+    found, unread = search(pipeline_files(str(tmp_path / each) for each in names), {TOKEN: FORMS})
     assert found[TOKEN] == [Place("pipeline", str(tmp_path / "secrets.yml"), b"")]
-    assert [place.name for place in unread] == [str(tmp_path / "missing"), str(tmp_path)]
+    assert [place.name for place in unread] == [str(tmp_path / "missing"), str(tmp_path / "fifo"), str(tmp_path)]
 
 
 class TestReport:

@@ -1,0 +1,82 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The nodes after all stories, seen from outside: none of it is what the role says of itself."""
+
+import json
+
+import pytest
+
+TOKEN = "exp_bk_molecule-token-file-"
+STORIES = "/srv/stories"
+
+
+def state(file):
+    return file.user, file.group, file.mode, file.content_string
+
+
+@pytest.mark.parametrize(
+    ("path", "story"),
+    [
+        ("/etc/expanso/bootstrap.token", "converge"),
+        (f"{STORIES}/permissions_repaired/bootstrap.token", "permissions_repaired"),
+        (f"{STORIES}/token_changed/bootstrap.token", "token_changed"),
+    ],
+)
+def test_the_file_holds_the_exact_token_for_root_alone(host, path, story):
+    file = host.file(path)
+    assert file.is_file and not file.is_symlink
+    assert state(file) == ("root", "root", 0o600, TOKEN + story)
+
+
+def test_another_account_cannot_read_it(host):
+    assert host.run("setpriv --reuid=daemon --regid=daemon --clear-groups cat /etc/expanso/bootstrap.token").rc != 0
+
+
+def test_the_directory_lets_the_agent_pass(host):
+    directory = host.file("/etc/expanso")
+    assert (directory.user, directory.group, directory.mode) == ("root", "root", 0o755)
+
+
+def test_nothing_is_left_beside_it(host):
+    assert host.check_output("ls -A /etc/expanso") == "bootstrap.token"
+    assert host.check_output(f"ls -A {STORIES}/token_changed") == "bootstrap.token"
+
+
+def test_the_link_and_what_it_points_to_are_as_they_were(host):
+    assert host.file(f"{STORIES}/symbolic_link_refused/bootstrap.token").linked_to == f"{STORIES}/symbolic_link_refused/precious"
+    assert state(host.file(f"{STORIES}/symbolic_link_refused/precious")) == ("root", "root", 0o644, "precious")
+
+
+@pytest.mark.parametrize("story", ["open_directory_refused", "removed", "registered_node", "registers", "no_token"])
+def test_there_is_no_token(host, story):
+    assert not host.file(f"{STORIES}/{story}/bootstrap.token").exists
+
+
+def test_a_refused_run_makes_no_directory(host):
+    assert not host.file(f"{STORIES}/no_token").exists
+
+
+def test_the_token_was_spent_once_by_each_node(host):
+    program = "import urllib.request; print(urllib.request.urlopen('http://token-file-control-plane:8080/admin/state').read().decode())"
+    control_plane = json.loads(host.check_output("python3 -c %s", program))
+    assert control_plane["tokens"]["registers"]["nodes"][host.check_output("hostname")] == 1
+    assert control_plane["refusals"] == []
+
+
+def test_the_identity_is_the_agents_alone(host):
+    assert host.file(f"{STORIES}/registers/data").mode == 0o700
+    assert host.file(f"{STORIES}/registers/data/auth/credentials.creds").mode == 0o600
+
+
+def test_no_token_is_anywhere_else(host):
+    """Neither in what the nodes logged, nor in what Ansible left, nor with a process; /proc and /sys are no disks."""
+    pattern = TOKEN[:-1].replace("exp_bk_", "exp[_]bk_")  # so that the search does not find itself
+    found = host.run(f"grep --recursive --text --files-with-matches --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev -e '{pattern}' /").stdout
+    assert sorted(found.split()) == [
+        "/etc/expanso/bootstrap.token",
+        f"{STORIES}/permissions_repaired/bootstrap.token",
+        f"{STORIES}/token_changed/bootstrap.token",
+    ]
+    assert host.run(f"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n' | grep -e '{pattern}'").stdout == ""
+    assert host.run(f"journalctl --no-pager --output=cat | grep -e '{pattern}'").stdout == ""

@@ -1,0 +1,50 @@
+# Copyright (c) Expanso Edge collection contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Tokens that systemd-creds(1) encrypted for this node alone. The plain form is only ever in pipes."""
+
+from typing import List, Optional, Tuple
+
+from ansible.module_utils.basic import AnsibleModule
+
+NAME = "expanso-edge-bootstrap-token"
+"""What a credential is called unless asked otherwise. It is bound to its name."""
+
+KEYS = ("auto", "host", "tpm2", "host+tpm2")
+"""What a credential can be encrypted with."""
+
+
+class CredentialError(Exception):
+    """A credential that cannot be made here. The message never holds the secret."""
+
+
+def encrypt(module: AnsibleModule, token: str, name: str, key: str) -> bytes:
+    """Return the token, encrypted for ``LoadCredentialEncrypted=`` under a name.
+
+    :raises CredentialError: this node cannot
+    """
+    code, out, err = _systemd_creds(module, ["encrypt", "--with-key={0}".format(key), "--name={0}".format(name)], token.encode("ascii"))
+    if code:
+        raise CredentialError("systemd-creds cannot encrypt the token with key {0}: {1}".format(key, _last_line(err)))
+    return out.encode("ascii")
+
+
+def decrypt(module: AnsibleModule, data: bytes, name: str) -> Optional[str]:
+    """Return the token in a credential, None where it is none that this node can decrypt under this name."""
+    code, out, _err = _systemd_creds(module, ["decrypt", "--name={0}".format(name)], data)
+    return None if code else out
+
+
+def _systemd_creds(module: AnsibleModule, arguments: List[str], data: bytes) -> Tuple[int, str, str]:
+    program = module.get_bin_path("systemd-creds")
+    if program is None:
+        raise CredentialError("there is no systemd-creds on this node, which came with systemd 250: choose another format")
+    return module.run_command([program] + arguments + ["-", "-"], data=data, binary_data=True)
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it said nothing"])[-1]

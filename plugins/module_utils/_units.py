@@ -1,0 +1,103 @@
+# Copyright (c) Expanso Edge collection contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What a version of systemd makes of a unit file.
+
+Pure. systemd ignores a setting that it is too old for. Of a sandboxing switch that is as good as can be had; of a credential it means
+that a service is started without its secret.
+"""
+
+import re
+from typing import List, NamedTuple, Optional, Sequence
+
+NEEDED_SINCE = {
+    "LoadCredential": 247,
+    "SetCredential": 247,
+    "LoadCredentialEncrypted": 250,
+    "SetCredentialEncrypted": 250,
+    "ImportCredential": 254,
+}
+"""Settings that a unit does not work without, and the version of systemd that brought each; systemd.exec(5)."""
+
+WELCOME_SINCE = {
+    "PrivateMounts": 239,
+    "NetworkNamespacePath": 242,
+    "ProtectHostname": 242,
+    "RestrictSUIDSGID": 242,
+    "OOMPolicy": 243,
+    "AllowedCPUs": 244,
+    "AllowedMemoryNodes": 244,
+    "ProtectKernelLogs": 244,
+    "ProtectClock": 245,
+    "CoredumpFilter": 246,
+    "ManagedOOMMemoryPressure": 247,
+    "ProcSubset": 247,
+    "ProtectProc": 247,
+    "SystemCallLog": 247,
+    "ExecPaths": 248,
+    "NoExecPaths": 248,
+    "PrivateIPC": 248,
+    "SocketBindAllow": 249,
+    "SocketBindDeny": 249,
+    "RestrictFileSystems": 250,
+    "RestrictNetworkInterfaces": 250,
+    "MemoryKSM": 254,
+    "RestartMaxDelaySec": 254,
+    "RestartSteps": 254,
+    "PrivatePIDs": 257,
+}
+"""Settings that tighten or refine a service, and the version of systemd that brought each; systemd.exec(5), systemd.resource-control(5)."""
+
+_SETTING = re.compile(r"([A-Za-z]+)[ \t]*=")
+_VERSION = re.compile(r"systemd (\d+)")
+_NO_COMMAND = "is not executable:"
+
+
+class UnitError(ValueError):
+    """A unit that this node cannot have. The message says why."""
+
+
+class Fitted(NamedTuple):
+    """A unit file for a certain version of systemd, and the settings that were left out for it."""
+
+    text: str
+    left_out: List[str]
+
+
+def parse_version(output: str) -> Optional[int]:
+    """Return the version in what ``systemctl --version`` prints, None where there is none."""
+    found = _VERSION.match(output)
+    return int(found.group(1)) if found else None
+
+
+def fit(name: str, text: str, version: int) -> Fitted:
+    """Return a unit file without the refinements that a version of systemd does not know, each left as a comment.
+
+    :param name: of the unit, for messages
+    :raises UnitError: it has a setting that it cannot do without and that this version does not know
+    """
+    lines, left_out = [], []
+    for line in text.splitlines():
+        setting = _SETTING.match(line)
+        key = setting.group(1) if setting else ""
+        if NEEDED_SINCE.get(key, 0) > version:
+            raise UnitError("{0}: {1}= needs systemd {2} or newer, and this node has systemd {3}".format(name, key, NEEDED_SINCE[key], version))
+        if WELCOME_SINCE.get(key, 0) > version:
+            left_out.append(key)
+            line = "# needs systemd {0}: {1}".format(WELCOME_SINCE[key], line)
+        lines.append(line)
+    return Fitted("".join(line + "\n" for line in lines), left_out)
+
+
+def complaints(output: str, directory: str, names: Sequence[str]) -> List[str]:
+    """Return the lines of ``systemd-analyze verify`` that complain of units in a directory, without those about other units of the node.
+
+    A program that is not there yet is no fault of the unit that names it.
+    """
+    starts = tuple(start for name in names for start in ("{0}/{1}:".format(directory, name), "{0}:".format(name), "Unit {0} ".format(name)))
+    found = [line.strip() for line in output.splitlines() if line.startswith(starts) and _NO_COMMAND not in line]
+    return [line.replace(directory + "/", "") for line in found]

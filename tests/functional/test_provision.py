@@ -1,0 +1,222 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Playbook expanso.edge.provision: what it refuses, what it does to a fleet, and what it says of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run
+from control_plane import new_jwt, new_key
+
+PROVISION = "expanso.edge.provision"
+SUMMARY = "Say what became of the nodes"
+DOWN = {"ansible_connection": "nowhere"}
+
+
+@pytest.fixture
+def home(place: Path) -> Path:
+    """A place for the nodes of one test."""
+    return Path(tempfile.mkdtemp(dir=place))
+
+
+def fleet(home: Path, **nodes: Json) -> dict[str, Json]:
+    """Nodes with their variables; their files are below the home."""
+    return {
+        name: {
+            "token_file_path": f"{home}/{name}/bootstrap.token",
+            "token_file_owner": str(os.geteuid()),
+            "token_file_group": str(os.getegid()),
+            "expanso_edge_data_dir": f"{home}/{name}/data",
+            "expanso_edge_become": False,
+            **own,
+        }
+        for name, own in nodes.items()
+    }
+
+
+def tokens(home: Path) -> dict[str, str]:
+    """What the nodes hold."""
+    return {path.parent.name: path.read_text() for path in home.glob("*/bootstrap.token")}
+
+
+def summary(run: Run) -> list[str]:
+    """The last summary; with serial there is one a batch."""
+    found = [event["result"]["msg"] for event in run.events if event["task"] == SUMMARY]
+    assert found, run.output
+    lines: list[str] = found[-1]
+    return lines
+
+
+def untouched(run: Run, hosts: dict[str, Json]) -> bool:
+    """Whether no host was sent anything. Needs verbosity 3."""
+    return "PLAYBOOK: " in run.output and not any(run.remote_commands(host) for host in hosts)
+
+
+def refusal(run: Run) -> str:
+    """The message of the play that judges before any node is touched."""
+    failed = [event for event in run.events if event["outcome"] == "failed"]
+    assert len(failed) == 1 and failed[0]["task"].startswith("Refuse a job-wide token"), run.output
+    message: str = failed[0]["result"]["msg"]
+    return message
+
+
+def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
+    key, own = new_key(), new_jwt()
+    hosts = fleet(home, new1={}, new2={}, keeps={}, open={}, registered={}, retired={"token_file_state": "absent"})
+    hosts.update(fleet(home, own={"expanso_edge_token": own}, linked={}, bad={"expanso_edge_token": key + " "}, down=DOWN))
+    for name, mode in {"keeps": 0o600, "open": 0o666, "retired": 0o600}.items():
+        path = home / name / "bootstrap.token"
+        path.parent.mkdir()
+        path.write_text(key)
+        path.chmod(mode)
+    (home / "registered" / "data" / "identity").mkdir(parents=True)
+    (home / "linked").mkdir()
+    (home / "linked" / "bootstrap.token").symlink_to("/dev/null")
+
+    def run() -> Run:
+        return controller.run(PROVISION, "--diff", hosts=hosts, environment={TOKEN_VARIABLE: key}, secrets=[key, own])
+
+    first = run()
+    failures = [
+        f"    linked: {home}/linked/bootstrap.token is a symbolic link, which is not followed: remove it, or name the file itself",
+        f"    bad: {home}/bad/bootstrap.token: the token cannot be used: it has white space at its end (space, character {len(key) + 1}) "
+        "(source: variable expanso_edge_token)",
+        "  no result (unreachable, or not their turn yet): 1 (down)",
+    ]
+    assert summary(first) == [
+        "10 nodes",
+        "  received a token: 3 (new1, new2, own)",
+        "  kept the token, permissions corrected: 1 (open)",
+        "  token removed: 1 (retired)",
+        "  kept the token: 1 (keeps)",
+        "  registered already: 1 (registered)",
+        "  failed: 2 (linked, bad)",
+        *failures,
+    ]
+    assert first.returncode == 4  # to Ansible, hosts that were unreachable say more than hosts that failed
+    assert (first.totals()["failed"], first.totals()["unreachable"]) == (2, 1)
+    assert tokens(home) == {"new1": key, "new2": key, "keeps": key, "open": key, "own": own, "linked": ""}
+    for name in ("new1", "open"):
+        assert (home / name / "bootstrap.token").stat().st_mode & 0o777 == 0o600
+
+    second = run()
+    assert summary(second) == [
+        "10 nodes",
+        "  kept the token: 5 (new1, new2, keeps, open, own)",
+        "  no token to remove: 1 (retired)",
+        "  registered already: 1 (registered)",
+        "  failed: 2 (linked, bad)",
+        *failures,
+    ]
+    assert second.totals()["changed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("api key", f"environment variable {TOKEN_VARIABLE} on the controller: it is an API key"),
+        ("line feed", "it has a line break at its end (line feed, character "),
+        ("missing file", "cannot read file /nowhere on the controller (variable expanso_edge_token_file): No such file or directory"),
+        ("two sources", "hold different tokens: unset one of them"),
+    ],
+)
+def test_a_bad_job_wide_token_is_refused_before_any_host_is_touched(name: str, says: str, controller: Controller, home: Path) -> None:
+    key = new_key()
+    token = {"api key": key.replace("exp_bk_", "exp_ak_"), "line feed": key + "\n", "missing file": "", "two sources": key}[name]
+    hosts = fleet(home, one={}, two={}, own={"expanso_edge_token": new_key()})
+    arguments = ["-vvv"]
+    if name in ("missing file", "two sources"):
+        arguments += ["-e", f"expanso_edge_token_file={'/nowhere' if name == 'missing file' else home / 'file'}"]
+        (home / "file").write_text(new_key())
+    run = controller.run(PROVISION, *arguments, hosts=hosts, environment={TOKEN_VARIABLE: token}, secrets=filter(None, [token, key]))
+    assert run.returncode == 2
+    assert says in refusal(run)
+    assert untouched(run, hosts) and tokens(home) == {}
+
+
+def test_a_jwt_for_two_hosts_is_refused_before_any_host_is_touched(controller: Controller, home: Path) -> None:
+    jwt, shared = new_jwt(), new_jwt()
+    hosts = fleet(home, one={}, two={}, three={"expanso_edge_token": shared}, four={"expanso_edge_token": shared})
+    secrets = {"environment": {TOKEN_VARIABLE: jwt}, "secrets": [jwt, shared]}
+    run = controller.run(PROVISION, "-vvv", hosts=hosts, **secrets)
+    assert run.returncode == 2
+    assert "is meant for 2 hosts (one, two): give each its own in variable expanso_edge_token" in refusal(run)
+    assert "is meant for 2 hosts (three, four)" in refusal(run)
+    assert untouched(run, hosts) and tokens(home) == {}
+
+    run = controller.run(PROVISION, "--limit", "one,three", hosts=hosts, **secrets)
+    assert run.returncode == 0, run.output
+    assert tokens(home) == {"one": jwt, "three": shared}
+    assert summary(run) == ["2 nodes", "  received a token: 2 (one, three)"]
+
+
+def test_no_token_is_refused_where_one_is_needed(controller: Controller, home: Path) -> None:
+    (home / "registered" / "data" / "identity").mkdir(parents=True)
+    run = controller.run(PROVISION, hosts=fleet(home, blank={}, registered={}))
+    lines = summary(run)
+    assert run.returncode == 2 and tokens(home) == {}
+    assert lines[:3] == ["2 nodes", "  registered already: 1 (registered)", "  failed: 1 (blank)"]
+    assert "this node is not registered and there is no token for it: looked at variable expanso_edge_token, " in lines[3]
+    assert len(lines) == 4
+
+
+@pytest.mark.parametrize(
+    ("share", "reached"),
+    [pytest.param(0, ["first"], id="stops"), pytest.param(50, ["first", "third", "fourth"], id="goes-on")],
+)
+def test_batches(share: int, reached: list[str], controller: Controller, home: Path) -> None:
+    """Of the first two hosts one fails: whether the others get their turn is a matter of the share that may fail."""
+    key = new_key()
+    hosts = fleet(home, first={}, second={"token_file_mode": "0666"}, third={}, fourth={})
+    arguments = ["-e", "expanso_edge_serial=2", "-e", f"expanso_edge_max_fail_percentage={share}"]
+    run = controller.run(PROVISION, *arguments, hosts=hosts, environment={TOKEN_VARIABLE: key}, secrets=[key])
+    assert run.returncode == 2
+    assert tokens(home) == dict.fromkeys(reached, key)
+    waiting = ["  no result (unreachable, or not their turn yet): 2 (third, fourth)"] if share == 0 else []
+    lines = summary(run)
+    assert lines[:3] == ["4 nodes", f"  received a token: {len(reached)} ({', '.join(reached)})", "  failed: 1 (second)"]
+    assert "mode 0666 is not possible here" in lines[3]
+    assert lines[4:] == waiting
+
+
+def test_all_fail(controller: Controller, home: Path) -> None:
+    key = new_key()
+    hosts = fleet(home, one={"token_file_mode": "0666"}, two={"token_file_owner": "no-such-account"})
+    run = controller.run(PROVISION, hosts=hosts, environment={TOKEN_VARIABLE: key}, secrets=[key])
+    assert run.returncode == 2 and tokens(home) == {}
+    lines = summary(run)
+    assert lines[:2] == ["2 nodes", "  failed: 2 (one, two)"]
+    assert "mode 0666" in lines[2] and "there is no account 'no-such-account'" in lines[3]
+    assert run.totals()["failed"] == 2
+
+
+def test_all_are_down(controller: Controller, home: Path) -> None:
+    """Then Ansible ends the play at once, before the summary, and says so itself."""
+    key = new_key()
+    run = controller.run(PROVISION, hosts=fleet(home, one=DOWN, two=DOWN), environment={TOKEN_VARIABLE: key}, secrets=[key])
+    assert run.returncode == 4 and run.totals()["unreachable"] == 2
+
+
+def test_variables_of_the_playbook(controller: Controller, home: Path) -> None:
+    """Which hosts, and which deliveries, as a list too."""
+    key = new_key()
+    hosts = fleet(home, chosen={"expanso_edge_delivery": ["token_file"], "expanso_edge_token_label": "fleet 7"}, other={})
+    environment: dict[str, str] = {TOKEN_VARIABLE: key}
+    run = controller.run(PROVISION, "-e", "expanso_edge_hosts=chosen", hosts=hosts, environment=environment, secrets=[key])
+    assert run.returncode == 0, run.output
+    assert tokens(home) == {"chosen": key}
+    assert summary(run) == ["1 node, token label fleet 7", "  received a token: 1 (chosen)"]
+
+
+def test_check_mode_on_blank_nodes(controller: Controller, home: Path) -> None:
+    key = new_key()
+    hosts = fleet(home, one={}, two={"token_file_owner": "no-such-account"})
+    run = controller.run(PROVISION, "--check", "--diff", hosts=hosts, environment={TOKEN_VARIABLE: key}, secrets=[key])
+    assert run.returncode == 0, run.output
+    assert summary(run) == ["2 nodes", "  received a token: 2 (one, two)"]
+    assert list(home.iterdir()) == []

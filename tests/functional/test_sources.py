@@ -1,0 +1,186 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lookup bootstrap_token, filter token_fingerprint and test bootstrap_token, on the controller."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run
+from control_plane import new_jwt, new_key
+
+KEY, OTHER_KEY, JWT, EXPIRED_JWT = new_key(), new_key(), new_jwt(), new_jwt(-60)
+OPAQUE, API_KEY = new_key().replace("exp_bk_", "k"), new_key().replace("exp_bk_", "exp_ak_")
+SECRETS = (KEY, OTHER_KEY, JWT, EXPIRED_JWT, OPAQUE, API_KEY)
+
+VARIABLE, FILE = "variable expanso_edge_token", r"file \S+/{name} on the controller \(variable expanso_edge_token_file\)"
+ENVIRONMENT = f"environment variable {TOKEN_VARIABLE} on the controller"
+FILES = {
+    "key": KEY.encode(),
+    "key with line feed": KEY.encode() + b"\n",
+    "two line feeds": KEY.encode() + b"\n\n",
+    "blank": KEY.encode() + b" ",
+    "mark": b"\xef\xbb\xbf" + KEY.encode(),
+    "latin": KEY.encode() + b"\xe9",
+    "empty": b"",
+    "huge": b"x" * 100000,
+    "api key": API_KEY.encode(),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A host's variables, and what the lookup makes of them: a token from a source, or an error."""
+
+    name: str
+    own: str | int | None = None
+    file: str | None = None
+    variables: Json = field(default_factory=dict)
+    options: str = ""
+    token: str | None = None  # None where there is to be an error
+    source: str = ""  # or the error
+
+
+def found(file: str) -> str:
+    return FILE.replace("{name}", re.escape(file))
+
+
+WITHOUT_ENVIRONMENT = [
+    Case("own", KEY, token=KEY, source=VARIABLE),
+    Case("own, a JWT", JWT, token=JWT, source=VARIABLE),
+    Case("own, opaque", OPAQUE, token=OPAQUE, source=VARIABLE),
+    Case("own, by another variable", "{{ theirs }}", variables={"theirs": KEY}, token=KEY, source=VARIABLE),
+    Case("own, encrypted", "vault", token=KEY, source=VARIABLE),
+    Case("own before the file", KEY, "api key", token=KEY, source=VARIABLE),
+    Case("own before a file that is missing", KEY, "nowhere", token=KEY, source=VARIABLE),
+    Case("file", file="key", token=KEY, source=found("key")),
+    Case("file with a line feed", file="key with line feed", token=KEY, source=found("key with line feed")),
+    Case("nothing", token="", source=f"looked at {VARIABLE}, variable expanso_edge_token_file and {ENVIRONMENT}, and none is set"),
+    Case("empty file name", file="", token="", source="none is set"),
+    Case("not judged", API_KEY, options="judge=false", token=API_KEY, source=VARIABLE),
+    # errors
+    Case("empty", "", source=f"{VARIABLE}: it is empty"),
+    Case("API key", API_KEY, source=f"{VARIABLE}: it is an API key"),
+    Case("expired", EXPIRED_JWT, source=f"{VARIABLE}: it is a JWT that expired at"),
+    Case("unknown shape, strictly", OPAQUE, options="strict=true", source=f"{VARIABLE}: it is neither a bootstrap key"),
+    Case("refers to nothing", "{{ nobody }}", source=f"{VARIABLE} refers to nobody, which is not defined"),
+    Case("encrypted with another password", "other vault", source=f"{VARIABLE} cannot be decrypted"),
+    Case("file missing", file="nowhere", source=f"cannot read {found('nowhere')}: No such file"),
+    Case("directory for a file", file=".", source="cannot read file .*: Is a directory"),
+    Case("file with two line feeds", file="two line feeds", source=found("two line feeds") + ": it has a line break at its end"),
+    Case("file with a blank", file="blank", source=found("blank") + ": it has white space at its end"),
+    Case("file with a byte order mark", file="mark", source=found("mark") + ": it starts with a byte order mark"),
+    Case("file that is not ASCII", file="latin", source=found("latin") + rf": byte {len(KEY) + 1} is not ASCII"),
+    Case("empty file", file="empty", source=found("empty") + ": it is empty"),
+    Case("huge file", file="huge", source=found("huge") + r": it has \d+ characters"),
+    Case("terms", KEY, options="'key'", source="takes no terms"),
+]
+WITH_ENVIRONMENT = [
+    Case("environment", token=OTHER_KEY, source=ENVIRONMENT),
+    Case("own before the environment", KEY, token=KEY, source=VARIABLE),
+    Case("the same in the file", file="other key", token=OTHER_KEY, source=found("other key")),
+    Case("another in the file", file="key", source=f"{found('key')} and {ENVIRONMENT} hold different tokens: unset one of them"),
+    Case("own before both", KEY, "key", token=KEY, source=VARIABLE),
+]
+
+
+@pytest.fixture(scope="module")
+def run_cases(controller: Controller, place: Path) -> Callable[..., Run]:
+    for name, content in {**FILES, "other key": OTHER_KEY.encode()}.items():
+        (place / name).write_bytes(content)
+    vaults = {}
+    for name in ("vault", "other vault"):
+        (place / f"{name} password").write_text(name)
+        vaults[name] = {"__ansible_vault": controller.encrypt(KEY, place / f"{name} password")}
+
+    def run(cases: list[Case], environment: dict[str, str]) -> Run:
+        hosts = {}
+        for number, case in enumerate(cases):
+            own = {} if case.own is None else {"expanso_edge_token": vaults.get(str(case.own), case.own)}
+            file = {} if case.file is None else {"expanso_edge_token_file": case.file and str(place / case.file)}
+            lookup = f"lookup({', '.join(filter(None, [repr('expanso.edge.bootstrap_token'), case.options]))})"
+            found = {"found": f"{{{{ {lookup} | expanso.edge.token_fingerprint }}}}"}
+            hosts[f"host{number}"] = {**own, **file, **case.variables, **found}
+        tasks = [
+            {"name": "token", "ansible.builtin.debug": {"msg": "{{ found }}"}, "ignore_errors": True},
+            {
+                "name": "source",
+                "ansible.builtin.debug": {"msg": "{{ lookup('expanso.edge.bootstrap_token', want='source') }}"},
+                "ignore_errors": True,
+            },
+        ]
+        password = f"--vault-password-file={place / 'vault password'}"
+        return controller.run([{"tasks": tasks}], "-vv", password, hosts=hosts, environment=environment, secrets=SECRETS)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def without_environment(run_cases: Callable[..., Run]) -> Run:
+    return run_cases(WITHOUT_ENVIRONMENT, {})
+
+
+@pytest.fixture(scope="module")
+def with_environment(run_cases: Callable[..., Run]) -> Run:
+    return run_cases(WITH_ENVIRONMENT, {TOKEN_VARIABLE: OTHER_KEY})
+
+
+@pytest.fixture(scope="module")
+def fingerprints(controller: Controller) -> dict[str, str]:
+    """As the filter tells them; that it agrees with the module is tested with every ansible-core."""
+    tokens = {"token": [*SECRETS, ""]}
+    task = {"name": "print", "ansible.builtin.debug": {"msg": "{{ token | map('expanso.edge.token_fingerprint') }}"}}
+    return dict(zip([*SECRETS, ""], controller.run([{"tasks": [task]}], hosts={"node": tokens}, secrets=SECRETS).result("print")["msg"]))
+
+
+def assert_case(case: Case, host: str, run: Run, fingerprints: dict[str, str]) -> None:
+    event = run.event("token", host)
+    if case.token is None:
+        assert event["outcome"] == "failed", event
+        assert re.search(case.source, event["result"]["msg"].replace("\n", " ")), event["result"]["msg"]
+        return
+    assert (event["outcome"], event["result"]["msg"]) == ("ok", fingerprints[case.token])
+    assert re.search(case.source, run.result("source", host)["msg"])
+    assert re.search(rf"^bootstrap token for {host}: .*{case.source}", run.output, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("host", "case"), [pytest.param(f"host{n}", case, id=case.name) for n, case in enumerate(WITHOUT_ENVIRONMENT)])
+def test_without_environment(host: str, case: Case, without_environment: Run, fingerprints: dict[str, str]) -> None:
+    assert_case(case, host, without_environment, fingerprints)
+
+
+@pytest.mark.parametrize(("host", "case"), [pytest.param(f"host{n}", case, id=case.name) for n, case in enumerate(WITH_ENVIRONMENT)])
+def test_with_environment(host: str, case: Case, with_environment: Run, fingerprints: dict[str, str]) -> None:
+    assert_case(case, host, with_environment, fingerprints)
+
+
+def test_fingerprints_tell_tokens_apart(fingerprints: dict[str, str]) -> None:
+    assert len(set(fingerprints.values())) == len(SECRETS) + 1
+    assert all(re.fullmatch("[0-9a-f]{12}", fingerprint) for fingerprint in fingerprints.values())
+
+
+def test_test(controller: Controller) -> None:
+    """Whether a value is a well-formed token, as a condition."""
+    values = {"key": KEY, "jwt": JWT, "opaque": OPAQUE, "api_key": API_KEY, "expired": EXPIRED_JWT, "number": 4711, "nothing": None}
+    conditions = [
+        "key is expanso.edge.bootstrap_token",
+        "jwt is expanso.edge.bootstrap_token(strict=true)",
+        "opaque is expanso.edge.bootstrap_token",
+        "opaque is not expanso.edge.bootstrap_token(strict=true)",
+        *(f"{name} is not expanso.edge.bootstrap_token" for name in ("api_key", "expired", "number", "nothing")),
+    ]
+    tasks = [{"name": condition, "ansible.builtin.assert": {"that": [condition], "quiet": True}} for condition in conditions]
+    run = controller.run([{"tasks": tasks}], hosts={"node": values}, secrets=SECRETS)
+    assert run.returncode == 0, run.output
+    assert run.recap("node")["ok"] == len(conditions)
+
+
+def test_no_fingerprint_of_what_is_no_text(controller: Controller) -> None:
+    task = {"name": "print", "ansible.builtin.debug": {"msg": "{{ [1] | expanso.edge.token_fingerprint }}"}}
+    run = controller.run([{"tasks": [task]}])
+    assert "expanso.edge.token_fingerprint takes the text of a token" in run.result("print")["msg"]

@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a case is made of: nodes, which are directories, with their canaries, agents and variables."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import canary
+from canary import Canary
+from control_plane import ControlPlane
+from paths import REPOSITORY
+
+HERE = Path(__file__).resolve().parent
+STAND_IN = REPOSITORY / "tests" / "support" / "expanso-edge"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+Variables = dict[str, Any]
+
+
+class Lab:
+    """The nodes of one job, and what the whole job is given."""
+
+    def __init__(self, home: Path, plane: ControlPlane) -> None:
+        self.home = home
+        self.plane = plane
+        self.nodes: dict[str, Node] = {}
+        self.canaries: dict[str, Canary] = {}
+        self.extra_vars: Variables = {}
+        self.environment: dict[str, str] = {}
+        for name in ("nodes", "home", "remote_tmp", "local_tmp", "tmp", "log", "credential"):
+            (home / name).mkdir()
+
+    def node(self, name: str) -> Node:
+        """A new node."""
+        self.nodes[name] = Node(self, name)
+        return self.nodes[name]
+
+    def canary(self, made: Canary, name: str) -> str:
+        """Remember a canary under a name, and return its text."""
+        assert name not in self.canaries, name
+        self.canaries[name] = made
+        return made.text
+
+    def credential(self, text: str) -> None:
+        """Give the job a token as AWX's credential type does: in a file, and a variable with its path."""
+        path = self.home / "credential" / "tmp_bootstrap_token"
+        path.write_text(text)
+        path.chmod(0o600)
+        self.extra_vars["expanso_edge_token_file"] = str(path)
+
+    def inventory(self) -> Variables:
+        """What the inventory says."""
+        return {name: node.variables for name, node in self.nodes.items()}
+
+    def close(self) -> None:
+        """Undo what would keep the directory from being removed."""
+        if shutil.which("chattr"):
+            subprocess.run(["chattr", "-R", "-f", "-i", str(self.home / "nodes")], capture_output=True, check=False)
+
+
+class Node:
+    """A node, and the variables of its host."""
+
+    def __init__(self, lab: Lab, name: str) -> None:
+        self.lab = lab
+        self.name = name
+        self.root = lab.home / "nodes" / name
+        self.etc = self.root / "etc"
+        self.token_file = self.etc / "bootstrap.token"
+        self.data_dir = self.root / "data"
+        self.etc.mkdir(parents=True)
+        self.environment = {"PATH": SYSTEM_PATH, "HOME": str(lab.home / "home"), "TMPDIR": str(lab.home / "tmp"), "LANG": "C.UTF-8"}
+        self.variables: Variables = {
+            "token_file_path": str(self.token_file),
+            "token_file_owner": pwd.getpwuid(os.geteuid()).pw_name,
+            "token_file_group": grp.getgrgid(os.getegid()).gr_name,
+            "token_file_data_dir": str(self.data_dir),
+            "node_environment": self.environment,
+        }
+
+    @property
+    def may_hold(self) -> list[Path]:
+        """The files that a token may be in, with mode 0600."""
+        return [self.token_file, self.etc / "bootstrap.env"]
+
+    def key(self, label: str = "token") -> str:
+        """A fresh bootstrap key."""
+        return self.lab.canary(canary.key(), f"{self.name}/{label}")
+
+    def api_key(self, label: str = "token") -> str:
+        """A fresh API key."""
+        return self.lab.canary(canary.api_key(), f"{self.name}/{label}")
+
+    def jwt(self, label: str = "token", lifetime: float = 3600) -> str:
+        """A fresh single-use token."""
+        return self.lab.canary(canary.jwt(lifetime), f"{self.name}/{label}")
+
+    def opaque(self, label: str = "token") -> str:
+        """A fresh token with special characters."""
+        return self.lab.canary(canary.opaque(), f"{self.name}/{label}")
+
+    def token(self, value: Any) -> None:
+        """Let the inventory give this node a token, or what someone takes for one."""
+        self.variables["expanso_edge_token"] = value
+
+    def put(self, name: str, text: str, mode: int = 0o600) -> Path:
+        """Write a file that was there before the run."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+    def registered(self) -> None:
+        """Let the node be registered already."""
+        self.put("data/auth/credentials.creds", "-----BEGIN NATS USER JWT-----\n")
+
+    def registers(self, agent: Path = STAND_IN, *, hostile: bool = False, **variables: Any) -> None:
+        """Let the role register the node, with an agent that is in its place."""
+        binary = self.root / "bin" / agent.name
+        binary.parent.mkdir()
+        binary.symlink_to(agent)
+        # the stand-in reads its switches from a file beside it
+        Path(f"{binary}.standin").write_text("EXPANSO_EDGE_STANDIN_HOSTILE=1\n" if hostile else "")
+        self.variables |= {
+            "token_file_register": True,
+            "token_file_register_user": self.variables["token_file_owner"],
+            "token_file_binary": str(binary),
+            "token_file_bootstrap_url": self.lab.plane.url,
+            "token_file_register_timeout": 20,
+            **variables,
+        }
+
+    def talks(self, ending: str, **variables: Any) -> None:
+        """Let the agent be one that says far too much: it ends as said in `agents/talkative`."""
+        self.registers(HERE / "agents" / "talkative", **variables)
+        binary = self.root / "bin" / f"talkative-{ending}"
+        (self.root / "bin" / "talkative").rename(binary)
+        self.variables["token_file_binary"] = str(binary)
+
+    def sabotaged(self, where: str) -> None:
+        """Let a function fail where it is called, see `sabotage/sitecustomize.py`."""
+        self.environment |= {"PYTHONPATH": str(HERE / "sabotage"), "SABOTAGE": where}

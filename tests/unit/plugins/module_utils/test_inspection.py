@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.expanso.edge.plugins.module_utils import _inspection
+from ansible_collections.expanso.edge.plugins.module_utils._audit import Policy
+from ansible_collections.expanso.edge.plugins.module_utils._inspection import asked_for, groups_of, look
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError
+
+OPTIONS = {"owner": None, "group": None, "mode": "0600", "max_age": None, "data_dir": "/nowhere", "registration_markers": None}
+OWN = {os.geteuid(), 0}
+
+
+def policy(**options: Any) -> Policy:
+    return asked_for({**OPTIONS, **options})[0]
+
+
+def test_by_default_root_and_the_own_account_are_right() -> None:
+    found, findings = asked_for(OPTIONS)
+    assert (found.owners, found.groups, found.group_matters, found.mode, found.reader) == (OWN, {os.getegid(), 0}, False, 0o600, None)
+    assert (found.registered, found.marker, findings) == (False, None, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "reader"),
+    [
+        ({"owner": "4711"}, ("the account 4711", 4711, set())),
+        ({"owner": "4711", "group": "4712"}, ("the account 4711", 4711, {4712})),
+        ({"owner": "0", "group": "4712", "mode": "0640"}, ("the group 4712", None, {4712})),
+        ({"group": "4712", "mode": "0440"}, ("the group 4712", None, {4712})),
+        ({"group": "4712"}, None),  # the mode gives the group nothing
+        ({"owner": "0"}, None),  # root reads everything
+    ],
+)
+def test_who_has_to_read_the_file(options: dict[str, str], reader: tuple[str, int | None, set[int]] | None) -> None:
+    assert policy(**options).reader == reader
+
+
+def test_groups_of_an_account() -> None:
+    assert groups_of(os.geteuid(), None) >= {os.getegid()}
+    assert groups_of(4711, None) == frozenset()
+    assert 4712 in groups_of(os.geteuid(), 4712)
+
+
+def test_accounts_that_are_missing_are_no_failure() -> None:
+    found, findings = asked_for({**OPTIONS, "owner": "no-such-account", "group": "no-such-group"})
+    assert [finding.code for finding in findings] == ["account_missing"] * 2
+    assert found.owners == OWN and found.reader is None
+
+
+def test_registered(safe_path: Path) -> None:
+    marker = safe_path / "auth" / "credentials.creds"
+    marker.parent.mkdir()
+    marker.touch()
+    found = policy(data_dir=str(safe_path))
+    assert (found.registered, found.marker) == (True, str(marker))
+
+
+def test_a_marker_that_nobody_can_look_for(safe_path: Path) -> None:
+    (safe_path / "loop").symlink_to("loop")
+    found, findings = asked_for({**OPTIONS, "registration_markers": [str(safe_path / "loop")]})
+    assert (found.registered, found.marker) == (None, None)
+    assert [finding.code for finding in findings] == ["registration_unknown"]
+    assert str(safe_path / "loop") in findings[0].message
+
+
+def test_look_at_a_file(safe_path: Path) -> None:
+    path = safe_path / "token"
+    path.write_bytes(b"data")
+    path.chmod(0o600)
+    facts = look(str(path), policy())
+    assert (facts.state, facts.data, facts.size, facts.links, facts.unsafe, facts.barrier, facts.problem) == ("file", b"data", 4, 1, None, None, None)
+    assert facts.attributes == (os.geteuid(), os.getegid(), 0o600)
+
+
+@pytest.mark.parametrize("path", ["/" + "x" * 300, "/proc/self/fd/x/y/" + "z" * 5000])
+def test_what_fails_is_a_fact(path: str) -> None:
+    facts = look(path, policy())
+    assert (facts.state, facts.problem) == ("unknown", "File name too long")
+
+
+def test_a_file_that_cannot_be_read(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_path: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (safe_path / "token").touch()
+    monkeypatch.setattr(_inspection, "read", fail)
+    facts = look(str(safe_path / "token"), policy())
+    assert (facts.state, facts.data, facts.problem) == ("file", None, "Permission denied")
+
+
+@pytest.mark.parametrize("change", ["gone", "replaced"])
+def test_a_file_that_changes_meanwhile(safe_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    def read(path: str) -> None:
+        if change == "replaced":
+            raise SecureFileError(f"{path} is a symbolic link")
+
+    (safe_path / "token").touch()
+    monkeypatch.setattr(_inspection, "read", read)
+    facts = look(str(safe_path / "token"), policy())
+    assert (facts.state, facts.data, facts.problem) == ("unknown", None, "it changes while it is looked at")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give directories away")
+def test_what_the_agent_cannot_get_past() -> None:
+    """A chain of directories that it can enter, but for one."""
+    with tempfile.TemporaryDirectory(dir="/var/lib") as directory:
+        place = Path(directory)
+        path = place / "closed" / "token"
+        path.parent.mkdir()
+        path.write_bytes(b"data")
+        os.chown(path, 4711, 0)
+        path.chmod(0o600)
+        agent = policy(owner="4711")
+        place.chmod(0o711)
+        path.parent.chmod(0o710)
+        assert look(str(path), agent).barrier == str(path.parent)
+        os.chown(path.parent, 0, 4712)
+        assert look(str(path), policy(owner="4711", group="4712")).barrier is None
+        path.chmod(0o200)
+        assert look(str(path), policy(owner="4711", group="4712")).barrier == str(path)
+        assert look(str(path), policy()).barrier is None

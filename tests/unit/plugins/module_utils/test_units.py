@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.expanso.edge.plugins.module_utils._units import NEEDED_SINCE, WELCOME_SINCE, UnitError, complaints, fit, parse_version
+
+UNIT = "a.service"
+SCRATCH = "/tmp/units-x"
+
+
+@pytest.mark.parametrize(
+    ("output", "version"),
+    [
+        ("systemd 257 (257.13-1~deb13u1)\n+PAM +AUDIT", 257),
+        ("systemd 239 (239-82.el8)", 239),
+        ("systemd 219\n+PAM", 219),
+        ("systemd 258~rc1 (258~rc1-1)", 258),
+        ("", None),
+        ("sh: systemctl: not found", None),
+    ],
+)
+def test_version(output: str, version: int | None) -> None:
+    assert parse_version(output) == version
+
+
+@pytest.mark.parametrize(("setting", "since"), NEEDED_SINCE.items())
+def test_a_credential_is_refused_by_an_older_systemd_alone(setting: str, since: int) -> None:
+    text = f"[Service]\n{setting}=token:/etc/token\n"
+    assert fit(UNIT, text, since) == (text, [])
+    with pytest.raises(UnitError, match=f"^a.service: {setting}= needs systemd {since} or newer, and this node has systemd {since - 1}$"):
+        fit(UNIT, text, since - 1)
+
+
+@pytest.mark.parametrize(("setting", "since"), WELCOME_SINCE.items())
+def test_a_refinement_is_left_out_for_an_older_systemd_alone(setting: str, since: int) -> None:
+    text = f"[Service]\nType=oneshot\n{setting}=true\nUser=root\n"
+    assert fit(UNIT, text, since) == (text, [])
+    assert fit(UNIT, text, since - 1) == (f"[Service]\nType=oneshot\n# needs systemd {since}: {setting}=true\nUser=root\n", [setting])
+
+
+@pytest.mark.parametrize("line", ["# LoadCredential=a:b", "Environment=LoadCredential=a", "Description=ProtectProc=", "LoadCredentials=a:b", ""])
+def test_only_settings_count(line: str) -> None:
+    assert fit(UNIT, line + "\n", 200) == (line + "\n", [])
+
+
+def test_the_last_line_is_ended() -> None:
+    assert fit(UNIT, "[Service]", 252).text == "[Service]\n"
+
+
+def test_no_complaint_about_a_program_that_comes_later() -> None:
+    assert complaints("a.service: Command /usr/local/bin/agent is not executable: No such file or directory\n", SCRATCH, [UNIT]) == []
+
+
+def test_no_complaint_about_units_of_others() -> None:
+    output = "/lib/systemd/system/b.service:3: Unknown key 'X'\nb.service: Refusing.\n/etc/systemd/system/a.service.d/mine.conf:1: Unknown key 'X'\n"
+    assert complaints(output, SCRATCH, [UNIT]) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (f"{SCRATCH}/a.service:19: Unknown key 'X' in section [Service], ignoring.", "a.service:19: Unknown key 'X' in section [Service], ignoring."),
+        ("a.service: Service has no ExecStart=. Refusing.", "a.service: Service has no ExecStart=. Refusing."),
+        ("Unit a.service has a bad unit file setting.", "Unit a.service has a bad unit file setting."),
+    ],
+)
+def test_complaints(line: str, complaint: str) -> None:
+    assert complaints(f"noise\n{line}\n", SCRATCH, ["b.service", UNIT]) == [complaint]

@@ -1,0 +1,186 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.expanso.edge.plugins.modules import wait_for_registration
+from ansible_collections.expanso.edge.plugins.modules.wait_for_registration import WaitError, explain, in_words, settled, wait
+
+TOKEN = "exp_bk_9f8e7d6c5b4a32"  # 21 characters, so that all of its base64 is its own
+BASE64 = base64.b64encode(TOKEN.encode()).decode()
+BOOTSTRAP, AGENT = "edge-bootstrap.service", "edge.service"
+DEAD = {"ActiveState": "inactive", "SubState": "dead", "Result": "success", "ExecMainStatus": "0", "LoadState": "loaded", "AssertResult": "yes"}
+FAILED = {**DEAD, "ActiveState": "failed", "SubState": "failed", "Result": "exit-code", "ExecMainStatus": "11", "InvocationID": "4711"}
+STARTING = {**DEAD, "ActiveState": "activating", "SubState": "start"}
+RUNNING = {**DEAD, "ActiveState": "active", "SubState": "running", "ActiveEnterTimestampMonotonic": "1"}
+CRASHING = {**DEAD, "ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code", "NRestarts": "3"}
+
+State = dict[str, str]
+
+
+class Node:
+    """As much of AnsibleModule as is needed, on a node whose units go through states, one a look."""
+
+    def __init__(self, place: Path, states: dict[str, list[State]] | None = None, journal: Callable[[list[str]], str] = lambda matches: "") -> None:
+        self.params: dict[str, Any] = {
+            "bootstrap_unit": BOOTSTRAP,
+            "unit": AGENT,
+            "data_dir": str(place),
+            "registration_markers": [str(place / "marker")],
+            "timeout": 0,
+            "token_file": str(place / "token"),
+            "format": "raw",
+            "credential_name": "name",
+        }
+        self.states = states or {}
+        self.journal = journal
+        self.on_look: Callable[[], Any] = lambda: None
+
+    def run_command(self, arguments: list[str]) -> tuple[int, str, str]:
+        if arguments == ["journalctl", "--sync"]:
+            return 0, "", ""
+        if arguments[0] == "journalctl":
+            return 0, self.journal([each for each in arguments if not each.startswith("-")][1:]), ""
+        self.on_look()
+        states = self.states[arguments[-1]]
+        state = states.pop(0) if len(states) > 1 else states[0]
+        return 0, "".join(f"{name}={value}\n" for name, value in state.items()), ""
+
+
+@pytest.fixture(autouse=True)
+def no_naps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wait_for_registration, "POLL_SECONDS", 0.001)
+
+
+def test_a_registered_node_whose_agent_runs(tmp_path: Path) -> None:
+    (tmp_path / "marker").touch()
+    assert wait(Node(tmp_path, {AGENT: [RUNNING]})) == str(tmp_path / "marker")
+
+
+def test_waits_for_the_marker_and_then_for_the_agent(tmp_path: Path) -> None:
+    node = Node(tmp_path, {BOOTSTRAP: [STARTING, STARTING, DEAD], AGENT: [DEAD | {"ActiveState": "activating"}, RUNNING]})
+    node.params["timeout"] = 60
+    looks = []
+
+    def third_look() -> None:
+        looks.append(1)
+        if len(looks) == 3:
+            (tmp_path / "marker").touch()
+
+    node.on_look = third_look
+    assert wait(node)
+    assert len(looks) == 5, "three at the one unit, the last of which saw it end, and two at the other"
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (FAILED, "this node could not be registered"),
+        (DEAD | {"AssertResult": "no"}, "this node could not be registered: .*/token is not there"),
+        (DEAD, "edge-bootstrap.service ran, but there is none of the registration markers .*/marker: is data_dir the one"),
+    ],
+)
+def test_gives_up_where_no_marker_will_come(tmp_path: Path, state: State, message: str) -> None:
+    node = Node(tmp_path, {BOOTSTRAP: [state]})
+    node.params["timeout"] = 60
+    before = time.time()
+    with pytest.raises(WaitError, match=f"^{message}") as fault:
+        wait(node)
+    assert fault.value.unit == BOOTSTRAP
+    assert time.time() - before < 30
+
+
+@pytest.mark.parametrize("state", [FAILED, DEAD])
+def test_gives_up_where_the_agent_does_not_run(tmp_path: Path, state: State) -> None:
+    (tmp_path / "marker").touch()
+    with pytest.raises(WaitError, match="^this node is registered, but its agent does not run") as fault:
+        wait(Node(tmp_path, {AGENT: [state]}))
+    assert fault.value.unit == AGENT
+
+
+@pytest.mark.parametrize(
+    ("registered", "unit", "state", "message"),
+    [
+        (False, BOOTSTRAP, STARTING, "this node is not registered after 0 seconds"),
+        (True, AGENT, CRASHING, "this node is not running its agent after 0 seconds"),
+    ],
+)
+def test_gives_up_in_time(tmp_path: Path, registered: bool, unit: str, state: State, message: str) -> None:
+    if registered:
+        (tmp_path / "marker").touch()
+    with pytest.raises(WaitError, match=f"^{message}") as fault:
+        wait(Node(tmp_path, {unit: [state]}))
+    assert fault.value.unit == unit
+
+
+@pytest.mark.parametrize(
+    ("started", "now", "result"),
+    [("1000000", 2.0, True), ("1000000", 1.9, False), ("0", 0.5, False), ("", 5.0, True)],
+)
+def test_an_agent_has_to_run_for_a_moment(started: str, now: float, result: bool) -> None:
+    assert settled({**RUNNING, "ActiveEnterTimestampMonotonic": started}, now) is result
+
+
+@pytest.mark.parametrize("state", [STARTING, DEAD, FAILED, CRASHING, {**RUNNING, "SubState": "exited"}])
+def test_an_agent_that_does_not_run(state: State) -> None:
+    assert not settled(state, 1e6)
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (FAILED, "failed/failed, result exit-code, exit status 11"),
+        (CRASHING, "activating/auto-restart, result exit-code, restarted 3 times"),
+        ({**DEAD, "LoadState": "not-found"}, "inactive/dead, its unit file not-found"),
+        ({}, "unknown/unknown"),
+    ],
+)
+def test_a_state_in_words(state: State, text: str) -> None:
+    assert in_words(state) == text
+
+
+def hostile(matches: list[str]) -> str:
+    """What a journal holds whose program printed its token."""
+    program = f"token={TOKEN} base64={BASE64}\n"
+    manager = "edge-bootstrap.service: Failed with result 'exit-code'.\n"
+    if matches == ["_SYSTEMD_INVOCATION_ID=4711"]:
+        return program
+    if matches == ["_SYSTEMD_INVOCATION_ID=4711", "+", "INVOCATION_ID=4711"]:
+        return program + manager
+    assert matches == ["_PID=1", f"UNIT={BOOTSTRAP}"]
+    return manager
+
+
+@pytest.mark.parametrize(("form", "content"), [("raw", TOKEN), ("raw", TOKEN + "\n"), ("env", f'EXPANSO_EDGE_BOOTSTRAP_TOKEN="{TOKEN}"\n')])
+def test_the_journal_is_masked(tmp_path: Path, form: str, content: str) -> None:
+    (tmp_path / "token").write_text(content)
+    node = Node(tmp_path, journal=hostile)
+    node.params["format"] = form
+    result = explain(node, WaitError("it failed", BOOTSTRAP, FAILED))
+    assert TOKEN not in str(result) and BASE64[:-4] not in str(result)
+    assert result["msg"].splitlines() == [
+        "it failed: token=******** base64=******** (edge-bootstrap.service is failed/failed, result exit-code, exit status 11). Its journal:",
+        "  token=******** base64=********",
+        "  edge-bootstrap.service: Failed with result 'exit-code'.",
+    ]
+    assert result["unit_state"]["ExecMainStatus"] == "11" and "InvocationID" not in result["unit_state"]
+
+
+@pytest.mark.parametrize(
+    ("content", "state"),
+    [(None, FAILED), ("", FAILED), ("not a token, umlaut \u00e4", FAILED), (TOKEN, {**FAILED, "InvocationID": ""})],
+)
+def test_what_cannot_be_masked_is_not_shown(tmp_path: Path, content: str | None, state: State) -> None:
+    if content is not None:
+        (tmp_path / "token").write_text(content)
+    result = explain(Node(tmp_path, journal=hostile), WaitError("it failed", BOOTSTRAP, state))
+    assert TOKEN not in str(result)
+    assert result["journal"] == ["edge-bootstrap.service: Failed with result 'exit-code'."]

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
-from kubernetes import client, config, utils
+from kubernetes import client, config, stream, utils
 from kubernetes.client.exceptions import ApiException
 from paths import REPOSITORY
 
@@ -93,6 +95,44 @@ class Cluster:
         command = ["docker", "exec", self.about["container"], "cat", f"/var/log/kubernetes/{name}"]
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=True).stdout
 
+    def volumes(self, *names: str) -> None:
+        """Have a volume for each claim to come, where the cluster does not make them by itself."""
+        if client.StorageV1Api(self.api).list_storage_class().items:
+            return
+        for name in names:
+            path = f"/var/lib/edge-volumes/{name}"
+            subprocess.run(["docker", "exec", self.about["container"], "mkdir", "-p", path], stdin=subprocess.DEVNULL, check=True)
+            node = {"key": "kubernetes.io/hostname", "operator": "Exists"}
+            spec = {
+                "capacity": {"storage": "1Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "local": {"path": path},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [node]}]}},
+            }
+            self.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
+
+    def pod(self, namespace: str, condition: str = "Ready", labels: str = "app.kubernetes.io/name=expanso-edge", seconds: int = 90) -> Any:
+        """The one pod with these labels, once it fulfils a condition."""
+
+        def look() -> Any:
+            pods = [pod for pod in self.core.list_namespaced_pod(namespace, label_selector=labels).items if not pod.metadata.deletion_timestamp]
+            fulfilled = [pod for pod in pods if any(each.type == condition and each.status == "True" for each in pod.status.conditions or [])]
+            return fulfilled[0] if len(pods) == len(fulfilled) == 1 else None
+
+        return wait_for(look, seconds, f"a pod that is {condition} in {namespace}")
+
+    def execute(self, namespace: str, pod: str, container: str, *command: str, line: str = "") -> str:
+        """What a command in a container prints, given a line on its standard input: the command itself is logged by the cluster."""
+        # a client of its own, because a stream changes how the whole client speaks
+        core = client.CoreV1Api(config.new_client_from_config(str(self.kubeconfig)))
+        options = {"command": list(command), "stdin": True, "stdout": True, "stderr": True, "_preload_content": False}
+        answer = stream.stream(core.connect_get_namespaced_pod_exec, pod, namespace, container=container, **options)
+        answer.write_stdin(line + "\n")
+        answer.run_forever(timeout=60)
+        output: str = answer.read_all()
+        assert answer.returncode == 0, f"{command}: {output}"
+        return output
+
     def provisioner(self, namespace: str, *replacements: tuple[str, str]) -> Path:
         """Make the account of examples/kubernetes-rbac.yml, with its least role, in a namespace; return a kubeconfig for it."""
         text = RBAC.read_text(encoding="utf-8").replace("expanso-system", namespace)
@@ -117,3 +157,12 @@ class Cluster:
         path.touch(mode=0o600)
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         return path
+
+
+def wait_for(look: Callable[[], Any], seconds: int, what: str) -> Any:
+    """What `look` finds, as soon as it finds something."""
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end, f"{what}: not there after {seconds} s"
+        time.sleep(0.5)
+    return found

@@ -222,7 +222,10 @@ class Api:
     def delete(self, found: Dict[str, Any]) -> None:
         """Delete an object, if it is still the one that was seen."""
         metadata = found["metadata"]
-        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata["uid"]}}
+        # where there is a body, the API looks for a dry run there alone
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata["uid"]}}  # type: Dict[str, Any]
+        if self.dry_run:
+            options["dryRun"] = ["All"]
         try:
             self._ask(
                 "delete",
@@ -231,7 +234,6 @@ class Api:
                 metadata.get("namespace"),
                 metadata["name"],
                 body=options,
-                dry_run="All" if self.dry_run else None,
             )
         except ApiError as exc:
             if exc.status != 404:

@@ -46,6 +46,8 @@ class Cluster:
         """Create a namespace that lets in only pods of the restricted standard, where the cluster knows of it."""
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+        # pods need an account, which the cluster makes a moment later
+        wait_for(lambda: self.core.list_namespaced_service_account(name).items, 30, "an account")
 
     def remove_namespaces(self, prefix: str) -> None:
         for each in self.core.list_namespace().items:
@@ -129,8 +131,9 @@ class Cluster:
         answer = stream.stream(core.connect_get_namespaced_pod_exec, pod, namespace, container=container, **options)
         answer.write_stdin(line + "\n")
         answer.run_forever(timeout=60)
+        code = answer.returncode  # not to be had once all is read
         output: str = answer.read_all()
-        assert answer.returncode == 0, f"{command}: {output}"
+        assert code == 0, f"{command} ended with exit code {code}: {output}"
         return output
 
     def provisioner(self, namespace: str, *replacements: tuple[str, str]) -> Path:

@@ -223,7 +223,8 @@ def test_an_account_without_rights(cluster: Cluster, namespace: str, apply: Appl
 def test_rights_that_are_taken_away_meanwhile(cluster: Cluster, namespace: str, apply: Apply, token: str, controller: Any) -> None:
     """Without the preflight, too, the message names verb and resource."""
     module = {"name": NAME, "namespace": namespace, "token": token, "kubeconfig": str(cluster.account(namespace, "nobody"))}
-    run = controller.run([{"tasks": [{"name": "Put it", "expanso.edge.k8s_secret": module}]}], secrets=[token])
+    play = {"connection": "local", "tasks": [{"name": "Put it", "expanso.edge.k8s_secret": module}]}
+    run = controller.run([play], hosts={"localhost": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}}, secrets=[token])
     message = run.result("Put it")["msg"]
     assert message.startswith(f"the account may not get secrets {NAME} in namespace {namespace}: ")
     assert cluster.secret(namespace) is None

@@ -9,8 +9,8 @@ module: k8s_preflight
 short_description: See whether a Kubernetes cluster would take what is planned, before anything is changed
 version_added: 1.0.0
 description:
-  - Connects to the cluster, asks it whether the account may do all that is planned, and validates the manifests. It fails with everything that
-    is wrong at once, verb and resource by name, so that nothing half-made is left behind.
+  - Connects to the cluster, asks it whether the account may do all that is planned, and validates the manifests. It fails with all rights that
+    lack, verb and resource by name, so that nothing half-made is left behind.
   - Changes nothing.
 extends_documentation_fragment:
   - expanso.edge.attributes
@@ -57,12 +57,17 @@ options:
     description:
       - Objects that are going to be applied. They are validated strictly against the schema of the cluster's version, so that a misspelt
         field is refused, with the Python library kubernetes-validate.
+      - Where the namespace exists, the API server is asked to apply them in a dry run as well. It refuses what its policies and other field managers refuse.
     type: list
     elements: dict
     default: []
   require_validation:
     description:
-      - Fail where kubernetes-validate is not installed. Otherwise only the API server validates the manifests then, as they are applied.
+      - Fail where kubernetes-validate is not installed. Otherwise only the API server validates the manifests then.
+    type: bool
+    default: false
+  force:
+    description: Whether fields that another manager holds with other values are going to be taken over.
     type: bool
     default: false
 requirements:
@@ -183,6 +188,10 @@ def look(module: AnsibleModule) -> Dict[str, Any]:
         faults = invalid(params["manifests"], version)
         if faults:
             raise ApiError("the manifests are not valid for Kubernetes {0}: {1}".format(version, "; ".join(faults)))
+    if exists is not False:
+        api.dry_run = True
+        for manifest in params["manifests"]:
+            api.apply(manifest, params["force"])
     return {
         "changed": False,
         "namespace_exists": exists,
@@ -222,6 +231,7 @@ def main() -> None:
             },
             "manifests": {"type": "list", "elements": "dict", "default": []},
             "require_validation": {"type": "bool", "default": False},
+            "force": {"type": "bool", "default": False},
             **ARGUMENT_SPEC,
         },
         supports_check_mode=True,

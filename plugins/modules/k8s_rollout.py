@@ -146,7 +146,7 @@ def _container_troubles(container: Dict[str, Any]) -> List[str]:
     if ended.get("exitCode"):
         text = "ended with exit code {0}".format(ended["exitCode"])
         found.append(": ".join(filter(None, (text, (ended.get("message") or "").strip()))))
-    elif (state.get("running") and not container.get("ready", True)) and not ended:
+    elif "running" in state and not container.get("ready", True):
         found.append("runs, but is not ready")
     return found
 

@@ -36,7 +36,8 @@ CHECKS = {
     "lint": lambda: lint.run_steps(lint.STEPS),
     "sanity": lambda: sanity.run_cores(sanity.oldest_and_newest()),
     "unit": lambda: pytest("tests/unit", "--numprocesses=2"),
-    "functional": lambda: pytest("tests/functional", "--numprocesses=2", "--durations=5"),
+    # by file: what is tested together is made together, once
+    "functional": lambda: pytest("tests/functional", "--numprocesses=2", "--dist=loadfile", "--durations=5"),
     "leak": lambda: pytest("tests/leak", "--numprocesses=2", "--durations=5"),
     "molecule": lambda: scenarios.run_all("test", []),
 }

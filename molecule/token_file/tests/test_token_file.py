@@ -4,8 +4,10 @@
 """The nodes after all stories, seen from outside: none of it is what the role says of itself."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 TOKEN = "exp_bk_molecule-token-file-"
 STORIES = "/srv/stories"
@@ -69,12 +71,22 @@ def test_the_identity_is_the_agents_alone(host):
     assert host.file(f"{STORIES}/registers/data/auth/credentials.creds").mode == 0o600
 
 
+def test_systemd_reads_the_environment_file_as_it_was_meant(host):
+    program = "import json, os; print(json.dumps(dict(os.environ)))"
+    command = "systemd-run --quiet --wait --pipe --property=EnvironmentFile=%s python3 -c %s"
+    found = json.loads(host.check_output(command, f"{STORIES}/environment_file/bootstrap.env", program))
+    wanted = yaml.safe_load(Path(__file__).parents[1].joinpath("vars.yml").read_text())["environment_file_variables"]
+    assert wanted.items() <= found.items()
+    assert found["EXPANSO_EDGE_BOOTSTRAP_TOKEN"] == TOKEN + "environment_file"
+
+
 def test_no_token_is_anywhere_else(host):
     """Neither in what the nodes logged, nor in what Ansible left, nor with a process; /proc and /sys are no disks."""
     pattern = TOKEN[:-1].replace("exp_bk_", "exp[_]bk_")  # so that the search does not find itself
     found = host.run(f"grep --recursive --text --files-with-matches --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev -e '{pattern}' /").stdout
     assert sorted(found.split()) == [
         "/etc/expanso/bootstrap.token",
+        f"{STORIES}/environment_file/bootstrap.env",
         f"{STORIES}/permissions_repaired/bootstrap.token",
         f"{STORIES}/token_changed/bootstrap.token",
     ]

@@ -1,0 +1,248 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fleet of 20 nodes over real SSH, as root and as an account with sudo: provisioned in check mode, for real, and once more.
+
+The nodes are one container of the project's engine (fleet.sh). What became of them is read from outside of them; what
+they were sent is told by sshd.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import debian
+import engine
+import images
+import pytest
+from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run
+from control_plane import new_jwt, new_key
+from paths import REPOSITORY, SupportError, digest
+
+NODES = 20
+FOLDER, TOKEN_FILE, DATA = "etc/expanso", "etc/expanso/bootstrap.token", "var/lib/expanso/edge"
+KEY, JWT, OLD_KEY = new_key(), new_jwt(), new_key()
+
+# What is done to a node's files before, by a shell in its root directory, and the action that is to be reported; none where it fails.
+BLANK = ("", "written")
+STATES = [
+    *[BLANK] * 6,
+    (f"put {OLD_KEY} 0600", "written"),
+    (f"put {KEY} 0600", "kept"),
+    (f"put {KEY} 0644", "repaired"),
+    (f"put {KEY} 0600; chown 65534:65534 {TOKEN_FILE}", "repaired"),
+    (f"put {KEY} 0600; setfacl -m u:nobody:r {TOKEN_FILE}", "repaired"),
+    (f"put {KEY} 0600; ln {TOKEN_FILE} root/copy", "repaired"),
+    (f"mkdir -p {DATA}/auth; touch {DATA}/auth/credentials.creds", "not_needed"),
+    (f"mkdir -p {DATA}/identity", "not_needed"),
+    (f"mkdir -p {DATA}/config.d; touch {DATA}/config.d/50-connection.yaml; put {OLD_KEY} 0640", "repaired"),
+    (f"mkdir -p {FOLDER}; ln -s /etc/shadow {TOKEN_FILE}", "is a symbolic link"),
+    (f"mkdir -p {FOLDER}; ln -s nowhere {TOKEN_FILE}", "is a symbolic link"),
+    (f"mkdir -p {FOLDER}; chmod 0777 {FOLDER}", "every account may write the directory /etc/expanso"),
+    (f"mkdir -p {TOKEN_FILE}", "is a directory"),
+    ("", "down"),
+]
+OWN_TOKEN = 5  # the node of that number has a JWT of its own
+ACTIONS = ("written", "repaired", "kept", "not_needed")
+
+
+def name(number: int) -> str:
+    return f"node{number:02}"
+
+
+NAMES = [name(number) for number in range(1, NODES + 1)]
+EXPECTED = dict(zip(NAMES, [expected for _before, expected in STATES], strict=True))
+UP = [node for node in NAMES if EXPECTED[node] != "down"]
+HOLDERS = [node for node in NAMES if EXPECTED[node] in ("written", "repaired", "kept")]
+FAILING = [node for node in UP if EXPECTED[node] not in ACTIONS]
+
+LOOK = """
+import json, os, sys
+def look(path):
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    content = os.readlink(path) if os.path.islink(path) else open(path).read() if os.path.isfile(path) else ""
+    attributes = os.listxattr(path, follow_symlinks=False)
+    return [oct(status.st_mode), status.st_uid, status.st_gid, status.st_nlink, "system.posix_acl_access" in attributes, content]
+found = {}
+for node in range(1, int(sys.argv[1]) + 1):
+    root = "/nodes/%d/root/" % node
+    found["node%02d" % node] = {path: look(root + path) for path in sys.argv[2:]}
+    found["node%02d" % node]["beside"] = sorted(os.listdir(root + "etc/expanso")) if os.path.isdir(root + "etc/expanso") else None
+print(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A running container with the nodes."""
+
+    container: str
+    ports: dict[str, int]
+
+    def docker(self, *arguments: str) -> str:
+        """Run the docker client."""
+        done = subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    def look(self) -> dict[str, Any]:
+        """The nodes' files as they are, seen from outside."""
+        found: dict[str, Any] = json.loads(self.docker("exec", self.container, "python3", "-c", LOOK, str(NODES), TOKEN_FILE, FOLDER))
+        return found
+
+    def commands(self) -> Counter[str]:
+        """How many commands each node was sent until now, told by sshd."""
+        log = self.docker("logs", self.container)
+        nodes = {peer: name(int(port) - 2200) for peer, port in re.findall(r"^Connection from (\S+ port \d+) on \S+ port (\d+)", log, re.MULTILINE)}
+        sessions = re.findall(r"^Starting session: (\w+).* from (\S+ port \d+) id", log, re.MULTILINE)
+        assert {kind for kind, _peer in sessions} <= {"command"}, "something other than a command was started"
+        return Counter(nodes[peer] for _kind, peer in sessions)
+
+
+@pytest.fixture(scope="module")
+def fleet(place: Path) -> Iterator[Fleet]:
+    try:
+        os.environ["DOCKER_HOST"] = engine.up()
+        image = images.build("ssh-bookworm")
+        if shutil.which("ssh") is None:
+            debian.install(["openssh-client"], "A fleet over SSH")
+    except SupportError as fault:
+        pytest.skip(f"no fleet: {fault}")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(place / "key")], check=True)
+    checkout = digest(REPOSITORY)
+    container = f"edge-fleet-{checkout[:6]}-{os.getpid()}"
+    running = Fleet(container, {})
+    command = ["run", "--detach", "--name", container, "--label", f"expanso-edge-tests={checkout}"]
+    command += ["--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined", "--volume", "/nodes"]
+    command += ["--publish", f"127.0.0.1::2201-{2200 + NODES}"]
+    script = Path(__file__).with_name("fleet.sh").read_text()
+    try:
+        running.docker(*command, image, "sh", "-c", script, "fleet.sh", str(NODES), (place / "key.pub").read_text().strip())
+        for _attempt in range(100):
+            if running.docker("logs", container).count("Server listening on 0.0.0.0") == NODES:
+                break
+            time.sleep(0.2)
+        else:
+            raise AssertionError(running.docker("logs", container))
+        published = re.findall(r"^(\d+)/tcp -> 127\.0\.0\.1:(\d+)$", running.docker("port", container), re.MULTILINE)
+        running.ports.update({name(int(inside) - 2200): int(outside) for inside, outside in published})
+        put = f"put() {{ mkdir -p {FOLDER}; printf %s $1 > {TOKEN_FILE}; chmod $2 {TOKEN_FILE}; }}"
+        prepare = [f"cd /nodes/{number}/root; {before}" for number, (before, _expected) in enumerate(STATES, 1)]
+        running.docker("exec", container, "sh", "-euc", "\n".join([put, *prepare]))
+        yield running
+    finally:
+        subprocess.run(["docker", "rm", "--force", "--volumes", container], capture_output=True, check=False)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What three runs made of the fleet: what each said, how the nodes were afterwards, and what each node was sent."""
+
+    before: dict[str, Any]
+    runs: list[Run]
+    after: list[dict[str, Any]]
+    commands: list[Counter[str]]
+
+
+@pytest.fixture(scope="module")
+def story(fleet: Fleet, controller: Controller, place: Path) -> Story:
+    hosts: dict[str, Json] = {}
+    for number, node in enumerate(NAMES, 1):
+        hosts[node] = {
+            "ansible_connection": "ssh",
+            "ansible_host": "127.0.0.1",
+            "ansible_port": fleet.ports[node] if EXPECTED[node] != "down" else 1,  # nobody listens there
+            "ansible_user": "root" if number % 2 else "deploy",
+            "ansible_ssh_private_key_file": str(place / "key"),
+        }
+    hosts[name(OWN_TOKEN)]["expanso_edge_token"] = JWT
+    environment = {
+        TOKEN_VARIABLE: KEY,
+        "ANSIBLE_FORKS": "10",
+        "ANSIBLE_HOST_KEY_CHECKING": "0",
+        "ANSIBLE_SSH_ARGS": "-F none -o UserKnownHostsFile=/dev/null -o ControlMaster=auto -o ControlPersist=60s",
+    }
+    told = Story(fleet.look(), [], [], [])
+    for arguments in (["--check", "--diff"], ["--diff"], []):
+        before = fleet.commands()
+        run = controller.run("expanso.edge.provision", "-v", *arguments, hosts=hosts, environment=environment, secrets=[KEY, JWT, OLD_KEY])
+        told.runs.append(run)
+        told.after.append(fleet.look())
+        told.commands.append(fleet.commands() - before)
+    return told
+
+
+def summary(run: Run) -> list[str]:
+    lines: list[str] = run.result("Say what became of the nodes")["msg"]
+    return lines
+
+
+def line(text: str, nodes: list[str]) -> str:
+    """A line of the summary."""
+    return f"  {text}: {len(nodes)} ({', '.join(nodes)})"
+
+
+def test_each_node_is_sent_one_command_a_run(story: Story) -> None:
+    assert story.commands == [Counter(UP)] * 3
+
+
+def test_check_mode_changes_nothing(story: Story) -> None:
+    assert story.after[0] == story.before
+    assert summary(story.runs[0]) == summary(story.runs[1])
+
+
+def test_the_summary_is_right(story: Story) -> None:
+    by_action = {action: [node for node in UP if EXPECTED[node] == action] for action in ACTIONS}
+    lines = summary(story.runs[1])
+    failures = [each for each in lines if each.startswith("    ")]
+    assert [each for each in lines if each not in failures] == [
+        "20 nodes",
+        line("received a token", by_action["written"]),
+        line("kept the token, permissions corrected", by_action["repaired"]),
+        line("kept the token", by_action["kept"]),
+        line("registered already", by_action["not_needed"]),
+        line("failed", FAILING),
+        line("no result (unreachable, or not their turn yet)", ["node20"]),
+    ]
+    assert len(failures) == len(FAILING)
+    for node, failure in zip(FAILING, failures, strict=True):
+        assert failure.startswith(f"    {node}: ") and EXPECTED[node] in failure
+
+
+def test_nodes_hold_their_token_and_nothing_else_was_touched(story: Story) -> None:
+    for number, node in enumerate(NAMES, 1):
+        before, after = story.before[node], story.after[1][node]
+        if node not in HOLDERS:
+            assert after == before, node
+            continue
+        # the registered node's token is not renewed, only closed
+        content = {OWN_TOKEN: JWT, 15: OLD_KEY}.get(number, KEY)
+        assert after[TOKEN_FILE] == ["0o100600", 0, 0, 1, False, content], node
+        assert after[FOLDER][:3] == ["0o40755", 0, 0], node
+        assert after["beside"] == ["bootstrap.token"], node
+
+
+def test_a_second_run_changes_nothing(story: Story) -> None:
+    assert story.after[2] == story.after[1]
+    assert story.runs[2].totals()["changed"] == 0
+    assert story.runs[1].totals()["changed"] == sum(EXPECTED[node] in ("written", "repaired") for node in NAMES)
+    lines = summary(story.runs[2])
+    assert lines[1] == f"  kept the token: {len(HOLDERS)} ({', '.join(HOLDERS[:10])} and {len(HOLDERS) - 10} more)"
+
+
+def test_failures_are_counted(story: Story) -> None:
+    for run in story.runs:
+        assert (run.totals()["failed"], run.totals()["unreachable"]) == (len(FAILING), 1)

@@ -36,9 +36,7 @@ WORKLOAD = {
     "k8s_secret_deployment_tolerations": [{"key": "edge", "operator": "Exists", "effect": "NoSchedule"}],
     "k8s_secret_deployment_affinity": {
         "nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": {
-                "nodeSelectorTerms": [{"matchExpressions": [{"key": "edge", "operator": "Exists"}]}]
-            }
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "edge", "operator": "Exists"}]}]}
         }
     },
 }

@@ -7,10 +7,9 @@ import os
 import secrets
 import sys
 
-from inventory import IMAGE, SITE, STATE
-
 import cluster as source
 from control_plane_pod import ControlPlanePod
+from inventory import IMAGE, SITE, STATE
 from k8s import Cluster
 
 VOLUMES = 10

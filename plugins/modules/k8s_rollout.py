@@ -153,11 +153,7 @@ def _container_troubles(container: Dict[str, Any]) -> List[str]:
 
 def event_troubles(events: List[Dict[str, Any]], names: List[str]) -> List[str]:
     """Return what went wrong lately with the objects of these names, or those that begin so, newest first."""
-    mine = [
-        event
-        for event in events
-        if event.get("type") == "Warning" and any(event["involvedObject"].get("name", "").startswith(name) for name in names)
-    ]
+    mine = [event for event in events if event.get("type") == "Warning" and any(event["involvedObject"].get("name", "").startswith(name) for name in names)]
     mine.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "", reverse=True)
     found = []  # type: List[str]
     for event in mine:

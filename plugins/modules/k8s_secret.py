@@ -306,7 +306,8 @@ def make_plan(params: Dict[str, Any], current: Optional[Held], registered_with: 
     try:
         token = judge(text, strict=params["strict"])
     except TokenFault as exc:
-        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else ""))
+        whence = " (source: {0})".format(source) if source else ""
+        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, whence)) from None
     name = secret_name(params, token.fingerprint)
     place = "Secret {0}/{1}".format(params["namespace"], name)
     if current is None or current.value != token.value:

@@ -13,14 +13,13 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_runs import spellings
 from conftest import Apply
 from inventory import NAMESPACES, STATE, WORKLOAD
 from k8s import Cluster
 from kubernetes.client.exceptions import ApiException
 from pod_security import violations
-
-from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 
 Json = dict[str, Any]
 

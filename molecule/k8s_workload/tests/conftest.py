@@ -21,11 +21,10 @@ TESTS = SCENARIO.parents[1] / "tests"
 sys.path[:0] = [str(SCENARIO), str(TESTS / "support"), str(TESTS / "functional")]
 
 from ansible_runs import Controller, Run
+from cluster import NAMESPACES
 from control_plane_pod import ControlPlanePod
 from inventory import SITE, STATE, workload
 from k8s import Cluster
-
-from cluster import NAMESPACES
 
 
 class Site:

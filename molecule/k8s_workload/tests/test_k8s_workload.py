@@ -12,12 +12,11 @@ import subprocess
 from typing import Any
 
 import pytest
+from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_runs import spellings
 from conftest import Site
 from control_plane_pod import ControlPlanePod
 from k8s import Cluster, wait_for
-
-from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 
 FINGERPRINT = "expanso.edge/token-fingerprint"
 MARKER = "/var/lib/expanso/edge/auth/credentials.creds"
@@ -84,9 +83,7 @@ def test_the_file_seen_from_inside(site: Site, plane: ControlPlanePod) -> None:
     """While the agent registers: the bytes, mode and owner of the file, and who knows the token."""
     plane.set_mode("hang")
     try:
-        message = site.refused(
-            k8s_secret_deployment_timeout=8, k8s_secret_deployment_environment={"EXPANSO_EDGE_STANDIN_TIMEOUT": "120"}
-        )
+        message = site.refused(k8s_secret_deployment_timeout=8, k8s_secret_deployment_environment={"EXPANSO_EDGE_STANDIN_TIMEOUT": "120"})
         assert "has not rolled out after 8 s: 1 of 1 pods up to date, 0 available" in message
         pod = site.cluster.pod(site.namespace, condition="PodScheduled").metadata.name
 

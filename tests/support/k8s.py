@@ -97,21 +97,21 @@ class Cluster:
         command = ["docker", "exec", self.about["container"], "cat", f"/var/log/kubernetes/{name}"]
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=True).stdout
 
-    def volumes(self, *names: str) -> None:
-        """Have a volume for each claim to come, where the cluster does not make them by itself."""
+    def volume(self, namespace: str, claim: str = "expanso-edge-data") -> None:
+        """Have a volume for a claim to come, and for no other, where the cluster does not make them by itself."""
         if client.StorageV1Api(self.api).list_storage_class().items:
             return
-        for name in names:
-            path = f"/var/lib/edge-volumes/{name}"
-            subprocess.run(["docker", "exec", self.about["container"], "mkdir", "-p", path], stdin=subprocess.DEVNULL, check=True)
-            node = {"key": "kubernetes.io/hostname", "operator": "Exists"}
-            spec = {
-                "capacity": {"storage": "1Gi"},
-                "accessModes": ["ReadWriteOnce"],
-                "local": {"path": path},
-                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [node]}]}},
-            }
-            self.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
+        path = f"/var/lib/edge-volumes/{namespace}"
+        subprocess.run(["docker", "exec", self.about["container"], "mkdir", "-p", path], stdin=subprocess.DEVNULL, check=True)
+        node = {"key": "kubernetes.io/hostname", "operator": "Exists"}
+        spec = {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "claimRef": {"namespace": namespace, "name": claim},
+            "local": {"path": path},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [node]}]}},
+        }
+        self.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": namespace}, "spec": spec})
 
     def pod(self, namespace: str, condition: str = "Ready", labels: str = "app.kubernetes.io/name=expanso-edge", seconds: int = 90) -> Any:
         """The one pod with these labels, once it fulfils a condition."""

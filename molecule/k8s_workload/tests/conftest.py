@@ -88,6 +88,7 @@ def make_site(controller: Controller, cluster: Cluster, plane: ControlPlanePod) 
         namespace, token = NAMESPACES + secrets.token_hex(4), f"exp_bk_{secrets.token_hex(20)}"
         plane.add_token(token)
         cluster.namespace(namespace)
+        cluster.volume(namespace)
         return Site(controller, cluster, plane, namespace, token, cluster.provisioner(namespace))
 
     return make

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, TokenFault, decode
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, TokenFault, decode, judge
 
 TOKEN_VARIABLE = "expanso_edge_token"
 FILE_VARIABLE = "expanso_edge_token_file"
@@ -58,18 +58,29 @@ def job_wide(file: Any, environ: Mapping[str, str]) -> Found:
     from_environment = Found(environ.get(ENV_NAME) or None, f"environment variable {ENV_NAME} on the controller")
     if not file:
         return from_environment if from_environment.token else Found(None, NO_SOURCE)
-    from_file = _read(os.path.abspath(os.path.expanduser(str(file))))
+    from_file = _read(str(file))
     if from_environment.token and from_environment.token != from_file.token:
         raise SourceError(f"{from_file.source} and {from_environment.source} hold different tokens: unset one of them")
     return from_file
 
 
-def _read(path: str) -> Found:
+def _read(given: str) -> Found:
+    path = os.path.abspath(os.path.expanduser(given))
     source = f"file {path} on the controller (variable {FILE_VARIABLE})"
     try:
         with open(path, "rb") as handle:
             return Found(decode(handle.read(MAX_LENGTH + 2)), source)
     except OSError as exc:
-        raise SourceError(f"cannot read {source}: {exc.strerror}") from None
+        # somebody may have put the token itself where its file belongs
+        named = source if _looks_like_a_path(given) else f"the file that variable {FILE_VARIABLE} names on the controller"
+        raise SourceError(f"cannot read {named}: {exc.strerror}") from None
     except TokenFault as exc:
         raise SourceError(f"{source}: {exc.message}") from None
+
+
+def _looks_like_a_path(text: str) -> bool:
+    try:
+        judge(text.replace(" ", "_"))  # a path may have blanks
+    except TokenFault as exc:
+        return exc.code == "path"
+    return False

@@ -53,6 +53,19 @@ def test_a_file_that_is_no_text_is_named(file: Path, content: bytes) -> None:
     assert "cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("given", ["exp_bk_a1b2c3d4e5", "exp_ak_a1b2c3d4e5", "a1b2c3d4e5==", "a1b2c3d4e5 "])
+def test_a_token_where_its_file_belongs_is_not_shown(given: str) -> None:
+    with pytest.raises(SourceError, match="the file that variable expanso_edge_token_file names") as caught:
+        job_wide(given, {})
+    assert "a1b2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["/nowhere/token", "~/nowhere/a b", "./nowhere", "nowhere/bootstrap.token", "/nowhere"])
+def test_what_looks_like_a_path_is_shown(given: str) -> None:
+    with pytest.raises(SourceError, match="nowhere"):
+        job_wide(given, {})
+
+
 @pytest.mark.parametrize("name", ["missing", "."])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(SourceError, match="cannot read file"):

@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,48 +21,23 @@ import environments
 import observers
 from control_plane import ControlPlane
 from lab import Lab
-from observers import Syslog, Tap
+from observers import Syslog
 
 CORES = environments.available("core-")
-_LIFETIME = pytest.StashKey[contextlib.ExitStack]()
-_SYSLOG = pytest.StashKey[Syslog]()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Listen to syslog, once for all workers of pytest-xdist."""
-    if hasattr(config, "workerinput"):
-        record = config.workerinput["leak_syslog"]
-        config.stash[_SYSLOG] = Tap(Path(record)) if record else observers.without_serving()
-        return
-    lifetime = config.stash[_LIFETIME] = contextlib.ExitStack()
-    record = Path(lifetime.enter_context(tempfile.TemporaryDirectory(prefix="leak-gate-"))) / "syslog"
-    config.stash[_SYSLOG] = lifetime.enter_context(observers.syslog(record))
-
-
-def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of pytest-xdist where syslog messages are."""
-    syslog = node.config.stash[_SYSLOG]
-    node.workerinput["leak_syslog"] = str(syslog.record) if isinstance(syslog, Tap) else ""
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop listening."""
-    if _LIFETIME in config.stash:
-        config.stash[_LIFETIME].close()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was watched, and what could not be had."""
     terminalreporter.section("leak gate")
-    terminalreporter.write_line(f"syslog: {config.stash[_SYSLOG].name}")
+    terminalreporter.write_line(f"syslog: {observers.syslog().name}")
     for name, fault in CORES.items():
         terminalreporter.write_line(f"{name}: {'NOT TESTED: ' + fault if fault else 'at hand'}")
 
 
 @pytest.fixture(scope="session")
-def syslog(request: pytest.FixtureRequest) -> Syslog:
-    """Where this machine's syslog messages can be read."""
-    return request.config.stash[_SYSLOG]
+def syslog() -> Syslog:
+    """How this machine's syslog messages are seen."""
+    return observers.syslog()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
+import functools
 import os
 import shutil
 import socket
@@ -19,9 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from paths import SupportError, locked
+from paths import SupportError
 
+HERE = Path(__file__).resolve().parent
 DEV_LOG = Path("/dev/log")
+NAMESPACE = ["unshare", "--mount", "--propagation", "private"]
 TEMPORARY = [Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")]
 LARGEST = 1024 * 1024
 
@@ -91,128 +93,86 @@ def _read(path: str) -> bytes:
 
 
 class Syslog(Protocol):
-    """Where this machine's syslog messages can be read."""
+    """What of a run's syslog messages can be seen on this machine."""
 
     name: str
 
-    def position(self) -> str:
-        """Now, to be given to `since`."""
+    def within(self, home: Path, command: list[str]) -> list[str]:
+        """The command line that runs a command where it is listened to."""
 
-    def since(self, position: str) -> bytes:
-        """All messages that came after a position."""
+    def listen(self, home: Path) -> contextlib.AbstractContextManager[list[bytes]]:
+        """Collect messages until the end of the context, in a list."""
 
 
-class Tap:
-    """`/dev/log` of a machine that has none, as containers and minimal systems are: every message goes to a file of ours."""
+class PrivateSyslog:
+    """A `/dev/log` for the run alone, in a mount namespace: nothing of the machine's own is touched, and runs do not hear each other."""
 
-    def __init__(self, record: Path) -> None:
-        self.name = f"{DEV_LOG}, served by this test"
-        self.record = record
+    name = "a /dev/log of each run's own"
 
-    @classmethod
+    def within(self, home: Path, command: list[str]) -> list[str]:
+        return [*NAMESPACE, str(HERE / "private-dev"), str(home / "dev"), *command]
+
     @contextlib.contextmanager
-    def serve(cls, record: Path) -> Iterator[Tap]:
-        """Be the machine's syslog daemon."""
-        _remove_dead_socket()
+    def listen(self, home: Path) -> Iterator[list[bytes]]:
+        path = str(home / "dev" / "log")
+        os.mkdir(os.path.dirname(path))
         end = uuid.uuid4().bytes
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server, open(record, "ab", buffering=0) as log:
-
-            def receive() -> None:
-                while (message := server.recv(LARGEST)) != end:
-                    log.write(message + b"\n")
-
-            server.bind(str(DEV_LOG))
+        heard: list[bytes] = []
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            server.bind(path)
+            os.chmod(path, 0o666)
+            thread = threading.Thread(target=lambda: heard.extend(iter(lambda: server.recv(LARGEST), end)), daemon=True)
+            thread.start()
             try:
-                DEV_LOG.chmod(0o666)
-                thread = threading.Thread(target=receive, daemon=True)
-                thread.start()
-                yield cls(record)
-                _send(end)
-                thread.join()
+                yield heard
             finally:
-                DEV_LOG.unlink()
-
-    def position(self) -> str:
-        return str(self.record.stat().st_size)
-
-    def since(self, position: str) -> bytes:
-        # what was sent before this message was written before it
-        mark = f"<14>leak gate: {uuid.uuid4()}".encode()
-        _send(mark)
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            data = self.record.read_bytes()[int(position) :]
-            if mark in data:
-                return data
-            time.sleep(0.01)
-        raise TimeoutError(f"{DEV_LOG} does not answer")
+                client.sendto(end, path)
+                thread.join()
 
 
 class Journal:
-    """The journal of a machine that runs systemd."""
+    """The journal of a machine that runs systemd: all that anybody said meanwhile."""
 
-    def __init__(self) -> None:
-        self.name = "the systemd journal"
+    name = "the systemd journal"
 
-    def position(self) -> str:
-        return f"@{time.time():.6f}"
+    def within(self, home: Path, command: list[str]) -> list[str]:
+        return command
 
-    def since(self, position: str) -> bytes:
+    @contextlib.contextmanager
+    def listen(self, home: Path) -> Iterator[list[bytes]]:
+        heard: list[bytes] = []
+        started = time.time()
+        yield heard
         subprocess.run(["journalctl", "--sync"], capture_output=True, check=False)  # needs root; without it messages may be late
         # export: all fields, those too that journald adds of the sender, such as its command line
-        return subprocess.run(["journalctl", "--no-pager", "--output=export", "--all", f"--since={position}"], capture_output=True, check=True).stdout
+        export = ["journalctl", "--no-pager", "--output=export", "--all", f"--since=@{started:.6f}"]
+        heard.append(subprocess.run(export, capture_output=True, check=True).stdout)
 
 
 class Nowhere:
-    """No log socket, and no right to make one: what modules say to syslog reaches nobody."""
+    """No mount namespaces, and nobody who takes messages: what modules say to syslog reaches nobody."""
 
-    def __init__(self) -> None:
-        self.name = f"nowhere: there is no {DEV_LOG}, and only root can make it"
+    name = f"NOT WATCHED: {DEV_LOG} is nobody's, and a private one needs root and mount namespaces"
 
-    def position(self) -> str:
-        return ""
+    def within(self, home: Path, command: list[str]) -> list[str]:
+        return command
 
-    def since(self, position: str) -> bytes:
-        return b""
-
-
-@contextlib.contextmanager
-def syslog(record: Path) -> Iterator[Syslog]:
-    """Find out where syslog messages go on this machine; serve them where nobody does."""
-    with contextlib.ExitStack() as stack:
-        if os.geteuid() == 0:
-            # one at a time: a gate of another checkout, which serves it for its own time, is no syslog daemon
-            stack.enter_context(locked(Path("/var/lock/expanso-edge-dev-log")))
-        if not _answers():
-            yield stack.enter_context(Tap.serve(record)) if os.geteuid() == 0 else Nowhere()
-        elif shutil.which("journalctl"):
-            stack.close()
-            yield Journal()
-        else:
-            raise SupportError(f"{DEV_LOG} is served by something whose messages cannot be read: neither journald nor this test")
+    @contextlib.contextmanager
+    def listen(self, home: Path) -> Iterator[list[bytes]]:
+        yield []
 
 
-def without_serving() -> Syslog:
-    """The same, for a process that need not serve."""
-    return Journal() if _answers() else Nowhere()
-
-
-def _answers() -> bool:
+@functools.cache
+def syslog() -> Syslog:
+    """Find out how syslog messages can be seen on this machine."""
+    if os.geteuid() == 0 and subprocess.run([*NAMESPACE, "mount", "--bind", "/", "/"], capture_output=True, check=False).returncode == 0:
+        return PrivateSyslog()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
-        return client.connect_ex(str(DEV_LOG)) == 0
-
-
-def _remove_dead_socket() -> None:
-    """Remove a socket that nobody serves, left by a process that was killed."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
-        if client.connect_ex(str(DEV_LOG)) == errno.ECONNREFUSED:
-            DEV_LOG.unlink()
-
-
-def _send(message: bytes) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
-        client.connect(str(DEV_LOG))
-        client.send(message)
+        if client.connect_ex(str(DEV_LOG)) != 0:
+            return Nowhere()
+    if not shutil.which("journalctl"):
+        raise SupportError(f"{DEV_LOG} is served by something whose messages cannot be read, and this account can have no mount namespace")
+    return Journal()
 
 
 def new_temporary_files(since: float) -> Iterator[tuple[Path, bytes]]:

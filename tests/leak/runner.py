@@ -99,13 +99,14 @@ def run(core: str, playbook: str, mode: Mode, lab: Lab, syslog: Syslog, settings
     programs = environments.make(core) / "bin"
     private = lay_out(programs, mode, lab, settings or {})
     before = {path: _identity(path) for path in _files(home)}
-    position, started = syslog.position(), time.time()
+    started = time.time()
     command = [str(programs / "ansible-runner"), "run", str(private), "--playbook", playbook, "--ident", "1"]
     # AWX's own process has none of the job's variables in its environment: they are in env/envvars
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(home / "home"), "TMPDIR": str(home / "tmp"), "LANG": "C.UTF-8"}
-    with ProcessWatch() as watch:
+    with syslog.listen(home) as messages, ProcessWatch() as watch:
+        command = syslog.within(home, command)
         done = subprocess.run(command, env=environment, cwd=private, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
-    messages, processes = syslog.since(position), watch.processes()
+    processes = watch.processes()
 
     def everything() -> Iterator[Evidence]:
         yield Evidence("runner's output", "", done.stdout + done.stderr)
@@ -117,12 +118,12 @@ def run(core: str, playbook: str, mode: Mode, lab: Lab, syslog: Syslog, settings
         for process in processes:
             yield Evidence("command line", str(process), "\0".join(process.arguments).encode(), process)
             yield Evidence("environment", str(process), process.environment, process)
-        yield Evidence("syslog", syslog.name, messages)
+        yield Evidence("syslog", syslog.name, b"\n".join(messages))
 
     find = Finder(lab.canaries)
     findings = [Finding(each.place, each.where, hit) for each in everything() for hit in find(each.data) if not allowed(each, hit.canary, lab)]
     events = [json.loads(path.read_bytes()) for path in sorted((private / "artifacts/1/job_events").glob("*.json"))]
-    return Outcome(done.returncode, done.stdout.decode(errors="replace"), events, messages, processes, findings)
+    return Outcome(done.returncode, done.stdout.decode(errors="replace"), events, b"\n".join(messages), processes, findings)
 
 
 def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> Path:

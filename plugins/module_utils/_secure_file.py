@@ -233,7 +233,12 @@ def make_directories(directory: str, mode: int, label: Callable[[str], None]) ->
     made = []  # type: List[str]
     try:
         for each in missing:
-            os.mkdir(each, 0o700)
+            try:
+                os.mkdir(each, 0o700)
+            except FileExistsError:
+                if os.path.isdir(each):  # made by another run in the meantime
+                    continue
+                raise
             made.append(each)
             label(each)
             os.chmod(each, mode if each == directory else NEW_DIRECTORY_MODE)

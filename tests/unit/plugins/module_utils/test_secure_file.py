@@ -233,6 +233,20 @@ def test_directories_are_made_and_unmade(safe_path: Path) -> None:
     assert os.listdir(safe_path / "a") == ["file"]
 
 
+def test_a_directory_that_another_run_makes_in_the_meantime(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mkdir_too_late(path: str, mode: int) -> None:
+        real_mkdir(path, 0o711)
+        real_mkdir(path, mode)
+
+    real_mkdir = os.mkdir
+    monkeypatch.setattr(os, "mkdir", mkdir_too_late)
+    assert make_directories(str(safe_path / "a"), 0o700, unlabelled) == []
+    assert stat.S_IMODE(os.stat(safe_path / "a").st_mode) == 0o711
+    (safe_path / "link").symlink_to("nowhere")
+    with pytest.raises(FileExistsError):
+        make_directories(str(safe_path / "link"), 0o700, unlabelled)
+
+
 def test_remove(safe_path: Path) -> None:
     (safe_path / "file").write_text("x")
     remove(str(safe_path / "file"))

@@ -15,6 +15,7 @@ OUTCOMES = {
     "kept": "kept the token",
     "absent": "no token to remove",
     "not_needed": "registered already",
+    "delegated": "left to another host (the manager of its swarm)",
 }
 """What the roles report as action, in the order in which one stands for a host with several deliveries."""
 

@@ -444,6 +444,75 @@ def exposed(node: Node) -> None:
     node.put(f"etc/{token}~", token, mode=0o644)
 
 
+# Secrets of a swarm.
+
+
+@case(says="token stored as expanso_bootstrap_token_v1")
+def swarm_key(node: Node) -> None:
+    node.token(node.key())
+    node.swarm()
+
+
+@case(says="token stored as expanso_bootstrap_token_v4")
+def swarm_rotation(node: Node) -> None:
+    node.token(node.opaque())
+    node.swarm(versions={"expanso_bootstrap_token_v2": "0123456789ab", "expanso_bootstrap_token_v3": "ba9876543210"})
+
+
+@case(says="removed expanso_bootstrap_token_v3")
+def swarm_absent(node: Node) -> None:
+    node.token(node.key())
+    node.swarm(versions={"expanso_bootstrap_token_v3": "ba9876543210"}, swarm_secret_state="absent")
+
+
+@case(says="somebody else made the secret expanso_bootstrap_token")
+def swarm_foreign(node: Node) -> None:
+    node.token(node.key())
+    node.swarm(versions={"expanso_bootstrap_token": ""})
+
+
+@case(says="white space at its start")
+def swarm_white_space(node: Node) -> None:
+    node.token(" " + node.jwt())
+    node.swarm()
+
+
+@case(says="the swarm holds no token and there is none for it")
+def swarm_no_token(node: Node) -> None:
+    node.key("of nobody")
+    node.swarm()
+
+
+@case(says="the Docker engine refused: cannot store", says_in_check="token stored as")
+def swarm_engine_that_quotes_a_key(node: Node) -> None:
+    node.token(node.key())
+    node.swarm("quotes")
+
+
+@case(says="the Docker engine refused: cannot store", says_in_check="token stored as")
+def swarm_engine_that_quotes_a_jwt(node: Node) -> None:
+    node.token(node.jwt())
+    node.swarm("quotes")
+
+
+@case(says="the Docker engine refused: .*does not have a leader")
+def swarm_without_a_leader(node: Node) -> None:
+    node.token(node.key())
+    node.swarm("leaderless")
+
+
+@case(says="unexpected ValueError at .* text is withheld", says_in_check="token stored as")
+def swarm_sdk_that_breaks(node: Node) -> None:
+    node.token(node.opaque())
+    node.swarm("breaks")
+
+
+@case(says="would cross the network in the clear")
+def swarm_in_the_clear(node: Node) -> None:
+    node.token(node.key())
+    node.swarm(swarm_secret_engine={"docker_host": "tcp://192.0.2.1:2375"})
+
+
 # Whole jobs.
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
 import shutil
@@ -23,6 +24,7 @@ STAND_IN = REPOSITORY / "tests" / "support" / "expanso-edge"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Variables = dict[str, Any]
+LABEL = "io.expanso.edge.fingerprint"
 
 
 class Lab:
@@ -171,3 +173,16 @@ class Node:
     def sabotaged(self, where: str) -> None:
         """Let a function fail where it is called, see `sabotage/sitecustomize.py`."""
         self.environment |= {"PYTHONPATH": str(HERE / "sabotage"), "SABOTAGE": where}
+
+    def swarm(self, engine: str = "", versions: dict[str, str] | None = None, **variables: Any) -> None:
+        """Let the node be the manager of a swarm, whose engine is a file with these secrets: names and labels. See `sdk/docker`."""
+        secrets = [{"ID": f"id-of-{name}", "Spec": {"Name": name, "Labels": {LABEL: text}}} for name, text in (versions or {}).items()]
+        state = self.put("etc/swarm.json", json.dumps({"secrets": secrets}))
+        self.environment |= {"PYTHONPATH": str(HERE / "sdk"), "FAKE_ENGINE_STATE": str(state), "FAKE_ENGINE": engine}
+        self.variables |= {
+            "expanso_edge_delivery": "swarm_secret",
+            "swarm_secret_manager": self.name,
+            # the service gets no token, and is not the collection's own module's work
+            "swarm_secret_service_state": "unmanaged",
+            **variables,
+        }

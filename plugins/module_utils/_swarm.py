@@ -1,0 +1,259 @@
+# Copyright (c) Expanso Edge collection contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What to do with the versions of a swarm secret, and what the tasks of the service that uses it tell.
+
+Pure: what the engine's API returned goes in, decisions come out. Nothing here talks to an engine.
+"""
+
+import re
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
+
+FINGERPRINT_LABEL = "io.expanso.edge.fingerprint"
+"""On secrets of ours: which token a version holds. The engine never gives the token back."""
+
+MANAGED_LABEL = "io.expanso.edge.managed-by"
+MANAGED_BY = "expanso.edge.swarm_secret"
+"""On services of ours: their health check finds a registration marker, so a task that runs is registered."""
+
+NAME_LENGTH = 64
+_NAME = re.compile(r"[a-zA-Z0-9]+(?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?")
+_LONGEST_NUMBER = 6
+_ERRORS_SHOWN = 3
+
+NOT_SETTLED = ("updating", "rollback_started")
+ROLLED_BACK = ("rollback_completed", "rollback_paused")
+
+EXIT_CODES = {
+    69: "expanso-edge bootstrap succeeded, but left no registration marker: is the data directory the one that the agent uses?",
+    73: "the data directory is not writable for the image's user",
+    77: "the image's user may not read the secret: its uid, gid and mode do not fit",
+    78: "the node is not registered and the service has no secret: provision a token",
+}
+"""How the role's start script ends where it can tell why, see roles/swarm_secret/files/start.sh."""
+
+
+class SwarmError(Exception):
+    """Why nothing can be done, in a sentence that says what to do."""
+
+
+class Version(NamedTuple):
+    """One secret of the swarm. Somebody else's has no fingerprint."""
+
+    name: str
+    id: str
+    number: int  # 0 where the name carries none
+    fingerprint: Optional[str]
+    users: Tuple[str, ...]  # names of the services that use it
+
+
+class Plan(NamedTuple):
+    """What to do so that the swarm holds the token; ``current`` is the name of the version that the service needs."""
+
+    action: str
+    msg: str
+    current: Optional[str] = None
+    create: Optional[Token] = None
+
+
+class ServiceState(NamedTuple):
+    """What a service's specification and tasks tell."""
+
+    ours: bool
+    settled: bool  # all tasks that it should have run, with the specification that it has now
+    registered: bool  # and all of them found a registration marker
+    failed: Optional[str]  # why it will not settle any more
+    report: str  # what it still waits for
+    nodes: Tuple[str, ...]  # where its tasks are or were
+
+
+# Engine
+
+
+def check_engine(info: Dict[str, Any], where: str) -> None:
+    """See that an engine is an active manager of a swarm.
+
+    :param info: answer of ``GET /info``
+    :raises SwarmError: it is not
+    """
+    swarm = info.get("Swarm") or {}
+    state = swarm.get("LocalNodeState") or "inactive"
+    if state == "inactive":
+        raise SwarmError("{0} is in no swarm: initialise one (docker swarm init), or name a manager of one".format(where))
+    if state == "locked":
+        raise SwarmError("{0} is in a swarm that is locked: unlock it (docker swarm unlock)".format(where))
+    if state != "active":
+        raise SwarmError("{0} is not active in its swarm (state {1}): see docker info".format(where, state))
+    if not swarm.get("ControlAvailable"):
+        managers = ", ".join(sorted(manager["Addr"] for manager in swarm.get("RemoteManagers") or []))
+        raise SwarmError("{0} is a worker of its swarm, not a manager: name a manager{1}".format(where, " (they are {0})".format(managers) if managers else ""))
+
+
+def check_name(name: str) -> None:
+    """See that a name leaves room for a version number and is one that the engine takes.
+
+    :raises SwarmError: it is not
+    """
+    longest = NAME_LENGTH - len("_v") - _LONGEST_NUMBER
+    if len(name) > longest or not _NAME.fullmatch(name):
+        raise SwarmError(
+            "{0!r} cannot name a secret: letters, digits and '-_.' inside, {1} characters at most, because versions get a number".format(name, longest)
+        )
+
+
+# Versions
+
+
+def find_versions(name: str, secrets: List[Dict[str, Any]], services: List[Dict[str, Any]]) -> List[Version]:
+    """Return the secrets ``name`` and ``name_vNUMBER``, oldest first.
+
+    :param secrets: answer of ``GET /secrets``
+    :param services: answer of ``GET /services``
+    """
+    users = {}  # type: Dict[str, List[str]]
+    for service in services:
+        for reference in container_spec(service).get("Secrets") or []:
+            users.setdefault(reference["SecretID"], []).append(service["Spec"]["Name"])
+    versions = []
+    for secret in secrets:
+        found = re.fullmatch(re.escape(name) + r"(?:_v([0-9]{1,9}))?", secret["Spec"]["Name"])
+        if found:
+            label = (secret["Spec"].get("Labels") or {}).get(FINGERPRINT_LABEL)
+            number = int(found.group(1) or 0)
+            versions.append(Version(secret["Spec"]["Name"], secret["ID"], number, label or None, tuple(sorted(users.get(secret["ID"], [])))))
+    return sorted(versions, key=lambda version: (version.number, version.name))
+
+
+def next_name(name: str, versions: List[Version]) -> str:
+    return "{0}_v{1}".format(name, versions[-1].number + 1 if versions else 1)
+
+
+def check_foreign(versions: List[Version], adopt: bool) -> None:
+    """Refuse secrets of this name that somebody else made.
+
+    :raises SwarmError: there are some, and nobody asked to adopt them
+    """
+    foreign = [version.name for version in versions if version.fingerprint is None]
+    if foreign and not adopt:
+        raise SwarmError(
+            "somebody else made the secret {0}, and nobody can tell what it holds: remove it, choose another name, or adopt it, so that it is replaced".format(
+                ", ".join(foreign)
+            )
+        )
+
+
+def plan_present(
+    name: str,
+    versions: List[Version],
+    token: Optional[str],
+    source: Optional[str],
+    strict: bool = False,
+    registered: bool = False,
+    remove_when_registered: bool = False,
+    now: Optional[float] = None,
+) -> Plan:
+    """Decide which version the service needs, and whether it has to be made.
+
+    :raises TokenFault: a token is needed, and there is none that can be used
+    """
+    newest = versions[-1] if versions else None
+    current = newest if newest and newest.fingerprint else None
+    if registered and remove_when_registered:
+        if versions:
+            return Plan("removed", "every task of the service is registered: {0} goes".format(_names(versions)))
+        return Plan("not_needed", "every task of the service is registered: no token needed, the swarm holds none")
+    if not token:
+        if current:
+            return Plan("kept", "no token given: {0} stays".format(current.name), current.name)
+        if registered:
+            return Plan("not_needed", "every task of the service is registered: no token needed, none stored")
+        raise TokenFault("missing", "the swarm holds no token and there is none for it: {0}".format(source or "option token is empty"))
+    if current and current.fingerprint == fingerprint(token) and registered:
+        return Plan("kept", "{0} holds the token".format(current.name), current.name)
+    try:
+        judged = judge(token, strict=strict, now=now)
+    except TokenFault as exc:
+        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else "")) from None
+    if current and current.fingerprint == judged.fingerprint:
+        return Plan("kept", "{0} holds the token".format(current.name), current.name)
+    new = next_name(name, versions)
+    return Plan("written", "token stored as {0}".format(new), new, judged)
+
+
+def plan_prune(versions: List[Version], keep: int) -> Tuple[List[Version], List[Version]]:
+    """Return which versions can go, and which should but are in use."""
+    old = versions[: max(len(versions) - keep, 0)]
+    return [version for version in old if not version.users], [version for version in old if version.users]
+
+
+def _names(versions: List[Version]) -> str:
+    return ", ".join(version.name for version in versions)
+
+
+# Service
+
+
+def container_spec(service: Dict[str, Any]) -> Dict[str, Any]:
+    """Return a service's or task's specification of its containers."""
+    spec = service["Spec"]
+    return spec.get("TaskTemplate", spec).get("ContainerSpec") or {}
+
+
+def service_state(service: Dict[str, Any], tasks: List[Dict[str, Any]], hostnames: Dict[str, str]) -> ServiceState:
+    """Tell how far a service is.
+
+    :param service: answer of ``GET /services/ID``
+    :param tasks: answer of ``GET /tasks`` for this service
+    :param hostnames: names of the swarm's nodes by their identifiers
+    """
+    spec = service["Spec"]
+    ours = (spec.get("Labels") or {}).get(MANAGED_LABEL) == MANAGED_BY
+    update = service.get("UpdateStatus") or {}
+    wanted = [task for task in tasks if task["DesiredState"] in ("running", "ready")]
+    waiting = [task for task in wanted if not _runs(task) or container_spec(task) != container_spec(service)]
+    replicas = (spec["Mode"].get("Replicated") or {}).get("Replicas")
+    complete = len(wanted) == replicas if replicas is not None else bool(wanted)
+
+    settled = complete and not waiting and update.get("State") not in NOT_SETTLED
+    failed = None
+    if update.get("State") in ROLLED_BACK:
+        failed = "its update failed and was rolled back ({0})".format(update.get("Message") or "no reason given")
+    elif update.get("State") == "paused" and not settled:
+        failed = "its update failed and is paused ({0})".format(update.get("Message") or "no reason given")
+
+    lines = ["{0}: {1}".format(_title(task, spec["Name"], hostnames), task["Status"]["State"]) for task in waiting]
+    if not complete:
+        lines.append("{0} of {1} tasks".format(len(wanted), replicas if replicas is not None else "its"))
+    lines += _errors(tasks, spec["Name"], hostnames)
+    nodes = sorted({hostnames.get(task["NodeID"], task["NodeID"]) for task in tasks if task.get("NodeID")})
+    return ServiceState(ours, settled, ours and settled and bool(wanted), failed, "; ".join(lines) or update.get("Message") or "", tuple(nodes))
+
+
+def _runs(task: Dict[str, Any]) -> bool:
+    """Swarm calls a task with a health check running only once it is healthy."""
+    return task["DesiredState"] == "running" and task["Status"]["State"] == "running"
+
+
+def _title(task: Dict[str, Any], service: str, hostnames: Dict[str, str]) -> str:
+    node = hostnames.get(task.get("NodeID") or "")
+    slot = ".{0}".format(task["Slot"]) if task.get("Slot") else ""
+    return "task {0}{1}{2}".format(service, slot, " on {0}".format(node) if node else "")
+
+
+def _errors(tasks: List[Dict[str, Any]], service: str, hostnames: Dict[str, str]) -> List[str]:
+    """Return why the latest tasks failed, each reason once."""
+    reasons = []  # type: List[str]
+    for task in sorted(tasks, key=lambda each: each["Status"].get("Timestamp") or "", reverse=True):
+        status = task["Status"]
+        code = (status.get("ContainerStatus") or {}).get("ExitCode")
+        if status.get("Err"):
+            reason = "{0} said: {1}".format(_title(task, service, hostnames), EXIT_CODES.get(code, status["Err"]))
+            if reason not in reasons:
+                reasons.append(reason)
+    return reasons[:_ERRORS_SHOWN]

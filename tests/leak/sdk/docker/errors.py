@@ -1,0 +1,20 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The SDK's exceptions."""
+
+
+class DockerException(Exception):
+    """The parent of all."""
+
+
+class APIError(DockerException):
+    """The engine refused."""
+
+    def __init__(self, explanation):
+        super().__init__("500 Server Error: " + explanation)
+        self.explanation = explanation
+
+
+class NotFound(APIError):
+    """There is no such thing."""

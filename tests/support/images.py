@@ -139,9 +139,9 @@ def build_on(base, kind, suite, image):
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         context = Path(folder) / "context"
         shutil.copytree(KINDS / kind, context)
-        prepare = context / "prepare"
-        if prepare.exists():
-            subprocess.run([str(prepare), str(context)], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=True)
+        prepare = KINDS / kind / "prepare"
+        if prepare.exists() and subprocess.run([str(prepare), str(context)], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode != 0:
+            raise SupportError(f"image {kind}-{suite} could not be built.")
         done = docker("build", "--build-arg", f"BASE={base}", "--tag", image, str(context), log=log)
     if done.returncode != 0:
         raise SupportError(f"image {kind}-{suite} could not be built (whole log: {log}):\n{tail(log)}")

@@ -1,0 +1,243 @@
+#!/usr/bin/python
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: k8s_preflight
+short_description: See whether a Kubernetes cluster would take what is planned, before anything is changed
+version_added: 1.0.0
+description:
+  - Connects to the cluster, asks it whether the account may do all that is planned, and validates the manifests. It fails with all rights that
+    lack, verb and resource by name, so that nothing half-made is left behind.
+  - Changes nothing.
+extends_documentation_fragment:
+  - expanso.edge.attributes
+  - expanso.edge.k8s
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  namespace:
+    description: Namespace to work in.
+    type: str
+    required: true
+  missing_namespace:
+    description:
+      - What a namespace that does not exist means. V(refuse) fails, V(create) asks whether the account may create it, V(ignore) does nothing.
+      - An account that is confined to the namespace may not look. Then it is taken to exist.
+    type: str
+    choices: [refuse, create, ignore]
+    default: refuse
+  permissions:
+    description: What the account has to be allowed to do in the namespace.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      kind:
+        description: Kind of object, such as V(Secret).
+        type: str
+        required: true
+        choices: [ConfigMap, Deployment, Event, Namespace, PersistentVolumeClaim, Pod, Secret]
+      verbs:
+        description: What is done to it, such as V(get) or V(patch).
+        type: list
+        elements: str
+        required: true
+      name:
+        description: Name of the object. Unless set, any.
+        type: str
+  manifests:
+    description:
+      - Objects that are going to be applied. They are validated strictly against the schema of the cluster's version, so that a misspelt
+        field is refused, with the Python library kubernetes-validate.
+      - Where the namespace exists, the API server is asked to apply them in a dry run as well. It refuses what its policies and other field managers refuse.
+    type: list
+    elements: dict
+    default: []
+  require_validation:
+    description:
+      - Fail where kubernetes-validate is not installed. Otherwise only the API server validates the manifests then.
+    type: bool
+    default: false
+  force:
+    description: Whether fields that another manager holds with other values are going to be taken over.
+    type: bool
+    default: false
+requirements:
+  - kubernetes-validate (Python library), for O(manifests)
+seealso:
+  - module: expanso.edge.k8s_secret
+  - module: expanso.edge.k8s_rollout
+author:
+  - Expanso Edge collection contributors (@expanso-io)
+"""
+
+EXAMPLES = r"""
+- name: See that the account may manage the Secret
+  expanso.edge.k8s_preflight:
+    namespace: expanso-system
+    permissions:
+      - kind: Secret
+        name: expanso-bootstrap-token
+        verbs: [get, create, patch]
+"""
+
+RETURN = r"""
+namespace_exists:
+  description: Whether the namespace exists. V(null) where the account may not look.
+  type: bool
+  returned: success
+server_version:
+  description: Version of the API server.
+  type: str
+  returned: success
+  sample: v1.32.5
+validated:
+  description: Whether the manifests were validated here.
+  type: bool
+  returned: success
+msg:
+  description: What is wrong, or that nothing is.
+  type: str
+  returned: always
+"""
+
+import traceback
+from typing import Any, Dict, List, Optional
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, KINDS, Api, ApiError
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet
+
+try:
+    import kubernetes_validate
+    import kubernetes_validate.utils
+
+    VALIDATE_ERROR = None  # type: Optional[str]
+except ImportError:
+    VALIDATE_ERROR = traceback.format_exc()
+
+
+def namespace_exists(api: Api, namespace: str) -> Optional[bool]:
+    """Whether the namespace exists; None where the account may not look, as one that is confined to it usually may not."""
+    try:
+        return api.get("Namespace", None, namespace) is not None
+    except ApiError as exc:
+        if exc.status == 403:
+            return None
+        raise
+
+
+def forbidden(api: Api, params: Dict[str, Any], exists: Optional[bool]) -> List[str]:
+    """Return what the account may not do."""
+    wanted = []
+    if exists is False and params["missing_namespace"] == "create":
+        wanted.append(("create", "Namespace", None, params["namespace"]))
+    for each in params["permissions"]:
+        namespace = params["namespace"] if KINDS[each["kind"]].namespaced else None
+        wanted += [(verb, each["kind"], namespace, each["name"]) for verb in each["verbs"]]
+    return [phrase(*each) for each in wanted if not api.may(*each)]
+
+
+def phrase(verb: str, kind: str, namespace: Optional[str], name: Optional[str]) -> str:
+    group = KINDS[kind].group
+    resource = "{0}.{1}".format(KINDS[kind].resource, group) if group else KINDS[kind].resource
+    return " ".join(filter(None, (verb, resource, name, "in namespace {0}".format(namespace) if namespace else "")))
+
+
+def invalid(manifests: List[Dict[str, Any]], version: str) -> List[str]:
+    """Return what is wrong with manifests by the schema of a version of Kubernetes, or of the nearest that is known."""
+    known = sorted(set(kubernetes_validate.utils.all_versions()), key=numbers)
+    version = ([known[0]] + [each for each in known if numbers(each) <= numbers(version)])[-1]
+    faults = []
+    for manifest in manifests:
+        try:
+            kubernetes_validate.validate(manifest, version, strict=True)
+        except kubernetes_validate.ValidationError as exc:
+            where = ".".join(str(part) for part in exc.path) or "manifest"
+            faults.append("{0} {1}: {2}: {3}".format(manifest.get("kind"), manifest.get("metadata", {}).get("name"), where, exc.message))
+    return faults
+
+
+def numbers(version: str) -> List[int]:
+    """Return what of a version such as v1.32.5+k3s1 counts for its schema: 1 and 32."""
+    return [int(part) for part in version.lstrip("v").split(".")[:2]]
+
+
+def look(module: AnsibleModule) -> Dict[str, Any]:
+    params = module.params
+    api = Api(module)
+    version = api.version()
+    exists = namespace_exists(api, params["namespace"])
+    if exists is False and params["missing_namespace"] == "refuse":
+        raise ApiError("namespace {0} does not exist: create it, or let it be created".format(params["namespace"]))
+    faults = forbidden(api, params, exists)
+    if faults:
+        raise ApiError("the account may not {0}: give it these rights, or use another account".format("; ".join(faults)))
+    if VALIDATE_ERROR is not None and params["require_validation"]:
+        module.fail_json(msg=missing_required_lib("kubernetes-validate"), exception=VALIDATE_ERROR)
+    validated = VALIDATE_ERROR is None and bool(params["manifests"])
+    if validated:
+        faults = invalid(params["manifests"], version)
+        if faults:
+            raise ApiError("the manifests are not valid for Kubernetes {0}: {1}".format(version, "; ".join(faults)))
+    if exists is not False:
+        api.dry_run = True
+        for manifest in params["manifests"]:
+            api.apply(manifest, params["force"])
+    return {
+        "changed": False,
+        "namespace_exists": exists,
+        "server_version": version,
+        "validated": validated,
+        "msg": "the cluster ({0}) would take what is planned".format(version),
+    }
+
+
+def run(module: AnsibleModule) -> None:
+    try:
+        result = look(module)
+    except ApiError as exc:
+        module.fail_json(msg=str(exc))
+    else:
+        module.exit_json(**result)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "namespace": {"type": "str", "required": True},
+            "missing_namespace": {"type": "str", "choices": ["refuse", "create", "ignore"], "default": "refuse"},
+            "permissions": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "kind": {
+                        "type": "str",
+                        "required": True,
+                        "choices": ["ConfigMap", "Deployment", "Event", "Namespace", "PersistentVolumeClaim", "Pod", "Secret"],
+                    },
+                    "verbs": {"type": "list", "elements": "str", "required": True},
+                    "name": {"type": "str"},
+                },
+            },
+            "manifests": {"type": "list", "elements": "dict", "default": []},
+            "require_validation": {"type": "bool", "default": False},
+            "force": {"type": "bool", "default": False},
+            **ARGUMENT_SPEC,
+        },
+        supports_check_mode=True,
+    )
+    discreet(run)(module)
+
+
+if __name__ == "__main__":
+    main()

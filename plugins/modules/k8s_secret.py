@@ -1,0 +1,473 @@
+#!/usr/bin/python
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: k8s_secret
+short_description: Put, renew or remove a bootstrap token in a Kubernetes Secret
+version_added: 1.0.0
+description:
+  - Brings a Secret that holds an Expanso Edge bootstrap token to the state asked for.
+  - The token is judged first, as M(expanso.edge.bootstrap_token) does. Its base64 form, a second secret that Ansible does not mask, is
+    made inside the module and stands in no option, result, diff or message.
+  - The Secret is applied on the server, as a field manager of its own (C(expanso.edge)). Keys, labels and annotations of others are left alone.
+    Where another manager holds the key with another value, that is an error, unless O(force=true).
+  - An agent whose identity lies on a volume needs no token. None is asked for then, and none is written.
+extends_documentation_fragment:
+  - expanso.edge.attributes
+  - expanso.edge.k8s
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Asks the API server for a dry run. Where the namespace is still missing, that is predicted.
+  diff_mode:
+    support: full
+    details:
+      - Shows name, type, labels, size and fingerprint, never the token.
+  idempotent:
+    support: full
+options:
+  name:
+    description: Name of the Secret.
+    type: str
+    required: true
+  namespace:
+    description: Namespace of the Secret.
+    type: str
+    required: true
+  create_namespace:
+    description: Create the namespace where it is missing, once the token is known to be one. Otherwise that is an error.
+    type: bool
+    default: false
+  key:
+    description: Key in the Secret's data that holds the token, the name of the file where the Secret is mounted.
+    type: str
+    default: bootstrap.token
+  state:
+    description:
+      - V(present) makes sure that the Secret holds the token, or that the agent is known not to need it.
+      - V(absent) removes the Secret. One that holds keys of others loses only O(key).
+    type: str
+    choices: [present, absent]
+    default: present
+  token:
+    description:
+      - The bootstrap token, exactly. Nothing is trimmed.
+      - Needed where O(state=present) and the agent is not registered.
+    type: str
+  token_source:
+    description:
+      - Where O(token) comes from, or which places were looked at in vain. Named in messages, not secret.
+    type: str
+  strict:
+    description: Refuse a token that is neither a bootstrap key (C(exp_bk_...)) nor a JWT.
+    type: bool
+    default: false
+  immutable:
+    description:
+      - Make a Secret that cannot be changed, with the token's fingerprint appended to O(name). Each token then gets a Secret of its own.
+      - With O(state=absent), all of them are removed but the one that O(keep) names. This lists the Secrets of the namespace.
+    type: bool
+    default: false
+  keep:
+    description: Name of the Secret that is spared with O(state=absent) and O(immutable=true).
+    type: str
+  labels:
+    description: Further labels of the Secret.
+    type: dict
+    default: {}
+  claim:
+    description:
+      - Name of the PersistentVolumeClaim that holds the agent's data directory.
+      - An annotation of it, C(expanso.edge/token-fingerprint), says that there is an identity on it, so that no token is needed.
+        The role P(expanso.edge.k8s_secret#role) writes it once the agent has registered.
+    type: str
+  remove_when_registered:
+    description: Remove the Secret once the agent is registered. It is a valuable thing that nobody needs any more.
+    type: bool
+    default: false
+  force:
+    description: Take over fields that another manager holds with other values.
+    type: bool
+    default: false
+seealso:
+  - module: expanso.edge.bootstrap_token
+  - module: kubernetes.core.k8s
+  - plugin: expanso.edge.bootstrap_token
+    plugin_type: lookup
+author:
+  - Expanso Edge collection contributors (@expanso-io)
+"""
+
+EXAMPLES = r"""
+- name: Put the token into a Secret
+  expanso.edge.k8s_secret:
+    name: expanso-bootstrap-token
+    namespace: expanso-system
+    token: "{{ lookup('expanso.edge.bootstrap_token') }}"
+    token_source: "{{ lookup('expanso.edge.bootstrap_token', want='source') }}"
+    context: production
+  delegate_to: localhost
+  become: false
+
+- name: Remove it
+  expanso.edge.k8s_secret:
+    name: expanso-bootstrap-token
+    namespace: expanso-system
+    state: absent
+  delegate_to: localhost
+  become: false
+"""
+
+RETURN = r"""
+action:
+  description:
+    - What was done, or would be done in check mode.
+    - V(written) means that the Secret received a token it did not hold. V(repaired) means that it held the right token with other labels.
+    - V(kept) and V(absent) mean that there was nothing to do. V(not_needed) means that the agent is registered and there is no Secret.
+  type: str
+  returned: success
+  choices: [written, repaired, kept, removed, not_needed, absent]
+msg:
+  description: The same in a sentence.
+  type: str
+  returned: always
+fault:
+  description: Stable name of what is wrong with the token, such as V(missing), V(whitespace), V(api_key), V(placeholder) or V(expired).
+  type: str
+  returned: when the token cannot be used
+name:
+  description: Name of the Secret, with O(immutable=true) the one that holds this token.
+  type: str
+  returned: success
+namespace:
+  description: Namespace of the Secret.
+  type: str
+  returned: success
+key:
+  description: Key that holds the token.
+  type: str
+  returned: success
+namespace_created:
+  description: Whether the namespace was missing, and has been created, or would be in check mode.
+  type: bool
+  returned: success
+size:
+  description: Length of the token in the Secret in bytes, V(null) where there is none.
+  type: int
+  returned: success
+token_kind:
+  description: What the token that was given looks like, V(null) where none was needed.
+  type: str
+  returned: success
+  choices: [bootstrap_key, jwt, opaque]
+fingerprint:
+  description:
+    - Twelve hexadecimal digits that tell which token the Secret holds, and are of no use for anything else.
+    - Where there is no Secret, those of the token that the agent was given last. V(null) where neither is known.
+  type: str
+  returned: success
+  sample: 5d41402abc4b
+expires_at:
+  description: When the token expires, in ISO 8601 and UTC. V(null) where it does not tell.
+  type: str
+  returned: success
+  sample: '2027-01-31T00:00:00Z'
+registered:
+  description: Whether the volume of O(claim) is known to hold an identity.
+  type: bool
+  returned: success
+token_source:
+  description: What O(token_source) says.
+  type: str
+  returned: success
+"""
+
+import base64
+import binascii
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, FINGERPRINT, Api, ApiError
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask
+from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
+
+SECRET_TYPE = "Opaque"
+FAMILY = "expanso.edge/secret"
+"""Label that the Secrets of one name share when each token has its own."""
+
+SHORTEST_SECRET = 8
+
+
+class SecretError(Exception):
+    """A Secret that cannot be managed: where, why, and what to do."""
+
+
+class Held(NamedTuple):
+    """What a Secret in the cluster holds."""
+
+    manifest: Dict[str, Any]
+    value: Optional[str]  # the token; None where the Secret has not the key
+    others: List[str]  # further keys, somebody else's
+
+    def __repr__(self) -> str:
+        return "Held(name={0!r})".format(self.manifest["metadata"]["name"])
+
+
+class Plan(NamedTuple):
+    """What is to become of the Secret: O(action), and the token that it shall hold where it is to be there."""
+
+    action: str
+    msg: str
+    name: str
+    value: Optional[str] = None
+    token: Optional[Token] = None
+
+    def __repr__(self) -> str:
+        return "Plan(action={0!r}, name={1!r})".format(self.action, self.name)
+
+
+def secret_name(params: Dict[str, Any], token_fingerprint: Optional[str]) -> str:
+    return "{0}-{1}".format(params["name"], token_fingerprint) if params["immutable"] else params["name"]
+
+
+def held(manifest: Optional[Dict[str, Any]], params: Dict[str, Any]) -> Optional[Held]:
+    """Look into a Secret of the cluster.
+
+    :raises SecretError: it is of another type, so it is somebody else's
+    """
+    if manifest is None:
+        return None
+    if manifest.get("type", SECRET_TYPE) != SECRET_TYPE:
+        raise SecretError(
+            "Secret {0} in namespace {1} is of type {2}, not {3}, so it belongs to something else: choose another name".format(
+                manifest["metadata"]["name"], params["namespace"], manifest["type"], SECRET_TYPE
+            )
+        )
+    data = dict(manifest.get("data") or {})
+    encoded = data.pop(params["key"], None)
+    try:
+        value = None if encoded is None else base64.b64decode(encoded).decode("utf-8", "surrogateescape")
+    except binascii.Error:  # the API server lets no such thing in
+        value = None
+    return Held(manifest, value, sorted(data))
+
+
+def wanted_manifest(params: Dict[str, Any], plan: Plan, found: Optional[Held]) -> Dict[str, Any]:
+    """Return the manifest to apply: our fields alone."""
+    data = (plan.value or "").encode("utf-8", "surrogateescape")
+    labels = {
+        "app.kubernetes.io/name": "expanso-edge",
+        "app.kubernetes.io/managed-by": "expanso.edge",
+        FAMILY: params["name"],
+    }
+    labels.update((key, str(value)) for key, value in params["labels"].items())
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": plan.name,
+            "namespace": params["namespace"],
+            "labels": labels,
+            "annotations": {FINGERPRINT: fingerprint(plan.value or "")},
+        },
+        "type": SECRET_TYPE,
+        "data": {params["key"]: base64.b64encode(data).decode("ascii")},
+    }
+    if params["immutable"] or (found and found.manifest.get("immutable")):  # what is immutable stays so
+        manifest["immutable"] = True
+    return manifest
+
+
+def make_plan(params: Dict[str, Any], current: Optional[Held], registered_with: Optional[str]) -> Plan:
+    """Decide what is to become of the Secret. Changes nothing.
+
+    :param current: the Secret that the agent has now
+    :param registered_with: fingerprint of the token that a registered agent was given last
+    """
+    name = current.manifest["metadata"]["name"] if current else secret_name(params, registered_with)
+    place = "Secret {0}/{1}".format(params["namespace"], name)
+    text = params["token"]
+    if registered_with is not None:
+        if current is None or current.value is None:
+            return Plan("not_needed", "registered already: no token needed, none written to {0}".format(place), name)
+        if params["remove_when_registered"]:
+            return Plan("removed", "registered already: token removed from {0}".format(place), name)
+        if not text or text == current.value:
+            # not judged: a token that expired since then has done what it was for
+            return Plan("kept", "registered already: the token left in {0} is no longer needed".format(place), name, current.value)
+
+    source = params["token_source"]
+    if not text:
+        raise TokenFault("missing", "the agent is not registered and there is no token for it: {0}".format(source or "option token is empty"))
+    try:
+        token = judge(text, strict=params["strict"])
+    except TokenFault as exc:
+        whence = " (source: {0})".format(source) if source else ""
+        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, whence)) from None
+    name = secret_name(params, token.fingerprint)
+    place = "Secret {0}/{1}".format(params["namespace"], name)
+    if current is None or current.value != token.value:
+        if current and current.manifest.get("immutable") and current.manifest["metadata"]["name"] == name:
+            raise SecretError("{0} is immutable and holds another token: remove it, or use immutable=true, which gives each its own".format(place))
+        return Plan("written", "token written to {0}".format(place), name, token.value, token)
+    return Plan("kept", "the token in {0} is the one asked for".format(place), name, token.value, token)
+
+
+def describe(manifest: Optional[Dict[str, Any]], params: Dict[str, Any]) -> Dict[str, Any]:
+    """Return what may be shown of a Secret, for results and diffs."""
+    seen = held(manifest, params)
+    if manifest is None or seen is None:
+        return dict.fromkeys(("type", "immutable", "labels", "size", "fingerprint"))
+    value = seen.value
+    return {
+        "type": manifest.get("type"),
+        "immutable": bool(manifest.get("immutable")),
+        "labels": manifest["metadata"].get("labels") or {},
+        "size": None if value is None else len(value.encode("utf-8", "surrogateescape")),
+        "fingerprint": fingerprint(value) if value else None,
+    }
+
+
+def registered_with(api: Api, params: Dict[str, Any]) -> Optional[str]:
+    """Return the fingerprint of the token that the agent was given last, None for one that is not registered."""
+    if not params["claim"]:
+        return None
+    claim = api.get("PersistentVolumeClaim", params["namespace"], params["claim"])
+    return ((claim or {}).get("metadata", {}).get("annotations") or {}).get(FINGERPRINT)
+
+
+def bring_about(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
+    """Bring the Secret to its state and return the result."""
+    if params["state"] == "absent":
+        return remove_all(api, params)
+    last = registered_with(api, params)
+    given = fingerprint(params["token"]) if params["token"] else None
+    current = held(api.get("Secret", params["namespace"], secret_name(params, last or given)), params)
+    plan = make_plan(params, current, last)
+    before = current.manifest if current and current.manifest["metadata"]["name"] == plan.name else None
+    action, msg = plan.action, plan.msg
+    after, created = before, False
+    if plan.action == "removed":
+        after = let_go(api, params, current)
+    elif plan.value is not None:
+        after, created = apply(api, wanted_manifest(params, plan, current), params)
+        if action == "kept" and describe(before, params) != describe(after, params):
+            action, msg = "repaired", msg + "; its labels were corrected"
+    result = finish(params, plan.name, describe(before, params), describe(after, params))
+    result.update(
+        changed=action in ("written", "repaired", "removed"),
+        action=action,
+        msg=msg,
+        token_kind=plan.token.kind if plan.token else None,
+        expires_at=plan.token.expires_at if plan.token else None,
+        registered=last is not None,
+        namespace_created=created,
+    )
+    result["fingerprint"] = result["fingerprint"] or last
+    return result
+
+
+def apply(api: Api, manifest: Dict[str, Any], params: Dict[str, Any]) -> Tuple[Dict[str, Any], bool]:
+    """Apply the Secret; return it, and whether the namespace had to be created for it."""
+    try:
+        return api.apply(manifest, params["force"]), False
+    except ApiError as exc:
+        if exc.status != 404 or not params["create_namespace"]:
+            raise
+    api.create_namespace(params["namespace"])
+    # in a dry run it is not there afterwards
+    return (manifest if api.dry_run else api.apply(manifest, params["force"])), True
+
+
+def let_go(api: Api, params: Dict[str, Any], found: Optional[Held]) -> Optional[Dict[str, Any]]:
+    """Remove the token: with the Secret, or from a Secret that holds keys of others as well. Returns what is left."""
+    if found is None:
+        return None
+    if not found.others:
+        api.delete(found.manifest)
+        return None
+    return api.remove_key(found.manifest, params["key"])
+
+
+def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
+    """Remove the Secret, or with O(immutable) all that share its name but the one to keep."""
+    if params["immutable"]:
+        manifests = api.find("Secret", params["namespace"], "{0}={1}".format(FAMILY, params["name"]))
+        manifests = [dict(each, kind="Secret") for each in manifests if each["metadata"]["name"] != params["keep"]]
+    else:
+        manifest = api.get("Secret", params["namespace"], params["name"])
+        manifests = [manifest] if manifest else []
+    found = [each for each in (held(manifest, params) for manifest in manifests) if each and (each.value is not None or not each.others)]
+    names = ", ".join("{0}/{1}".format(params["namespace"], each.manifest["metadata"]["name"]) for each in found)
+    left = None
+    for each in found:
+        left = let_go(api, params, each)
+    before = describe(found[0].manifest if found else None, params)
+    return dict(
+        finish(params, params["name"], before, describe(left, params)),
+        changed=bool(found),
+        action="removed" if found else "absent",
+        msg="token removed from Secret {0}".format(names) if found else "there is no token in Secret {0}/{1}".format(params["namespace"], params["name"]),
+        token_kind=None,
+        expires_at=None,
+        registered=False,
+        namespace_created=False,
+    )
+
+
+def finish(params: Dict[str, Any], name: str, before: Dict[str, Any], after: Dict[str, Any]) -> Dict[str, Any]:
+    identity = {"name": name, "namespace": params["namespace"], "key": params["key"]}
+    return dict(
+        identity,
+        size=after["size"],
+        fingerprint=after["fingerprint"],
+        token_source=params["token_source"],
+        diff={"before": dict(identity, **before), "after": dict(identity, **after)},
+    )
+
+
+def run(module: AnsibleModule) -> None:
+    params = module.params
+    try:
+        result = bring_about(Api(module), params)
+    except TokenFault as exc:
+        if len(params["token"] or "") < SHORTEST_SECRET:
+            # a blank or a letter is no secret, and masking it would make the message unreadable
+            module.no_log_values.discard(params["token"])
+        module.fail_json(msg="Secret {0}/{1}: {2}".format(params["namespace"], params["name"], exc.message), fault=exc.code)
+    except (ApiError, SecretError) as exc:
+        module.fail_json(msg=mask(str(exc), params["token"] or ""))
+    else:
+        module.exit_json(**result)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "namespace": {"type": "str", "required": True},
+            "create_namespace": {"type": "bool", "default": False},
+            "key": {"type": "str", "default": "bootstrap.token", "no_log": False},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "token": {"type": "str", "no_log": True},
+            "token_source": {"type": "str", "no_log": False},
+            "strict": {"type": "bool", "default": False},
+            "immutable": {"type": "bool", "default": False},
+            "keep": {"type": "str"},
+            "labels": {"type": "dict", "default": {}},
+            "claim": {"type": "str"},
+            "remove_when_registered": {"type": "bool", "default": False},
+            "force": {"type": "bool", "default": False},
+            **ARGUMENT_SPEC,
+        },
+        supports_check_mode=True,
+    )
+    discreet(run)(module)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint
+from ansible_collections.expanso.edge.plugins.modules.k8s_secret import Held, Plan, SecretError, describe, held, make_plan, wanted_manifest
+from hypothesis import given
+from hypothesis import strategies as st
+
+OLD, NEW = "exp_bk_old0123456789", "exp_bk_new0123456789"
+EXPIRED = "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.c2ln"
+
+
+def params(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "tokens",
+        "namespace": "edge",
+        "key": "token",
+        "token": NEW,
+        "token_source": "somewhere",
+        "strict": False,
+        "immutable": False,
+        "labels": {},
+        "remove_when_registered": False,
+        **changes,
+    }
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def secret(token: str | None = OLD, name: str = "tokens", **fields: Any) -> dict[str, Any]:
+    data = {} if token is None else {"token": encoded(token)}
+    return {"kind": "Secret", "metadata": {"name": name, "labels": {"a": "b"}}, "type": "Opaque", "data": data, **fields}
+
+
+def current(*arguments: Any, **fields: Any) -> Held:
+    found = held(secret(*arguments, **fields), params())
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("token", "there", "registered_with", "remove", "action", "value"),
+    [
+        # not registered: the token is needed
+        (NEW, None, None, False, "written", NEW),
+        (NEW, OLD, None, False, "written", NEW),
+        (NEW, NEW, None, False, "kept", NEW),
+        (NEW, NEW, None, True, "kept", NEW),
+        # registered: none is needed, and a new one is a rotation
+        (None, None, "f", False, "not_needed", None),
+        (NEW, None, "f", False, "not_needed", None),
+        (None, OLD, "f", False, "kept", OLD),
+        (OLD, OLD, "f", False, "kept", OLD),
+        (NEW, OLD, "f", False, "written", NEW),
+        (EXPIRED, EXPIRED, "f", False, "kept", EXPIRED),
+        (EXPIRED, None, "f", False, "not_needed", None),
+        # registered, and nobody shall keep it
+        (None, OLD, "f", True, "removed", None),
+        (NEW, OLD, "f", True, "removed", None),
+        (EXPIRED, OLD, "f", True, "removed", None),
+        (NEW, None, "f", True, "not_needed", None),
+    ],
+)
+def test_plan(token: str | None, there: str | None, registered_with: str | None, remove: bool, action: str, value: str | None) -> None:
+    found = None if there is None else current(there)
+    plan = make_plan(params(token=token, remove_when_registered=remove), found, registered_with)
+    assert (plan.action, plan.value, plan.name) == (action, value, "tokens")
+    assert "edge/tokens" in plan.msg
+    assert not any(each in plan.msg or each in repr(plan) or each in repr(found) for each in (OLD, NEW, EXPIRED))
+
+
+@pytest.mark.parametrize(
+    ("token", "there", "registered_with", "fault", "said"),
+    [
+        (None, None, None, "missing", "the agent is not registered and there is no token for it: somewhere"),
+        ("", OLD, None, "missing", "the agent is not registered and there is no token for it: somewhere"),
+        (EXPIRED, EXPIRED, None, "expired", "(source: somewhere)"),
+        ("exp_ak_0123", OLD, "f", "api_key", "the token cannot be used: it is an API key"),
+        (NEW + " ", None, None, "whitespace", "at its end"),
+    ],
+)
+def test_plan_refuses(token: str | None, there: str | None, registered_with: str | None, fault: str, said: str) -> None:
+    found = None if there is None else current(there)
+    with pytest.raises(TokenFault) as refusal:
+        make_plan(params(token=token), found, registered_with)
+    assert refusal.value.code == fault
+    assert said in refusal.value.message
+
+
+def test_each_token_its_own_secret() -> None:
+    options = params(immutable=True)
+    assert make_plan(options, None, None).name == f"tokens-{fingerprint(NEW)}"
+    rotated = make_plan(options, current(OLD, f"tokens-{fingerprint(OLD)}", immutable=True), fingerprint(OLD))
+    assert (rotated.action, rotated.name) == ("written", f"tokens-{fingerprint(NEW)}")
+    kept = make_plan(params(immutable=True, token=None), current(OLD, f"tokens-{fingerprint(OLD)}", immutable=True), fingerprint(OLD))
+    assert (kept.action, kept.name) == ("kept", f"tokens-{fingerprint(OLD)}")
+
+
+def test_an_immutable_secret_is_not_changed() -> None:
+    with pytest.raises(SecretError, match="is immutable and holds another token"):
+        make_plan(params(), current(OLD, immutable=True), None)
+    plan = make_plan(params(), current(NEW, immutable=True), None)
+    assert wanted_manifest(params(), plan, current(NEW, immutable=True))["immutable"] is True
+
+
+def test_a_secret_of_another_type_is_somebody_elses() -> None:
+    with pytest.raises(SecretError, match=r"is of type kubernetes.io/tls, not Opaque"):
+        held(secret(type="kubernetes.io/tls"), params())
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1))
+def test_the_manifest_holds_exact_bytes(token: str) -> None:
+    manifest = wanted_manifest(params(labels={"site": 1}), Plan("written", "", "tokens", token), None)
+    assert set(manifest) == {"apiVersion", "kind", "metadata", "type", "data"}, "fields of our own only"
+    assert base64.b64decode(manifest["data"]["token"]) == token.encode()
+    assert manifest["metadata"]["labels"]["site"] == "1"
+    assert manifest["metadata"]["annotations"] == {"expanso.edge/token-fingerprint": fingerprint(token)}
+    again = held(manifest, params())
+    assert again is not None
+    assert (again.value, again.others) == (token, [])
+
+
+def test_what_is_shown_of_a_secret() -> None:
+    manifest = secret(OLD, data={"token": encoded(OLD), "other": encoded("their secret")})
+    shown = describe(manifest, params())
+    assert shown == {"type": "Opaque", "immutable": False, "labels": {"a": "b"}, "size": len(OLD), "fingerprint": fingerprint(OLD)}
+    assert set(describe(None, params()).values()) == {None}
+    assert describe(secret(None), params())["fingerprint"] is None
+
+
+@pytest.mark.parametrize("data", [None, {}, {"token": "not base64!"}, {"token": "/w=="}])
+def test_data_that_is_no_token(data: dict[str, str] | None) -> None:
+    found = held(secret(data=data), params())
+    assert found is not None
+    assert make_plan(params(), found, None).action == "written"

@@ -65,7 +65,7 @@ def _prefixed(prefix: str) -> Canary:
 
 
 def _random(length: int) -> str:
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(length))
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for dummy in range(length))
 
 
 class Hit(NamedTuple):

@@ -513,6 +513,75 @@ def swarm_in_the_clear(node: Node) -> None:
     node.swarm(swarm_secret_engine={"docker_host": "tcp://192.0.2.1:2375"})
 
 
+# Secrets of a cluster.
+
+
+@case(says="token written to Secret")
+def k8s_key(node: Node) -> None:
+    node.token(node.key())
+    node.kubernetes()
+
+
+@case(says="token written to Secret")
+def k8s_rotation(node: Node) -> None:
+    node.token(node.jwt())
+    node.kubernetes(held=node.key("former"))
+
+
+@case(says="is the one asked for")
+def k8s_there_already(node: Node) -> None:
+    token = node.opaque()
+    node.token(token)
+    node.kubernetes(held=token)
+
+
+@case(says="token removed from Secret")
+def k8s_absent(node: Node) -> None:
+    node.kubernetes(held=node.key("left"), k8s_secret_state="absent")
+
+
+@case(says="white space at its end")
+def k8s_white_space(node: Node) -> None:
+    node.token(node.key() + " ")
+    node.kubernetes()
+
+
+@case(says="there is no token for it")
+def k8s_no_token(node: Node) -> None:
+    node.key("of nobody")
+    node.kubernetes()
+
+
+@case(says="the account may not get secrets")
+def k8s_forbidden(node: Node) -> None:
+    node.token(node.key())
+    node.kubernetes("forbids")
+
+
+@case(says="admission webhook")
+def k8s_api_that_quotes_a_key(node: Node) -> None:
+    node.token(node.key())
+    node.kubernetes("quotes")
+
+
+@case(says="admission webhook")
+def k8s_api_that_quotes_a_jwt(node: Node) -> None:
+    node.token(node.jwt())
+    node.kubernetes("quotes")
+
+
+@case(says="unexpected JSONDecodeError at .* text is withheld")
+def k8s_api_that_breaks(node: Node) -> None:
+    node.token(node.opaque())
+    node.kubernetes("breaks")
+
+
+@case(says="cannot connect to the Kubernetes API")
+def k8s_api_that_hangs_up(node: Node) -> None:
+    node.token(node.key())
+    node.kubernetes("drops")
+
+
 # Whole jobs.
 
 

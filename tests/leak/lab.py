@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import grp
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import canary
+from api_server import ApiServer
 from canary import Canary
 from control_plane import ControlPlane
 from paths import REPOSITORY
@@ -33,6 +35,7 @@ class Lab:
     def __init__(self, home: Path, plane: ControlPlane) -> None:
         self.home = home
         self.plane = plane
+        self.api = ApiServer()
         self.nodes: dict[str, Node] = {}
         self.canaries: dict[str, Canary] = {}
         self.extra_vars: Variables = {}
@@ -63,7 +66,8 @@ class Lab:
         return {name: node.variables for name, node in self.nodes.items()}
 
     def close(self) -> None:
-        """Undo what would keep the directory from being removed."""
+        """Stop what runs, and undo what would keep the directory from being removed."""
+        self.api.close()
         if shutil.which("chattr"):
             subprocess.run(["chattr", "-R", "-f", "-i", str(self.home / "nodes")], capture_output=True, check=False)
 
@@ -184,5 +188,16 @@ class Node:
             "swarm_secret_manager": self.name,
             # the service gets no token, and is not the collection's own module's work
             "swarm_secret_service_state": "unmanaged",
+            **variables,
+        }
+
+    def kubernetes(self, behaviour: str = "", held: str | None = None, **variables: Any) -> None:
+        """Let the node stand for a site whose cluster behaves like this, see `api_server.py`, and may hold a token already."""
+        metadata = {"name": "expanso-bootstrap-token", "namespace": "expanso-system", "uid": "1"}
+        secret = {"kind": "Secret", "type": "Opaque", "metadata": metadata, "data": {"bootstrap.token": base64.b64encode((held or "").encode()).decode()}}
+        self.variables |= {
+            "expanso_edge_delivery": "k8s_secret",
+            "k8s_secret_host": self.lab.api.cluster(self.name, behaviour, *[secret] if held else []),
+            "k8s_secret_api_key": "none",
             **variables,
         }

@@ -151,7 +151,7 @@ def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> P
     (private / "env" / "extravars").write_text(json.dumps(lab.extra_vars))
     (private / "env" / "settings").write_text(json.dumps({"idle_timeout": SECONDS, "job_timeout": SECONDS}))
     variables = {
-        "ANSIBLE_COLLECTIONS_PATH": str(home / "collections"),
+        "ANSIBLE_COLLECTIONS_PATH": f"{home / 'collections'}:{environments.dependencies()}",
         "ANSIBLE_HOME": str(home / "home" / ".ansible"),
         "ANSIBLE_LOCAL_TEMP": str(home / "local_tmp"),
         "ANSIBLE_LOG_PATH": str(home / "log" / "ansible.log"),

@@ -48,6 +48,7 @@ ENVIRONMENTS: Dict[str, Environment] = {
     "core-2.21": Environment(((3, 13), (3, 12), (3, 14)), 15),
     "core-2.22": Environment(((3, 13), (3, 14)), 15),
 }
+DEPENDENCIES = ("community/docker", "community/library_inventory_filtering_v1", "kubernetes/core")
 
 
 class Interpreter(NamedTuple):
@@ -194,6 +195,20 @@ def activated(name: str, **variables: str) -> Dict[str, str]:
         "EXPANSO_EDGE_CACHE": str(CACHE),
         **variables,
     }
+
+
+def dependencies() -> Path:
+    """A collections path with nothing but what this collection depends on: some tools read all that they find."""
+    path = CACHE / "collections" / "dependencies"
+    (installed,) = make("test").glob("lib/python3*/site-packages/ansible_collections")
+    with locked(CACHE / "lock" / "dependencies"):
+        for name in DEPENDENCIES:
+            link = path / "ansible_collections" / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if link.resolve() != installed / name:  # others may be reading it
+                link.unlink(missing_ok=True)
+                link.symlink_to(installed / name)
+    return path
 
 
 def available(prefix: str = "") -> Dict[str, Optional[str]]:

@@ -15,33 +15,19 @@ import time
 from pathlib import Path
 
 import environments
-from paths import CACHE, REPOSITORY, SupportError, copy_checkout, locked, program, say
+from paths import CACHE, REPOSITORY, SupportError, copy_checkout, program, say
 
 # What the tarball may hold at its top.
 SHIPPED = {
     "CHANGELOG.md", "CODE_OF_CONDUCT.md", "FILES.json", "LICENSES", "MANIFEST.json", "README.md",
     "changelogs", "docs", "examples", "meta", "playbooks", "plugins", "roles",
 }  # fmt: skip
-DEPENDENCIES = ("community/docker", "community/library_inventory_filtering_v1", "kubernetes/core")
-
-
-def dependencies():
-    """A collections path with nothing but what this collection depends on: some tools read all that they find."""
-    path = CACHE / "collections" / "dependencies"
-    (installed,) = environments.make("test").glob("lib/python3*/site-packages/ansible_collections")
-    with locked(CACHE / "lock" / "dependencies"):
-        for name in DEPENDENCIES:
-            link = path / "ansible_collections" / name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.unlink(missing_ok=True)
-            link.symlink_to(installed / name)
-    return path
 
 
 class Lint:
     def __init__(self, folder):
         self.folder = folder  # for what only this run needs
-        path = f"{environments.activated('lint')['ANSIBLE_COLLECTIONS_PATH']}:{dependencies()}"
+        path = f"{environments.activated('lint')['ANSIBLE_COLLECTIONS_PATH']}:{environments.dependencies()}"
         self.environment = environments.activated(
             "lint", ANSIBLE_COLLECTIONS_PATH=path, ANSIBLE_HOME=str(CACHE / "ansible"), PYTHONPYCACHEPREFIX=str(folder / "pycache")
         )
@@ -91,7 +77,7 @@ class Lint:
     def documentation(self):
         # in a copy: the tool writes into the collection
         copy = copy_checkout(self.folder / "documentation")
-        path = f"{self.folder / 'documentation'}:{dependencies()}"
+        path = f"{self.folder / 'documentation'}:{environments.dependencies()}"
         lint = ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=dependent"]
         self.run(*lint, "--disallow-unknown-collection-refs", ".", cwd=copy, ANSIBLE_COLLECTIONS_PATH=path)
 

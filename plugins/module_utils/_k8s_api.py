@@ -112,7 +112,7 @@ def explain(status: Optional[int], body: Any, tried: str) -> str:
 
     :param tried: verb, resource, name and namespace, such as ``patch secrets NAME in namespace NAMESPACE``
     """
-    answer = _status_object(body)
+    answer = _object(body)
     said = str(answer.get("message") or "").strip() or "status {0}".format(status)
     causes = (answer.get("details") or {}).get("causes") or []
     conflicts = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
@@ -126,7 +126,8 @@ def explain(status: Optional[int], body: Any, tried: str) -> str:
     return "cannot {0}: {1}".format(tried, said)
 
 
-def _status_object(body: Any) -> Dict[str, Any]:
+def _object(body: Any) -> Dict[str, Any]:
+    """Return the JSON object that a text is, an empty one where it is none."""
     try:
         found = json.loads(body.decode("utf-8") if isinstance(body, bytes) else body)
     except (TypeError, ValueError):
@@ -169,7 +170,13 @@ class Api:
             raise ApiError(explain(exc.status, exc.body, tried), exc.status) from None
         except Exception as exc:
             raise ApiError("{0} (tried to {1})".format(self._unreachable(exc), tried)) from None
-        return json.loads(answer.data.decode("utf-8"))
+        return self._decode(answer.data)
+
+    def _decode(self, data: bytes, key: str = "kind") -> Dict[str, Any]:
+        found = _object(data)
+        if key not in found:  # a proxy's login page, say
+            raise ApiError("{0} answers, but not as a Kubernetes API does: is the address right?".format(self.server))
+        return found
 
     def get(self, kind: str, namespace: Optional[str], name: str) -> Optional[Dict[str, Any]]:
         """Return an object, None where there is none."""
@@ -183,9 +190,10 @@ class Api:
     def version(self) -> str:
         """Return the version of the API server, such as v1.32.5."""
         try:
-            return json.loads(self._request("get", "/version", serialize=False).data.decode("utf-8"))["gitVersion"]
+            answer = self._request("get", "/version", serialize=False)
         except Exception as exc:
             raise ApiError(self._unreachable(exc)) from None
+        return str(self._decode(answer.data, "gitVersion")["gitVersion"])
 
     def find(self, kind: str, namespace: str, labels: str = "") -> List[Dict[str, Any]]:
         """Return the objects in a namespace that carry the labels."""

@@ -56,14 +56,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self._path()
+        if "/secrets" in path and self._behaviour() == "forbids":
+            self._status(403, "Forbidden", 'secrets is forbidden: User "leak" cannot get resource "secrets"')
+            return
         if path.endswith("/version"):
             self._answer(200, {"gitVersion": "v1.32.5"})
         elif path.endswith("/apis"):
-            self._answer(200, {"groups": []})
+            self._answer(200, {"kind": "APIGroupList", "apiVersion": "v1", "groups": []})
         elif path in self.api.objects:
             self._answer(200, self.api.objects[path])
         elif path.rsplit("/", 1)[-1] in ("secrets", "pods", "events"):
-            self._answer(200, {"items": [each for key, each in self.api.objects.items() if key.startswith(path + "/")]})
+            self._answer(200, {"kind": "List", "items": [each for key, each in self.api.objects.items() if key.startswith(path + "/")]})
         else:
             self._status(404, "NotFound", "not found")
 

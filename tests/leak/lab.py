@@ -198,6 +198,6 @@ class Node:
         self.variables |= {
             "expanso_edge_delivery": "k8s_secret",
             "k8s_secret_host": self.lab.api.cluster(self.name, behaviour, *[secret] if held else []),
-            "k8s_secret_api_key": "none",
+            "k8s_secret_api_key": "not-looked-at",
             **variables,
         }

@@ -27,7 +27,7 @@ from observers import Process, ProcessWatch, Syslog, new_temporary_files
 from paths import REPOSITORY
 
 SYSTEM_PYTHON = "/usr/bin/python3"
-SECONDS = 240
+SECONDS = 900
 
 
 class Mode(NamedTuple):

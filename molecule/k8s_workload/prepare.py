@@ -12,6 +12,7 @@ from control_plane_pod import ControlPlanePod
 from inventory import IMAGE, SITE, STATE
 from k8s import Cluster
 
+
 def main():
     control_plane = os.environ["EXPANSO_EDGE_IMAGE_CONTROL_PLANE_TRIXIE"]
     for image in (IMAGE, control_plane):

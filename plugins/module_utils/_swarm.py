@@ -253,7 +253,7 @@ def _errors(tasks: List[Dict[str, Any]], service: str, hostnames: Dict[str, str]
         status = task["Status"]
         code = (status.get("ContainerStatus") or {}).get("ExitCode")
         if status.get("Err"):
-            reason = "{0} said: {1}".format(_title(task, service, hostnames), EXIT_CODES.get(code, status["Err"]))
+            reason = "{0} said: {1}".format(_title(task, service, hostnames), EXIT_CODES.get(code or 0, status["Err"]))
             if reason not in reasons:
                 reasons.append(reason)
     return reasons[:_ERRORS_SHOWN]

@@ -265,7 +265,7 @@ def wanted_manifest(params: Dict[str, Any], plan: Plan, found: Optional[Held]) -
         FAMILY: params["name"],
     }
     labels.update((key, str(value)) for key, value in params["labels"].items())
-    manifest = {
+    manifest = {  # type: Dict[str, Any]
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from pathlib import Path
+from typing import Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._audit import (
@@ -114,7 +115,7 @@ def env(value: str) -> bytes:
         ("gr\u00f6\u00dfer".encode("latin-1"), "raw", None, "not_ascii", ()),
     ],
 )
-def test_what_a_file_holds(data: bytes, format: str, kind: str | None, code: str | None, secrets: tuple[str, ...]) -> None:
+def test_what_a_file_holds(data: bytes, format: str, kind: Optional[str], code: Optional[str], secrets: tuple[str, ...]) -> None:
     content = understand(PATH, data, NOW)
     assert content.format == format
     assert (content.token and content.token.kind) == kind

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._credential import CredentialError, decrypt, encrypt
@@ -13,11 +13,11 @@ TOKEN = "exp_bk_9f8e7d6c5b4a"
 class Node:
     """As much of AnsibleModule as is needed, on a node whose systemd-creds gives one answer."""
 
-    def __init__(self, answer: tuple[int, str, str] | None) -> None:
+    def __init__(self, answer: Optional[tuple[int, str, str]]) -> None:
         self.answer = answer
         self.commands: list[tuple[list[str], dict[str, Any]]] = []
 
-    def get_bin_path(self, name: str) -> str | None:
+    def get_bin_path(self, name: str) -> Optional[str]:
         return f"/usr/bin/{name}" if self.answer else None
 
     def run_command(self, arguments: list[str], **options: Any) -> tuple[int, str, str]:

@@ -10,6 +10,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Optional, Union
 from urllib.parse import quote
 
 import pytest
@@ -90,7 +91,7 @@ def start() -> Iterator[Start]:
     """Start a program that waits for its standard input to end."""
     started = []
 
-    def run(*arguments: str | Path, **environment: str) -> subprocess.Popen[bytes]:
+    def run(*arguments: Union[str, Path], **environment: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [str(each) for each in arguments], env={"PATH": os.environ["PATH"], **environment}, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
         )
@@ -102,7 +103,7 @@ def start() -> Iterator[Start]:
         process.communicate(timeout=30)
 
 
-def found_in(agents: list[Path] | None = None, **arguments: object) -> dict[str, list[str]]:
+def found_in(agents: Optional[list[Path]] = None, **arguments: object) -> dict[str, list[str]]:
     """Where on this machine the token is, by kind of place."""
     found, _unread = search(processes(FORMS, [str(agent) for agent in agents or []], **arguments), {TOKEN: FORMS})
     kinds: dict[str, list[str]] = {}
@@ -181,7 +182,7 @@ class TestProcesses:
 # A made-up /proc, for what a test cannot bring about on a real one.
 
 
-def make_process(proc: Path, pid: int, parent: int = 1, name: str = "program", arguments: str | None = "", environment: str | None = "") -> None:
+def make_process(proc: Path, pid: int, parent: int = 1, name: str = "program", arguments: Optional[str] = "", environment: Optional[str] = "") -> None:
     directory = proc / str(pid)
     directory.mkdir(parents=True)
     (directory / "stat").write_text(f"{pid} ({name}) S {parent} 1 1 0")

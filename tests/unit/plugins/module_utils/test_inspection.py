@@ -5,7 +5,7 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _inspection
@@ -38,7 +38,7 @@ def test_by_default_root_and_the_own_account_are_right() -> None:
         ({"owner": "0"}, None),  # root reads everything
     ],
 )
-def test_who_has_to_read_the_file(options: dict[str, str], reader: tuple[str, int | None, set[int]] | None) -> None:
+def test_who_has_to_read_the_file(options: dict[str, str], reader: Optional[tuple[str, int | None, set[int]]]) -> None:
     assert policy(**options).reader == reader
 
 

@@ -2,10 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 import json
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 import yaml
@@ -16,7 +14,7 @@ from ansible_collections.kubernetes.core.plugins.module_utils.args_common import
 TRIED = "patch secrets x in namespace y"
 
 
-def status(message: str, reason: str = "", causes: list[dict[str, str]] | None = None) -> str:
+def status(message: str, reason: str = "", causes: Optional[list[dict[str, str]]] = None) -> str:
     return json.dumps({"kind": "Status", "message": message, "reason": reason, "details": {"causes": causes or []}})
 
 

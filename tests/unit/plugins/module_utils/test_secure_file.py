@@ -6,6 +6,7 @@ import os
 import stat
 import struct
 from pathlib import Path
+from typing import Union
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _secure_file
@@ -42,12 +43,12 @@ USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER, NOBODY = 0x01, 0x02, 0x04, 0x08, 
 @pytest.mark.parametrize(
     ("text", "mode"), [("0600", 0o600), ("600", 0o600), ("0400", 0o400), ("0640", 0o640), ("0440", 0o440), (384, 0o600), (0, 0), ("0o600", 0o600)]
 )
-def test_parse_mode(text: str | int, mode: int) -> None:
+def test_parse_mode(text: Union[str, int], mode: int) -> None:
     assert parse_mode(text, 0o640) == mode
 
 
 @pytest.mark.parametrize("text", ["0644", "0660", "0700", "0601", "4600", "u=rw", "", "384", "-600", "rw-------", 420, 600, -1, " 06 00"])
-def test_parse_mode_refuses(text: str | int) -> None:
+def test_parse_mode_refuses(text: Union[str, int]) -> None:
     with pytest.raises(SecureFileError, match="octal"):
         parse_mode(text, 0o640)
 

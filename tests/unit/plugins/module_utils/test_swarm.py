@@ -2,11 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 import base64
 import json
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
@@ -40,16 +38,16 @@ def jwt(expiry: int) -> str:
     return f"{part({'alg': 'HS256'})}.{part({'exp': expiry})}.c2lnbmF0dXJl"
 
 
-def version(number: int, token: str | None = OLD, *users: str) -> Version:
+def version(number: int, token: Optional[str] = OLD, *users: str) -> Version:
     name = f"{NAME}_v{number}" if number else NAME
     return Version(name, f"id{number}", number, fingerprint(token) if token else None, users)
 
 
-def secret(name: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
+def secret(name: str, labels: Optional[dict[str, str]] = None) -> dict[str, Any]:
     return {"ID": f"id of {name}", "Spec": {"Name": name, **({} if labels is None else {"Labels": labels})}}
 
 
-def service(name: str = "edge", *secrets: str, labels: dict[str, str] | None = None, mode: Any = None, **more: Any) -> dict[str, Any]:
+def service(name: str = "edge", *secrets: str, labels: Optional[dict[str, str]] = None, mode: Any = None, **more: Any) -> dict[str, Any]:
     spec: dict[str, Any] = {"Image": "agent"}
     if secrets:
         spec["Secrets"] = [{"SecretID": f"id of {each}", "SecretName": each} for each in secrets]
@@ -119,7 +117,7 @@ def test_versions_are_found_in_the_order_of_their_numbers() -> None:
 
 
 @pytest.mark.parametrize("labels", [None, {}, {"ansible_key": "ab" * 28, "ansible_version": "1"}, {FINGERPRINT_LABEL: ""}])
-def test_a_secret_without_our_label_is_somebody_elses(labels: dict[str, str] | None) -> None:
+def test_a_secret_without_our_label_is_somebody_elses(labels: Optional[dict[str, str]]) -> None:
     (found,) = find_versions("t", [secret("t_v1", labels)], [])
     assert found.fingerprint is None
     with pytest.raises(SwarmError, match="somebody else made the secret t_v1"):
@@ -174,7 +172,7 @@ PRESENT = {
 
 
 @pytest.mark.parametrize("case", PRESENT.values(), ids=PRESENT.keys())
-def test_what_is_done_for_a_token(case: tuple[list[Version], str | None, bool, bool, str, str | None, bool]) -> None:
+def test_what_is_done_for_a_token(case: tuple[list[Version], Optional[str], bool, bool, str, Optional[str], bool]) -> None:
     versions, token, registered, remove, action, current, made = case
     plan = plan_present(NAME, versions, token, "a file", registered=registered, remove_when_registered=remove)
     assert (plan.action, plan.current, plan.create is not None) == (action, current, made)

@@ -4,6 +4,7 @@
 
 import base64
 import json
+from typing import Union
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._token import MAX_LENGTH, TokenFault, decode, fingerprint, judge
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 NOW = 1_800_000_000  # 2027-01-15
 
 
-def b64(data: bytes | str) -> str:
+def b64(data: Union[bytes, str]) -> str:
     return base64.urlsafe_b64encode(data.encode() if isinstance(data, str) else data).decode().rstrip("=")
 
 

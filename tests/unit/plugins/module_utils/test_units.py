@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+from typing import Optional
+
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._units import NEEDED_SINCE, WELCOME_SINCE, UnitError, complaints, fit, parse_version
 
@@ -20,7 +22,7 @@ SCRATCH = "/tmp/units-x"
         ("sh: systemctl: not found", None),
     ],
 )
-def test_version(output: str, version: int | None) -> None:
+def test_version(output: str, version: Optional[int]) -> None:
     assert parse_version(output) == version
 
 

@@ -2,9 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.modules.k8s_rollout import event_troubles, pod_troubles, progress, selector, troubles
@@ -101,7 +99,7 @@ def test_pod_troubles(status: dict[str, Any], found: list[str]) -> None:
     assert pod_troubles({"metadata": {"name": "p"}, "status": status}) == found
 
 
-def event(name: str, message: str, when: str | None = "2026-01-01T00:00:00Z", kind: str = "Warning") -> dict[str, Any]:
+def event(name: str, message: str, when: Optional[str] = "2026-01-01T00:00:00Z", kind: str = "Warning") -> dict[str, Any]:
     return {
         "type": kind,
         "reason": "Failed",

@@ -2,10 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 import base64
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint
@@ -36,7 +34,7 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def secret(token: str | None = OLD, name: str = "tokens", **fields: Any) -> dict[str, Any]:
+def secret(token: Optional[str] = OLD, name: str = "tokens", **fields: Any) -> dict[str, Any]:
     data = {} if token is None else {"token": encoded(token)}
     return {"kind": "Secret", "metadata": {"name": name, "labels": {"a": "b"}}, "type": "Opaque", "data": data, **fields}
 
@@ -70,7 +68,7 @@ def current(*arguments: Any, **fields: Any) -> Held:
         (NEW, None, "f", True, "not_needed", None),
     ],
 )
-def test_plan(token: str | None, there: str | None, registered_with: str | None, remove: bool, action: str, value: str | None) -> None:
+def test_plan(token: Optional[str], there: Optional[str], registered_with: Optional[str], remove: bool, action: str, value: Optional[str]) -> None:
     found = None if there is None else current(there)
     plan = make_plan(params(token=token, remove_when_registered=remove), found, registered_with)
     assert (plan.action, plan.value, plan.name) == (action, value, "tokens")
@@ -88,7 +86,7 @@ def test_plan(token: str | None, there: str | None, registered_with: str | None,
         (NEW + " ", None, None, "whitespace", "at its end"),
     ],
 )
-def test_plan_refuses(token: str | None, there: str | None, registered_with: str | None, fault: str, said: str) -> None:
+def test_plan_refuses(token: Optional[str], there: Optional[str], registered_with: Optional[str], fault: str, said: str) -> None:
     found = None if there is None else current(there)
     with pytest.raises(TokenFault) as refusal:
         make_plan(params(token=token), found, registered_with)
@@ -138,7 +136,7 @@ def test_what_is_shown_of_a_secret() -> None:
 
 
 @pytest.mark.parametrize("data", [None, {}, {"token": "not base64!"}, {"token": "/w=="}])
-def test_data_that_is_no_token(data: dict[str, str] | None) -> None:
+def test_data_that_is_no_token(data: Optional[dict[str, str]]) -> None:
     found = held(secret(data=data), params())
     assert found is not None
     assert make_plan(params(), found, None).action == "written"

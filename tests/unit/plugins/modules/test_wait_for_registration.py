@@ -6,7 +6,7 @@ import base64
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.modules import wait_for_registration
@@ -176,7 +176,7 @@ def test_the_journal_is_masked(tmp_path: Path, form: str, content: str) -> None:
     ("content", "state"),
     [(None, FAILED), ("", FAILED), ("not a token, umlaut \u00e4", FAILED), (TOKEN, {**FAILED, "InvocationID": ""})],
 )
-def test_what_cannot_be_masked_is_not_shown(tmp_path: Path, content: str | None, state: State) -> None:
+def test_what_cannot_be_masked_is_not_shown(tmp_path: Path, content: Optional[str], state: State) -> None:
     if content is not None:
         (tmp_path / "token").write_text(content)
     result = explain(Node(tmp_path, journal=hostile), WaitError("it failed", BOOTSTRAP, state))

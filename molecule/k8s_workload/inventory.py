@@ -38,7 +38,7 @@ def inventory():
         "expanso_edge_token_file": str(STATE / "token"),
         "k8s_secret_kubeconfig": str(STATE / f"{SITE}-expanso-edge-provisioner.conf"),
     }
-    return {"sites": {"hosts": ["site"], "vars": site}}
+    return {"sites": {"hosts": ["site"]}, "_meta": {"hostvars": {"site": site}}}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@
 import os
 import secrets
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
 
 import cluster as source
 from control_plane_pod import ControlPlanePod

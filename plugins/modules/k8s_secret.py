@@ -265,7 +265,7 @@ def wanted_manifest(params: Dict[str, Any], plan: Plan, found: Optional[Held]) -
         FAMILY: params["name"],
     }
     labels.update((key, str(value)) for key, value in params["labels"].items())
-    manifest = {  # type: Dict[str, Any]
+    manifest = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
@@ -276,7 +276,7 @@ def wanted_manifest(params: Dict[str, Any], plan: Plan, found: Optional[Held]) -
         },
         "type": SECRET_TYPE,
         "data": {params["key"]: base64.b64encode(data).decode("ascii")},
-    }
+    }  # type: Dict[str, Any]
     if params["immutable"] or (found and found.manifest.get("immutable")):  # what is immutable stays so
         manifest["immutable"] = True
     return manifest

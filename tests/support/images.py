@@ -7,8 +7,8 @@
     python3 images.py remove          remove the images that this program has built
 
 NAME is KIND-SUITE, as in ssh-bookworm, or SUITE alone for systemd-SUITE. A kind is a folder of tests/support/images
-with a Dockerfile; the default of its `ARG BASE` is the kind that it builds on. Where the folder has an executable
-`prepare`, that is run with the build context as argument, to put there what the repository cannot hold.
+with a Dockerfile; the default of its `ARG BASE` is the kind that it builds on. Where the folder has an program
+`prepare.py`, that is run with the build context as argument, to put there what the repository cannot hold.
 
 Variables of the environment that replace an image:
     EXPANSO_EDGE_IMAGE_SYSTEMD_BOOKWORM   is used as it is instead of systemd-bookworm (and so on for each NAME)
@@ -139,8 +139,9 @@ def build_on(base, kind, suite, image):
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         context = Path(folder) / "context"
         shutil.copytree(KINDS / kind, context)
-        prepare = KINDS / kind / "prepare"
-        if prepare.exists() and subprocess.run([str(prepare), str(context)], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode != 0:
+        prepare = KINDS / kind / "prepare.py"
+        command = [sys.executable, str(prepare), str(context)]
+        if prepare.exists() and subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode != 0:
             raise SupportError(f"image {kind}-{suite} could not be built.")
         done = docker("build", "--build-arg", f"BASE={base}", "--tag", image, str(context), log=log)
     if done.returncode != 0:

@@ -142,7 +142,7 @@ class Cluster:
         for old, new in replacements:
             assert old in text
             text = text.replace(old, new)
-        self.create(*yaml.safe_load_all(text))
+        self.create(*yaml.safe_load(text)["items"])
         return self.account(namespace, "expanso-edge-provisioner")
 
     def account(self, namespace: str, name: str) -> Path:

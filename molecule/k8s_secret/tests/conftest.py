@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def token() -> str:
 
 
 @pytest.fixture
-def apply(controller: Controller, cluster: Cluster, token: str) -> Iterator[Apply]:
+def apply(controller: Controller, cluster: Cluster, token: str) -> Apply:
     """Apply the role to one site, with variables. Nothing that any run prints may hold the token."""
 
     def run(*arguments: str, environment: dict[str, str] | None = None, **variables: Any) -> Run:

@@ -328,7 +328,7 @@ def test_labels_are_corrected(cluster: Cluster, namespace: str, apply: Apply) ->
 def test_immutable_secrets_follow_each_other(cluster: Cluster, namespace: str, apply: Apply, token: str) -> None:
     site = {
         "k8s_secret_kubeconfig": str(
-            cluster.provisioner(namespace, ("    resourceNames: [expanso-bootstrap-token]\n    verbs: [get,", "    verbs: [list, get,"))
+            cluster.provisioner(namespace, ("        resourceNames: [expanso-bootstrap-token]\n        verbs: [get,", "        verbs: [list, get,"))
         ),
         "k8s_secret_namespace": namespace,
         "k8s_secret_immutable": True,

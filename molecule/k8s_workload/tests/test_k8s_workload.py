@@ -170,8 +170,7 @@ def test_a_token_that_is_refused(site: Site, plane: ControlPlanePod) -> None:
 def quota(site: Site) -> Any:
     body = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     site.cluster.core.create_namespaced_resource_quota(site.namespace, body)
-    found = lambda: site.cluster.core.read_namespaced_resource_quota("none", site.namespace).status.hard  # noqa: E731
-    return wait_for(found, 30, "the quota")
+    return wait_for(lambda: site.cluster.core.read_namespaced_resource_quota("none", site.namespace).status.hard, 30, "the quota")
 
 
 @pytest.mark.parametrize(

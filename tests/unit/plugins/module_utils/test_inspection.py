@@ -38,7 +38,7 @@ def test_by_default_root_and_the_own_account_are_right() -> None:
         ({"owner": "0"}, None),  # root reads everything
     ],
 )
-def test_who_has_to_read_the_file(options: dict[str, str], reader: Optional[tuple[str, int | None, set[int]]]) -> None:
+def test_who_has_to_read_the_file(options: dict[str, str], reader: Optional[tuple[str, Optional[int], set[int]]]) -> None:
     assert policy(**options).reader == reader
 
 

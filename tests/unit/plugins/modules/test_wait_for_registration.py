@@ -27,7 +27,7 @@ State = dict[str, str]
 class Node:
     """As much of AnsibleModule as is needed, on a node whose units go through states, one a look."""
 
-    def __init__(self, place: Path, states: dict[str, list[State]] | None = None, journal: Callable[[list[str]], str] = lambda matches: "") -> None:
+    def __init__(self, place: Path, states: Optional[dict[str, list[State]]] = None, journal: Callable[[list[str]], str] = lambda matches: "") -> None:
         self.params: dict[str, Any] = {
             "bootstrap_unit": BOOTSTRAP,
             "unit": AGENT,

@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""prepare CONTEXT: put the cluster's programs, which the repository cannot hold, into CONTEXT/bin.
+"""prepare.py CONTEXT: put the cluster's programs, which the repository cannot hold, into CONTEXT/bin.
 
 They are built once from Debian's source package (`build-from-source`, 6 to 20 minutes) and kept below the cache. An
 archive that an earlier build was kept in spares that:

@@ -24,6 +24,14 @@ PIECE = 8
 """A shorter piece of a token tells nothing, and stands in any text by chance."""
 
 
+def refuse_token(module: AnsibleModule, message: str, fault: str) -> Any:
+    """Fail because of the token in option ``token``, with the stable name of what is wrong with it."""
+    if len(module.params["token"] or "") < PIECE:
+        # a blank or a letter is no secret, and masking it would make the message unreadable
+        module.no_log_values.discard(module.params["token"])
+    return module.fail_json(msg=message, fault=fault)
+
+
 def encodings(token: str) -> Tuple[str, ...]:
     """Return the token and the encodings of it that programs print, longest first.
 

@@ -231,7 +231,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS, NAME, CredentialError, decrypt, encrypt
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError, parse, render
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, refuse_token
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     NEW_DIRECTORY_MODE,
     Attributes,
@@ -254,7 +254,6 @@ from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAM
 
 FILE_MODE_BITS = 0o640
 DIRECTORY_MODE_BITS = 0o775
-SHORTEST_SECRET = 8
 
 
 class Plan(NamedTuple):
@@ -390,15 +389,11 @@ def describe(module: AnsibleModule, attributes: Optional[Attributes], data: Opti
 
 
 def run(module: AnsibleModule) -> None:
-    params = module.params
-    path = params["path"]
+    path = module.params["path"]
     try:
         result = bring_about(module)
     except TokenFault as exc:
-        if len(params["token"] or "") < SHORTEST_SECRET:
-            # a blank or a letter is no secret, and masking it would make the message unreadable
-            module.no_log_values.discard(params["token"])
-        module.fail_json(msg="{0}: {1}".format(path, exc.message), fault=exc.code)
+        refuse_token(module, "{0}: {1}".format(path, exc.message), exc.code)
     except (SecureFileError, EnvFileError, CredentialError) as exc:
         said = str(exc)
         module.fail_json(msg=said if said.startswith(path) else "{0}: {1}".format(path, said))

@@ -122,7 +122,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask, refuse_token
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, make_directories, read, remove
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, decode, judge
 
@@ -237,7 +237,7 @@ def run(module: AnsibleModule) -> None:
     try:
         result = bring_about(module)
     except TokenFault as exc:
-        module.fail_json(msg=exc.message, fault=exc.code)
+        refuse_token(module, exc.message, exc.code)
     except RegistrationError as exc:
         details = {} if exc.agent_output is None else {"agent_output": exc.agent_output}
         module.fail_json(msg=str(exc), **details)

@@ -192,14 +192,12 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, FINGERPRINT, Api, ApiError
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask, refuse_token
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
 
 SECRET_TYPE = "Opaque"
 FAMILY = "expanso.edge/secret"
 """Label that the Secrets of one name share when each token has its own."""
-
-SHORTEST_SECRET = 8
 
 
 class SecretError(Exception):
@@ -435,10 +433,7 @@ def run(module: AnsibleModule) -> None:
     try:
         result = bring_about(Api(module), params)
     except TokenFault as exc:
-        if len(params["token"] or "") < SHORTEST_SECRET:
-            # a blank or a letter is no secret, and masking it would make the message unreadable
-            module.no_log_values.discard(params["token"])
-        module.fail_json(msg="Secret {0}/{1}: {2}".format(params["namespace"], params["name"], exc.message), fault=exc.code)
+        refuse_token(module, "Secret {0}/{1}: {2}".format(params["namespace"], params["name"], exc.message), exc.code)
     except (ApiError, SecretError) as exc:
         module.fail_json(msg=mask(str(exc), params["token"] or ""))
     else:

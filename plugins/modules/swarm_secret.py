@@ -212,7 +212,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask, refuse_token
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, parse_mode
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     FINGERPRINT_LABEL,
@@ -529,7 +529,7 @@ def run(module: AnsibleModule) -> None:
         file_mode(params)
         result = bring_about(module, connect(params, socket.gethostname()))
     except TokenFault as exc:
-        module.fail_json(msg="{0}: {1}".format(params["name"], exc.message), fault=exc.code)
+        refuse_token(module, "{0}: {1}".format(params["name"], exc.message), exc.code)
     except (SwarmError, SecureFileError) as exc:
         module.fail_json(msg=mask(str(exc), token))
     except DockerException as exc:

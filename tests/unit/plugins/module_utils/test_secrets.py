@@ -5,10 +5,11 @@
 import base64
 import hashlib
 import json
+from typing import Optional
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, encodings, mask
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, encodings, mask, refuse_token
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,9 +73,21 @@ class Ended(Exception):
 class FakeModule:
     message = ""
 
-    def fail_json(self, msg: str) -> None:
+    def __init__(self, token: Optional[str] = None) -> None:
+        self.params = {"token": token}
+        self.no_log_values = {token}
+
+    def fail_json(self, msg: str, fault: str = "") -> None:
         self.message = msg
         raise Ended
+
+
+@pytest.mark.parametrize(("token", "masked"), [(None, False), (" ", False), ("TOKEN", False), ("TOKENTOK", True)])
+def test_what_is_no_secret_is_not_masked_in_the_refusal(token: Optional[str], masked: bool) -> None:
+    module = FakeModule(token)
+    with pytest.raises(Ended):
+        refuse_token(module, "it has white space", "whitespace")
+    assert (token in module.no_log_values) is masked
 
 
 def test_an_unexpected_exception_says_where_but_not_what() -> None:

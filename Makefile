@@ -52,8 +52,8 @@ changelog: ## Put the changelog fragments and what is new into CHANGELOG.md
 	@$(SUPPORT)/changelog.py
 
 .PHONY: build
-build: ## Build the collection's tarball
-	@$(SUPPORT)/lint.py tarball
+build: ## Build the collection's tarball, here
+	@$(SUPPORT)/lint.py build
 
 .PHONY: clean
 clean: ## Remove containers, images, the engine and the cache

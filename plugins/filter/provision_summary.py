@@ -24,17 +24,21 @@ NO_ANSWER = "no result (unreachable, or not their turn yet)"
 NAMES_SHOWN = 10
 
 
-def provision_summary(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], failures: str = "expanso_edge_failure") -> list[str]:
+def provision_summary(
+    hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], failures: str = "expanso_edge_failure", check: bool = False
+) -> list[str]:
     """Return lines for a person: how many nodes had which outcome, and why those failed that did."""
     outcomes = {host: _outcome(hostvars[host], failures) for host in hosts}
     labels = sorted({str(hostvars[host]["expanso_edge_token_label"]) for host in hosts if hostvars[host].get("expanso_edge_token_label")})
     lines = [f"{len(hosts)} node{'' if len(hosts) == 1 else 's'}" + (f", token label {', '.join(labels)}" if labels else "")]
+    if check:
+        lines[0] += "; check mode: this is what would become of them"
     for outcome in [*OUTCOMES.values(), FAILED, NO_ANSWER]:
         names = [host for host in hosts if outcomes[host] == outcome]
         if names:
             lines.append(f"  {outcome}: {len(names)} ({_shortened(names)})")
         if outcome == FAILED:
-            lines += [f"    {host}: {_first_line(hostvars[host][failures])}" for host in names]
+            lines += [f"    {host}: {_gist(hostvars[host][failures])}" for host in names]
     return lines
 
 
@@ -43,9 +47,14 @@ def _shortened(names: list[str]) -> str:
     return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _first_line(text: Any) -> str:
-    """ansible-core < 2.19 puts an excerpt of the playbook behind what a failed template says."""
-    return next(iter(str(text).strip().splitlines()), "")
+def _gist(text: Any) -> str:
+    """Return one line of a message: the first, or what a program said where Ansible quotes its output behind that.
+
+    ansible-core < 2.19 puts an excerpt of the playbook behind what a failed template says.
+    """
+    first, _newline, rest = str(text).strip().partition("\n")
+    said = [line.strip() for line in rest.splitlines() if line.strip()]
+    return f"{first} {said[-1]}" if ">>> Standard Error" in said else first
 
 
 def _outcome(variables: Mapping[str, Any], failures: str) -> str:

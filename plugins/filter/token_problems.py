@@ -13,15 +13,22 @@ from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFa
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import TOKEN_VARIABLE, SourceError, resolve
 from jinja2.exceptions import UndefinedError
 
+DELIVERY_VARIABLE = "expanso_edge_delivery"
+DELIVERIES = ("token_file", "systemd_service", "swarm_secret", "k8s_secret")
+
 
 def token_problems(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str] | None = None) -> list[str]:
     """Return, a sentence each, what is wrong with the tokens of a whole job before any host is touched.
 
+    A delivery that there is not is a problem of the job, because it is no fault of the host that names it.
     What is wrong with a host's own token is no problem of the job: it is refused there, if that host needs a token at all.
     """
     problems = set()
     holders: dict[str, list[str]] = {}  # of single-use tokens, by fingerprint
     for host in hosts:
+        problem = _delivery_problem(hostvars[host], host)
+        if problem:
+            problems.add(problem)
         try:
             found = resolve(hostvars[host].get, environ)
         except SourceError as exc:
@@ -41,6 +48,18 @@ def token_problems(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], 
             holders.setdefault(token.fingerprint, []).append(host)
     problems.update(_shared(fingerprint, names) for fingerprint, names in holders.items() if len(names) > 1)
     return sorted(problems)
+
+
+def _delivery_problem(variables: Mapping[str, Any], host: str) -> str:
+    """Say what is wrong with the deliveries that a host names, nothing where they are right."""
+    try:
+        named = variables.get(DELIVERY_VARIABLE, DELIVERIES[0])
+    except (AnsibleError, UndefinedError) as exc:
+        return f"{host}: variable {DELIVERY_VARIABLE} cannot be templated ({type(exc).__name__})"
+    names = named if isinstance(named, list) else [named]
+    if names and all(name in DELIVERIES for name in names):
+        return ""
+    return f"{host}: variable {DELIVERY_VARIABLE} is {named!r}, but has to name one or more of {', '.join(DELIVERIES)}"
 
 
 def _shared(fingerprint: str, hosts: list[str]) -> str:

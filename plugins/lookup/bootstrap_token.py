@@ -68,7 +68,7 @@ from ansible.parsing.vault import AnsibleVaultError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, judge
-from ansible_collections.expanso.edge.plugins.plugin_utils._sources import SourceError, resolve
+from ansible_collections.expanso.edge.plugins.plugin_utils._sources import Found, SourceError, TOKEN_VARIABLE, resolve
 
 display = Display()
 
@@ -92,17 +92,19 @@ class LookupModule(LookupBase):
                 str(value)  # a vaulted value is decrypted no sooner
                 return value
             except Exception as exc:
-                why = _why(exc, raw)
+                why = _why(exc, raw, name)
             # outside the handler, so that nothing is chained: Ansible's own message quotes the template and the lines around it
             raise SourceError(f"variable {name} {why}")
 
         try:
             found = resolve(variable)
         except SourceError as exc:
-            raise AnsibleLookupError(f"bootstrap token for {host}: {exc}") from None
+            if self.get_option("want") == "token" and self.get_option("judge"):
+                raise AnsibleLookupError(f"bootstrap token for {host}: {exc}") from None
+            found = Found(None, str(exc))
         display.vv(f"bootstrap token for {host}: {found.source}")
         if self.get_option("want") == "source":
-            return [found.source]
+            return [f"{found.source}, which is empty" if found.token == "" else found.source]
         if found.token is None or not self.get_option("judge"):
             return [found.token or ""]
         try:
@@ -111,7 +113,7 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError(f"bootstrap token for {host}: {found.source}: {exc.message}") from None
 
 
-def _why(fault: BaseException | None, raw: Any) -> str:
+def _why(fault: BaseException | None, raw: Any, name: str) -> str:
     """Say why a variable has no value, without a word of what it holds: a token may be what looks like a template."""
     while fault:
         # from 2.19 on it is a template error that says so
@@ -121,4 +123,5 @@ def _why(fault: BaseException | None, raw: Any) -> str:
     reference = re.fullmatch(r"\s*\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}\s*", raw) if isinstance(raw, str) else None
     if reference:
         return f"refers to {reference[1]}, which is not defined or cannot be templated"
-    return "cannot be templated: a token that has braces of its own needs the tag !unsafe"
+    advice = ": a token that has braces of its own needs the tag !unsafe" if name == TOKEN_VARIABLE else ""
+    return f"cannot be templated{advice}"

@@ -11,6 +11,8 @@ import errno
 import os
 from typing import Any, Dict, List, Optional
 
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError
+
 MARKERS = ("auth/credentials.creds", "config.d/50-connection.yaml", "config.d/50-registration.yaml", "identity")
 """What versions of the agent are known to leave below their data directory."""
 
@@ -22,15 +24,23 @@ ARGUMENT_SPEC = {
 
 
 def markers(params: Dict[str, Any]) -> List[str]:
-    """Return the registration markers that a module's options ask for."""
-    if params["registration_markers"] is not None:
-        return params["registration_markers"]
-    return [os.path.join(params["data_dir"], marker) for marker in MARKERS]
+    """Return the registration markers that a module's options ask for.
+
+    :raises SecureFileError: one is no absolute path, so it would depend on where the module is run
+    """
+    wanted = params["registration_markers"]
+    if wanted is None:
+        wanted = [os.path.join(params["data_dir"], marker) for marker in MARKERS]
+    for each in wanted:
+        if not os.path.isabs(each):
+            raise SecureFileError("the registration marker {0} is not an absolute path: correct data_dir or registration_markers".format(each))
+    return wanted
 
 
 def find_marker(params: Dict[str, Any]) -> Optional[str]:
     """Return the first registration marker that exists, None on a node that is not registered.
 
+    :raises SecureFileError: one is no absolute path
     :raises OSError: nobody can tell, because a directory above a marker cannot be searched
     """
     for marker in markers(params):

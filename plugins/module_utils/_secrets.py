@@ -24,11 +24,21 @@ PIECE = 8
 """A shorter piece of a token tells nothing, and stands in any text by chance."""
 
 
+def unmask_trifle(module: AnsibleModule) -> str:
+    """Return the option ``token``, and stop masking one that is too short for a secret: a blank would take every message apart.
+
+    Older ansible-core returns a module's options, so there it is replaced.
+    """
+    token = module.params["token"] or ""
+    if token and len(token) < PIECE:
+        module.no_log_values.discard(token)
+        module.params["token"] = MASK
+    return token
+
+
 def refuse_token(module: AnsibleModule, message: str, fault: str) -> Any:
     """Fail because of the token in option ``token``, with the stable name of what is wrong with it."""
-    if len(module.params["token"] or "") < PIECE:
-        # a blank or a letter is no secret, and masking it would make the message unreadable
-        module.no_log_values.discard(module.params["token"])
+    unmask_trifle(module)
     return module.fail_json(msg=message, fault=fault)
 
 

@@ -73,7 +73,7 @@ def parse_mode(text: Union[str, int], allowed: int, name: str = "mode") -> int:
     if mode < 0 or mode & ~allowed:
         raise SecureFileError(
             "{0} {1} is not possible here: write it as a quoted octal string, with no bits but those of '{2:04o}'".format(
-                name, "{0:04o}".format(text) if isinstance(text, int) else text, allowed
+                name, "{0} without quotation marks".format(text) if isinstance(text, int) else text, allowed
             )
         )
     return mode

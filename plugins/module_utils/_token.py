@@ -23,16 +23,19 @@ ENV_NAME = "EXPANSO_EDGE_BOOTSTRAP_TOKEN"
 MAX_LENGTH = 16384
 """Longest token, in characters. Nobody publishes a limit; a file of this size is certainly something else."""
 
+MIN_LENGTH = 4
+"""Shortest token, in characters. What is shorter stands in any text by chance, and masking it would make messages unreadable."""
+
 _BOOTSTRAP_KEY = re.compile(r"exp_bk_[A-Za-z0-9._-]+")
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 # What documentation shows in place of a token. A random key does not begin like this.
 _PLACEHOLDER = re.compile(
-    r"(?:exp_bk_)?(?:(?:change|replace)[_-]?(?:me|this)?|changeit|placeholder|dummy|redacted|secret|x{3,}|\.{3,})[._-]*"
-    r"|exp_bk_(?:example|change[_-]?me|replace[_-]?me|placeholder|your[_-]|x{4,}).*"
-    r"|(?:exp_bk_)?(?:<.*>|\[.*\])"
+    r"(?:exp_bk_)?(?:(?:change|replace)[_-]?(?:me|this)?|changeit|placeholder|dummy|redacted|secret|todo|fixme|example|x{3,}|\.{3,})[._-]*"
+    r"|exp_bk_(?:example|change[_-]?me|replace[_-]?(?:me|with)|placeholder|your[_-]|your(?:token|key)|x{4,}).*"
+    r"|(?:exp_bk_)?(?:<.*>|\[.*\]|\{.*\}|__.*__)"
     r"|eyJ[A-Za-z0-9_-]*\.{2,}"
-    r"|(?:your|my|the)[_-](?:[a-z]+[_-])*(?:token|key|jwt)(?:[_-]here)?"
+    r"|(?:your|my|the)[_-]?(?:[a-z]+[_-])*(?:token|key|jwt)(?:[_-]here)?|replace[_-]with[_-].*"
     r"|(?:insert|paste|put|enter|add)[_-].*(?:token|key|here)"
     r"|(?:exp_bk_)?(?:expanso[_-])?(?:edge[_-])?(?:bootstrap[_-])?(?:token|jwt|key)",
     re.IGNORECASE,
@@ -49,11 +52,16 @@ _MASK = re.compile(
 _PATH = re.compile(
     r"@?(?:~[^/]*/|\.{1,2}/|file:|[A-Za-z]:[\\/]|\\\\|/[A-Za-z0-9._-]+(?:/|$)|/[A-Za-z0-9_-]*\.).*"
     r"|[^+=]*\.(?:token|txt|env|key|jwt|pem|creds|secret|ya?ml|json|conf|cfg)"
-    r"|[^+=]*/[^+=/]*(?:token|secret)[^+=/]*",
+    r"|[^+=]*/[^+=/]*(?:token|secret)[^+=/]*"
+    r"|/|[a-z_.-]+(?:/[a-z_.-]+){2,}",
     re.DOTALL,
 )
 
 _CONTROL_NAMES = {"\0": "NUL", "\t": "tab", "\n": "line feed", "\r": "carriage return", "\x1b": "escape", "\x7f": "delete"}
+
+
+# What programs print of a value that is not there, or is no text.
+_NO_TEXT = re.compile(r"none|null|nil|undefined|true|false|\{\}|\[\]", re.IGNORECASE)
 
 
 class TokenFault(ValueError):
@@ -129,7 +137,9 @@ def _refuse_not_a_token(text: str) -> None:
         raise TokenFault("too_long", "it has {0} characters, more than {1}: that is no token".format(len(text), MAX_LENGTH))
     if text.startswith("$ANSIBLE_VAULT;"):
         raise TokenFault("vault_text", "it is vault-encrypted text that nobody decrypted; give Ansible the vault password, or use '!vault'")
-    if _MASK.fullmatch(text):
+    if text.startswith(("ENC[", "vault:v")):  # sops, and the transit engine of HashiCorp Vault
+        raise TokenFault("vault_text", "it is encrypted text that nobody decrypted; decrypt it where it comes from")
+    if _MASK.fullmatch(text) or "***" in text:
         raise TokenFault("masked", "it is what is printed in place of a secret, not the secret; copy the token from its source")
     if re.match(r"<[^<>]*>$", text):
         raise TokenFault("placeholder", "it is a placeholder from the documentation; put the real token in its place")
@@ -142,14 +152,20 @@ def _refuse_not_a_token(text: str) -> None:
         raise TokenFault("quoted", "it stands in quotation marks (character {0}); give it without".format(1 if text[0] in "\"'`" else len(text)))
     if text.lower().startswith("exp_ak_"):
         raise TokenFault("api_key", "it is an API key (exp_ak_...), not a bootstrap token; take one from the workspace's Keys page")
-    if text == "exp_bk_":
+    if text in ("exp_bk_", "exp_bk", "exp_"):
         raise TokenFault("truncated", "it ends after its prefix; copy the whole key")
+    if _NO_TEXT.fullmatch(text):
+        raise TokenFault("no_text", "it is what a program prints of a value that is missing or no text; look at the variable that it comes from")
     if _PLACEHOLDER.fullmatch(text):
         raise TokenFault("placeholder", "it is a placeholder from the documentation; put the real token in its place")
+    if text.endswith("..."):
+        raise TokenFault("truncated", "it ends in dots, where something was left out; copy the whole token")
     if re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", text):
         raise TokenFault("url", "it is a URL, not a token")
     if not _BOOTSTRAP_KEY.fullmatch(text) and _PATH.fullmatch(text):
         raise TokenFault("path", "it is the path of a file, not the token in it; use the option or variable for a token file")
+    if len(text) < MIN_LENGTH:
+        raise TokenFault("too_short", "it has {0} characters: that is no token".format(len(text)))
 
 
 def _refuse_characters(text: str) -> None:

@@ -233,6 +233,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvF
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, refuse_token
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
+    MAX_SIZE,
     NEW_DIRECTORY_MODE,
     Attributes,
     SecretFile,
@@ -265,7 +266,7 @@ class Plan(NamedTuple):
     token: Optional[Token] = None
 
 
-def wanted_attributes(module: AnsibleModule) -> Attributes:
+def wanted_attributes(module: AnsibleModule, letting_go: bool) -> Attributes:
     mode = parse_mode(module.params["mode"], FILE_MODE_BITS)
     owner, group = module.params["owner"], module.params["group"]
     try:
@@ -275,9 +276,10 @@ def wanted_attributes(module: AnsibleModule) -> Attributes:
             mode,
         )
     except SecureFileError as exc:
-        if not module.check_mode:
-            raise
-        module.warn(str(exc))
+        if not letting_go:  # an account that has been removed must not keep the token there
+            if not module.check_mode:
+                raise
+            module.warn(str(exc))
         return Attributes(os.geteuid(), os.getegid(), mode)
 
 
@@ -302,7 +304,10 @@ def wanted_data(module: AnsibleModule, token: Token, found: Optional[SecretFile]
         raise EnvFileError("{0} is the token itself: give it as option token, not among the variables".format(ENV_NAME))
     variables = {ENV_NAME: token.value}
     variables.update((name, "" if value is None else str(value)) for name, value in params["variables"].items())
-    return render(variables).encode("utf-8")
+    data = render(variables).encode("utf-8")
+    if len(data) > MAX_SIZE:
+        raise EnvFileError("with these variables it would have {0} bytes, more than {1}".format(len(data), MAX_SIZE))
+    return data
 
 
 def differs(found: SecretFile, attributes: Attributes) -> bool:
@@ -326,6 +331,8 @@ def make_plan(module: AnsibleModule, found: Optional[SecretFile], attributes: At
             return Plan("removed", "registered already ({0} exists): token removed from {1}".format(marker, path))
         left = "registered already ({0} exists): the token left in {1} is no longer needed".format(marker, path)
         if differs(found, attributes):
+            if len(found.data) > MAX_SIZE:
+                raise SecureFileError("it is larger than {0} bytes, so it is no token file: name another path".format(MAX_SIZE))
             return Plan("repaired", left + "; its permissions were corrected", found.data)
         return Plan("kept", left)
 
@@ -410,10 +417,12 @@ def bring_about(module: AnsibleModule) -> Dict[str, Any]:
     path = params["path"] = os.path.normpath(params["path"])
     if not os.path.isabs(path):
         raise SecureFileError("the path is not absolute")
-    attributes = wanted_attributes(module)
+    marker = find_marker(params)
+    letting_go = params["state"] == "absent" or (marker is not None and (params["remove_when_registered"] or not os.path.lexists(path)))
+    attributes = wanted_attributes(module, letting_go)
     directory = os.path.dirname(path)
     directory_mode = None
-    if params["directory_mode"] is not None:
+    if params["directory_mode"] not in (None, ""):
         directory_mode = parse_mode(params["directory_mode"], DIRECTORY_MODE_BITS, "directory_mode")
 
     unsafe = unsafe_directory(path, attributes.uid, attributes.gid, directory_mode)
@@ -421,9 +430,8 @@ def bring_about(module: AnsibleModule) -> Dict[str, Any]:
         raise SecureFileError("{1} may write the directory {0}, and so replace what is below it: close it, or name another path".format(*unsafe))
 
     found = read(path)
-    marker = find_marker(params)
     plan = make_plan(module, found, attributes, marker)
-    obsolete = [each for each in map(os.path.normpath, params["obsolete_paths"]) if each != path and os.path.lexists(each)]
+    obsolete = [each for each in map(os.path.normpath, params["obsolete_paths"]) if each != path and read(each) is not None]
     if obsolete:
         plan = let_go(plan, obsolete)
     stale = leftovers(path)

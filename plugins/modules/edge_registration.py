@@ -154,8 +154,9 @@ def read_token(params: Dict[str, Any]) -> str:
     if found is None:
         raise TokenFault("missing", "bootstrap token file not found: {0}; provision the token first".format(path))
     try:
-        text = decode(found.data)
-        return judge(parse(text).get(ENV_NAME, text)).value
+        # other variables of an environment file may hold any text
+        assigned = parse(found.data.decode("utf-8", "replace")).get(ENV_NAME)
+        return judge(decode(found.data) if assigned is None else assigned).value
     except TokenFault as exc:
         raise TokenFault(exc.code, "invalid bootstrap token in {0}: {1}".format(path, exc.message)) from None
 

@@ -258,6 +258,8 @@ def run(module: AnsibleModule) -> None:
             remove(params["token_file"])
     except WaitError as exc:
         module.fail_json(**explain(module, exc))
+    except SecureFileError as exc:
+        module.fail_json(msg=str(exc))
     except OSError as exc:
         module.fail_json(msg="{0}: {1}; nobody can tell whether this node is registered".format(exc.filename or params["data_dir"], exc.strerror))
     else:

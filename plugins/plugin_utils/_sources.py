@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -20,6 +21,9 @@ FILE_VARIABLE = "expanso_edge_token_file"
 NO_SOURCE = (
     f"looked at variable {TOKEN_VARIABLE}, variable {FILE_VARIABLE} and environment variable {ENV_NAME} on the controller, and none is set"
 )
+
+NO_TEXT: dict[type, str] = {bool: "a truth value", int: "a number", float: "a number", list: "a list", tuple: "a list", dict: "a dictionary"}
+"""What YAML makes of a token that it takes for something else."""
 
 
 class SourceError(Exception):
@@ -41,9 +45,12 @@ def resolve(variable: Callable[[str], Any], environ: Mapping[str, str] | None = 
     """Return a node's token: its own, else that of the controller's file, else that of the environment.
 
     :param variable: returns a variable's value for the node, :data:`None` where it is not defined
-    :raises SourceError: a file that is named cannot be read, or two job-wide sources differ
+    :raises SourceError: a source holds no text or cannot be read, or two job-wide sources differ
     """
     own = variable(TOKEN_VARIABLE)
+    for kind, name in NO_TEXT.items():
+        if isinstance(own, kind):
+            raise SourceError(f"variable {TOKEN_VARIABLE} is {name}, not a text: put the token in quotation marks")
     if own is not None:
         return Found(str(own), f"variable {TOKEN_VARIABLE}", job_wide=False)
     return job_wide(variable(FILE_VARIABLE), os.environ if environ is None else environ)
@@ -65,9 +72,11 @@ def job_wide(file: Any, environ: Mapping[str, str]) -> Found:
 
 
 def _read(given: str) -> Found:
-    path = os.path.abspath(os.path.expanduser(given))
+    path = os.path.abspath(os.path.expanduser(given.replace("\0", "?")))  # the system takes no NUL
     source = f"file {path} on the controller (variable {FILE_VARIABLE})"
     try:
+        if os.path.exists(path) and not os.path.isfile(path):  # reading a pipe, say, would wait for ever, and it is read for each node
+            raise OSError(errno.EINVAL, "it is not a regular file")
         with open(path, "rb") as handle:
             return Found(decode(handle.read(MAX_LENGTH + 2)), source)
     except OSError as exc:

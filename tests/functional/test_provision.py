@@ -218,5 +218,5 @@ def test_check_mode_on_blank_nodes(controller: Controller, home: Path) -> None:
     hosts = fleet(home, one={}, two={"token_file_owner": "no-such-account"})
     run = controller.run(PROVISION, "--check", "--diff", hosts=hosts, environment={TOKEN_VARIABLE: key}, secrets=[key])
     assert run.returncode == 0, run.output
-    assert summary(run) == ["2 nodes", "  received a token: 2 (one, two)"]
+    assert summary(run) == ["2 nodes; check mode: this is what would become of them", "  received a token: 2 (one, two)"]
     assert list(home.iterdir()) == []

@@ -112,8 +112,8 @@ class Case:
         """The module's options."""
         args = {"path": f"{place}/{self.path}", "token": KEY, "data_dir": f"{place}/data", **self.args}
         args = {name: value.replace("{place}", str(place)) if isinstance(value, str) else value for name, value in args.items()}
-        if "registration_markers" in args:
-            args["registration_markers"] = [each.replace("{place}", str(place)) for each in args["registration_markers"]]
+        for name in {"registration_markers", "obsolete_paths"} & set(args):
+            args[name] = [each.replace("{place}", str(place)) for each in args[name]]
         return args
 
 
@@ -263,6 +263,10 @@ DONE = [
     Done("absent already", args={"state": "absent", "token": None}, action="absent", **GONE),
     Done("absent with its directories", args={"state": "absent"}, action="absent", path="a/b/token", then=lambda p: not (p / "a").exists(), **GONE),
     Done("absent, whatever it holds", (put("x" * 100000, 0o666),), {"state": "absent"}, action="removed", content=None),
+    Done("absent, its account too", (put(),), {"state": "absent", "owner": "no-such-account"}, action="removed", content=None),
+    Done("registered, its account gone", (REGISTERED,), {"owner": "no-such-account"}, action="not_needed", **GONE),
+    Done("registered, account and token go", (REGISTERED, put()), {"group": "no-such", "remove_when_registered": True}, action="removed", content=None),
+    Done("earlier delivery", (put(OTHER_KEY, name="old"),), {"obsolete_paths": ["{place}/old", "{place}/none"]}, then=lambda p: not (p / "old").exists()),
     Done(
         "absent, and what a killed run left",
         (put(OTHER_KEY, name=STALE, age=3600),),
@@ -314,6 +318,12 @@ REFUSED = [
     ),
     Refused("directory_mode 0777", args={"directory_mode": "0777"}, says="directory_mode 0777 is not possible here"),
     Refused("directory_mode 1755", args={"directory_mode": "1755"}, says="directory_mode 1755 is not possible here"),
+    Refused("marker that depends on where one is", args={"registration_markers": ["m"]}, says="the registration marker m is not an absolute path"),
+    Refused("no data directory", args={"data_dir": ""}, says="is not an absolute path: correct data_dir"),
+    Refused("earlier delivery, a directory", (directory("old"),), {"obsolete_paths": ["{place}/old"]}, says="{place}/old is a directory"),
+    Refused("earlier delivery, a link", (put(name="r"), link("old", "r")), {"obsolete_paths": ["{place}/old"]}, says="{place}/old is a symbolic link"),
+    Refused("variables too long", args={"format": "env", "variables": {"A": "x" * 70000}}, says="it would have 700.. bytes, more than 65536"),
+    Refused("no token file at all", (REGISTERED, put("x" * 70000, 0o644)), says="it is larger than 65536 bytes, so it is no token file"),
     Refused("the token among the variables", args={"format": "env", "variables": {"EXPANSO_EDGE_BOOTSTRAP_TOKEN": "x"}}, says="is the token itself"),
     Refused("no name of a variable", args={"format": "env", "variables": {"MY-URL": "x"}}, says="'MY-URL' is no name of a variable"),
     Refused("line break in a variable", args={"format": "env", "variables": {"A": "1\nB=2"}}, says="the value of A has a line break"),

@@ -230,12 +230,12 @@ def too_long(node: Node) -> None:
     node.token(node.key() * 500)
 
 
-@case(says="the token cannot be used")
+@case(says="is a list, not a text")
 def list_of_tokens(node: Node) -> None:
     node.token([node.key()])
 
 
-@case(says="the token cannot be used")
+@case(says="is a dictionary, not a text")
 def dictionary(node: Node) -> None:
     node.token({"token": node.key()})
 

@@ -7,6 +7,7 @@
 """
 
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,7 +21,7 @@ from paths import CACHE, REPOSITORY, SupportError, copy_checkout, program, say
 # What the tarball may hold at its top.
 SHIPPED = {
     "CHANGELOG.md", "CODE_OF_CONDUCT.md", "FILES.json", "LICENSES", "MANIFEST.json", "README.md",
-    "changelogs", "docs", "examples", "meta", "playbooks", "plugins", "roles",
+    "SECURITY.md", "changelogs", "docs", "examples", "meta", "playbooks", "plugins", "roles",
 }  # fmt: skip
 
 
@@ -101,6 +102,12 @@ class Lint:
             raise SupportError(f"{archive.name} holds what users do not need: {strangers}; and lacks what they do: {missing}.")
         self.import_as_galaxy_does(archive)
 
+    def build(self):
+        """The tarball where the user finds it."""
+        self.tarball()
+        (archive,) = self.folder.glob("expanso-edge-*.tar.gz")
+        print(shutil.copy(archive, REPOSITORY))
+
     def import_as_galaxy_does(self, archive):
         settings = self.folder / "galaxy-importer.cfg"
         settings.write_text("[galaxy-importer]\nCHECK_CHANGELOG = True\nCHECK_RUNTIME = True\n", encoding="utf-8")
@@ -145,8 +152,8 @@ def run_steps(wanted):
 
 def main():
     wanted = sys.argv[1:] or STEPS
-    if set(wanted) - set(STEPS):
-        raise SupportError(f"{__doc__}\nSteps: {', '.join(STEPS)}")
+    if set(wanted) - {*STEPS, "build"}:
+        raise SupportError(f"{__doc__}\nSteps: {', '.join(STEPS)}; build puts the tarball into the checkout")
     run_steps(wanted)
 
 

@@ -74,7 +74,21 @@ class TestProblems:
         assert JWT not in problem
 
 
+    @pytest.mark.parametrize("delivery", [None, [], "", "expanso.edge.token_file", ["token_file", "nothing"], {"a": 1}])
+    def test_a_delivery_that_there_is_not(self, delivery: object) -> None:
+        (problem,) = token_problems(["a", "b"], {"a": {"expanso_edge_delivery": delivery}, "b": {"expanso_edge_delivery": ["token_file", "k8s_secret"]}}, {})
+        assert problem.startswith("a: variable expanso_edge_delivery is ") and "token_file, systemd_service" in problem
+
+
 class TestSummary:
+    def test_check_mode_is_named(self) -> None:
+        assert provision_summary(["a"], {"a": {}}, check=True)[0] == "1 node; check mode: this is what would become of them"
+
+    def test_what_sudo_said_is_told(self) -> None:
+        message = "Task failed: Premature end of stream.\n>>> Standard Error\nsudo: a password is required\n"
+        lines = provision_summary(["a"], {"a": {"expanso_edge_failure": message}})
+        assert lines[-1] == "    a: Task failed: Premature end of stream. sudo: a password is required"
+
     def test_each_outcome(self) -> None:
         actions = {"new": "written", "fixed": "repaired", "same": "kept", "old": "not_needed", "gone": "removed", "none": "absent"}
         hostvars: dict[str, dict[str, object]] = {host: {"token_file_result": {"action": action}} for host, action in actions.items()}

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,25 @@ def test_order(file: Path, own: str | None, with_file: bool, environ: dict[str, 
     found = resolve({"expanso_edge_token": own, "expanso_edge_token_file": str(file) if with_file else None}.get, environ)
     assert found.token == token
     assert source in found.source
+
+
+@pytest.mark.parametrize("own", [True, 12345678, 1e30, ["exp_bk_a1b2c3d4e5"], {"token": "exp_bk_a1b2c3d4e5"}])
+def test_what_is_no_text_is_no_token(own: object) -> None:
+    with pytest.raises(SourceError, match="variable expanso_edge_token is a .*, not a text") as caught:
+        resolve({"expanso_edge_token": own}.get, {})
+    assert "a1b2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [lambda path: os.mkfifo(path), lambda path: path.mkdir()], ids=["pipe", "directory"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "token")
+    with pytest.raises(SourceError, match="it is not a regular file"):
+        job_wide(str(tmp_path / "token"), {})
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    with pytest.raises(SourceError, match="cannot read"):
+        job_wide("/nowhere/a\0b", {})
 
 
 def test_two_different_job_wide_sources_are_refused(file: Path) -> None:

@@ -68,7 +68,7 @@ from ansible.parsing.vault import AnsibleVaultError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, judge
-from ansible_collections.expanso.edge.plugins.plugin_utils._sources import Found, SourceError, TOKEN_VARIABLE, resolve
+from ansible_collections.expanso.edge.plugins.plugin_utils._sources import TOKEN_VARIABLE, Found, SourceError, resolve
 
 display = Display()
 

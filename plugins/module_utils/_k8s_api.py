@@ -151,6 +151,8 @@ class Api:
         try:
             client = get_api_client(**given)
         except Exception as exc:  # of the client's many libraries
+            if "host" in given and "kube-config" in str(exc):
+                raise ApiError("no credentials for {0}: give api_key, or client_cert and client_key".format(self.server)) from None
             raise ApiError(self._unreachable(exc)) from None
         self._request = client.client.request
         self.server = client.configuration.host

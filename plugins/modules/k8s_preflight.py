@@ -61,6 +61,23 @@ options:
     type: list
     elements: dict
     default: []
+  removals:
+    description:
+      - Objects that are going to be removed. One that exists and is somebody else's is refused, unless O(force=true).
+      - Somebody else's is a Secret of another type than C(Opaque), and any other object without the label C(app.kubernetes.io/managed-by=expanso.edge).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      kind:
+        description: What it is.
+        type: str
+        required: true
+        choices: [ConfigMap, Deployment, PersistentVolumeClaim, Secret]
+      name:
+        description: Its name.
+        type: str
+        required: true
   require_validation:
     description:
       - Fail where kubernetes-validate is not installed. Otherwise only the API server validates the manifests then.
@@ -109,6 +126,7 @@ msg:
   returned: always
 """
 
+import re
 import traceback
 from typing import Any, Dict, List, Optional
 
@@ -124,15 +142,21 @@ try:
 except ImportError:
     VALIDATE_ERROR = traceback.format_exc()
 
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+MANAGED_BY = "app.kubernetes.io/managed-by"
+
 
 def namespace_exists(api: Api, namespace: str) -> Optional[bool]:
     """Whether the namespace exists; None where the account may not look, as one that is confined to it usually may not."""
     try:
-        return api.get("Namespace", None, namespace) is not None
+        found = api.get("Namespace", None, namespace)
     except ApiError as exc:
         if exc.status == 403:
             return None
         raise
+    if found and found["metadata"].get("deletionTimestamp"):
+        raise ApiError("namespace {0} is being removed: try again when it is gone".format(namespace))
+    return found is not None
 
 
 def forbidden(api: Api, params: Dict[str, Any], exists: Optional[bool]) -> List[str]:
@@ -166,6 +190,39 @@ def invalid(manifests: List[Dict[str, Any]], version: str) -> List[str]:
     return faults
 
 
+def malformed(params: Dict[str, Any]) -> List[str]:
+    """Return what the API server would refuse only when something has been made already: names, and places where volumes are mounted."""
+    names = [("Namespace", params["namespace"])] + [(each["kind"], each["name"]) for each in params["permissions"] if each["name"]]
+    faults = ["{0} {1!r}: no name in Kubernetes (lower case letters, digits, '-' and '.')".format(*each) for each in names if not NAME.fullmatch(each[1])]
+    for manifest in params["manifests"]:
+        pod = ((manifest.get("spec") or {}).get("template") or {}).get("spec") or {}
+        for container in (pod.get("initContainers") or []) + (pod.get("containers") or []):
+            places = [mount.get("mountPath", "").rstrip("/") for mount in container.get("volumeMounts") or []]
+            twice = sorted({place or "/" for place in places if not place or places.count(place) > 1})
+            faults += ["container {0}: nothing else can be mounted at {1}".format(container.get("name"), place) for place in twice]
+    return sorted(set(faults), key=faults.index)
+
+
+def of_others(api: Api, params: Dict[str, Any]) -> List[str]:
+    """Return what stands in the way: objects that are to be removed but are somebody else's, and those to be applied that are on their way out."""
+    faults = []
+    for each in params["removals"]:
+        found = api.get(each["kind"], params["namespace"], each["name"]) or {}
+        what = "{0} {1} in namespace {2}".format(each["kind"], each["name"], params["namespace"])
+        if each["kind"] == "Secret":
+            if found and found.get("type", "Opaque") != "Opaque":
+                faults.append("{0} is of type {1}, not Opaque, so it belongs to something else: choose another name".format(what, found["type"]))
+        elif found and not params["force"] and (found["metadata"].get("labels") or {}).get(MANAGED_BY) != "expanso.edge":
+            faults.append("{0} is somebody else's: choose another name, or remove it with force".format(what))
+    for manifest in params["manifests"]:
+        metadata = manifest.get("metadata") or {}
+        found = api.get(manifest["kind"], params["namespace"], metadata.get("name", "")) or {}
+        if (found.get("metadata") or {}).get("deletionTimestamp"):
+            what = "{0} {1} in namespace {2}".format(manifest["kind"], metadata["name"], params["namespace"])
+            faults.append("{0} is being removed: try again when it is gone".format(what))
+    return faults
+
+
 def numbers(version: str) -> List[int]:
     """Return what of a version such as v1.32.5+k3s1 counts for its schema: 1 and 32."""
     return [int(part) for part in version.lstrip("v").split(".")[:2]]
@@ -178,9 +235,15 @@ def look(module: AnsibleModule) -> Dict[str, Any]:
     exists = namespace_exists(api, params["namespace"])
     if exists is False and params["missing_namespace"] == "refuse":
         raise ApiError("namespace {0} does not exist: create it, or let it be created".format(params["namespace"]))
+    faults = malformed(params)
+    if faults:
+        raise ApiError("; ".join(faults))
     faults = forbidden(api, params, exists)
     if faults:
         raise ApiError("the account may not {0}: give it these rights, or use another account".format("; ".join(faults)))
+    faults = [] if exists is False else of_others(api, params)
+    if faults:
+        raise ApiError("; ".join(faults))
     if VALIDATE_ERROR is not None and params["require_validation"]:
         module.fail_json(msg=missing_required_lib("kubernetes-validate"), exception=VALIDATE_ERROR)
     validated = VALIDATE_ERROR is None and bool(params["manifests"])
@@ -230,6 +293,15 @@ def main() -> None:
                 },
             },
             "manifests": {"type": "list", "elements": "dict", "default": []},
+            "removals": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "kind": {"type": "str", "required": True, "choices": ["ConfigMap", "Deployment", "PersistentVolumeClaim", "Secret"]},
+                    "name": {"type": "str", "required": True},
+                },
+            },
             "require_validation": {"type": "bool", "default": False},
             "force": {"type": "bool", "default": False},
             **ARGUMENT_SPEC,

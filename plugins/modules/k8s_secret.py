@@ -188,6 +188,7 @@ token_source:
 
 import base64
 import binascii
+import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
@@ -196,6 +197,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._secrets import discr
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
 
 SECRET_TYPE = "Opaque"
+KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 FAMILY = "expanso.edge/secret"
 """Label that the Secrets of one name share when each token has its own."""
 
@@ -257,12 +259,8 @@ def held(manifest: Optional[Dict[str, Any]], params: Dict[str, Any]) -> Optional
 def wanted_manifest(params: Dict[str, Any], plan: Plan, found: Optional[Held]) -> Dict[str, Any]:
     """Return the manifest to apply: our fields alone."""
     data = (plan.value or "").encode("utf-8", "surrogateescape")
-    labels = {
-        "app.kubernetes.io/name": "expanso-edge",
-        "app.kubernetes.io/managed-by": "expanso.edge",
-        FAMILY: params["name"],
-    }
-    labels.update((key, str(value)) for key, value in params["labels"].items())
+    labels = {key: str(value) for key, value in params["labels"].items()}
+    labels.update({"app.kubernetes.io/name": "expanso-edge", "app.kubernetes.io/managed-by": "expanso.edge", FAMILY: params["name"]})
     manifest = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -338,13 +336,22 @@ def registered_with(api: Api, params: Dict[str, Any]) -> Optional[str]:
     return ((claim or {}).get("metadata", {}).get("annotations") or {}).get(FINGERPRINT)
 
 
+def find_current(api: Api, params: Dict[str, Any], given: Optional[str], last: Optional[str]) -> Optional[Held]:
+    """Return the Secret that there is: where each token has its own, that of the given token, else that of the one before."""
+    names = [secret_name(params, each) for each in (given, last) if each] if params["immutable"] else [params["name"]]
+    found = (held(api.get("Secret", params["namespace"], name), params) for name in names)
+    return next((each for each in found if each is not None), None)
+
+
 def bring_about(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
     """Bring the Secret to its state and return the result."""
     if params["state"] == "absent":
         return remove_all(api, params)
+    if not KEY.fullmatch(params["key"]):
+        raise SecretError("{0!r} cannot be a key of a Secret: letters, digits, '-', '_' and '.' can".format(params["key"]))
     last = registered_with(api, params)
     given = fingerprint(params["token"]) if params["token"] else None
-    current = held(api.get("Secret", params["namespace"], secret_name(params, last or given)), params)
+    current = find_current(api, params, given, last)
     plan = make_plan(params, current, last)
     before = current.manifest if current and current.manifest["metadata"]["name"] == plan.name else None
     action, msg = plan.action, plan.msg

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import time
@@ -98,11 +99,15 @@ class Cluster:
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=True).stdout
 
     def volume(self, namespace: str, claim: str = "expanso-edge-data") -> None:
-        """Have a volume for a claim to come, and for no other, where the cluster does not make them by itself."""
+        """Have a new, empty volume for a claim to come, and for no other, where the cluster does not make them by itself."""
         if client.StorageV1Api(self.api).list_storage_class().items:
             return
         path = f"/var/lib/edge-volumes/{namespace}"
-        subprocess.run(["docker", "exec", self.about["container"], "mkdir", "-p", path], stdin=subprocess.DEVNULL, check=True)
+        with contextlib.suppress(ApiException):  # one of a claim that is gone
+            self.core.delete_persistent_volume(namespace)
+        wait_for(lambda: all(each.metadata.name != namespace for each in self.core.list_persistent_volume().items), 30, "no volume of that name")
+        script = f"rm -rf {path}; mkdir -p {path}"
+        subprocess.run(["docker", "exec", self.about["container"], "sh", "-c", script], stdin=subprocess.DEVNULL, check=True)
         node = {"key": "kubernetes.io/hostname", "operator": "Exists"}
         spec = {
             "capacity": {"storage": "1Gi"},

@@ -250,11 +250,26 @@ def test_a_namespace_that_may_not_be_created(cluster: Cluster, namespace: str, m
         ({"k8s_secret_create_namespace": False}, "does not exist: create it"),
         ({"k8s_secret_deployment_state": "present", "k8s_secret_deployment_resources": {"limitz": {"cpu": 1}}}, "'limitz' was unexpected"),
         ({"k8s_secret_deployment_state": "present", "k8s_secret_deployment_liveness_probe": {"httpGet": {"prot": 1}}}, "livenessProbe"),
+        ({"k8s_secret_name": "Expanso"}, "Secret 'Expanso': no name in Kubernetes"),
+        ({"k8s_secret_key": "a b"}, "'a b' cannot be a key of a Secret"),
+        ({"k8s_secret_deployment_state": "present", "k8s_secret_deployment_name": "Edge"}, "Deployment 'Edge': no name in Kubernetes"),
+        (
+            {"k8s_secret_deployment_state": "present", "k8s_secret_deployment_config": {"a": 1}, "k8s_secret_config_file": "/edge.yaml"},
+            "container register: nothing else can be mounted at /",
+        ),
+        (
+            {"k8s_secret_deployment_state": "present", "k8s_secret_deployment_config": {"a": 1}, "k8s_secret_config_file": "/var/lib/expanso/edge/c.yaml"},
+            "nothing else can be mounted at /var/lib/expanso/edge",
+        ),
+        ({"k8s_secret_host": "https://127.0.0.1:1", "k8s_secret_kubeconfig": None}, "no credentials for https://127.0.0.1:1"),
         ({"k8s_secret_host": "https://127.0.0.1:1", "k8s_secret_kubeconfig": None, "k8s_secret_api_key": "x"}, "cannot connect to the Kubernetes API"),
         ({"k8s_secret_kubeconfig": "/nowhere/kubeconfig"}, "cannot connect to the Kubernetes API"),
         ({"k8s_secret_context": "elsewhere"}, "elsewhere"),
     ],
-    ids=["no token", "API key", "white space", "strict", "no namespace", "field", "probe", "unreachable", "no kubeconfig", "no context"],
+    ids=[
+        "no token", "API key", "white space", "strict", "no namespace", "field", "probe", "name", "key", "workload's name", "root mount",
+        "two mounts", "no credentials", "unreachable", "no kubeconfig", "no context",
+    ],  # fmt: skip
 )
 def test_refused_before_anything_is_made(cluster: Cluster, missing: str, apply: Apply, variables: Json, said: str) -> None:
     run = apply(**{"k8s_secret_namespace": missing, **variables})
@@ -313,6 +328,45 @@ def test_another_manager(cluster: Cluster, namespace: str, apply: Apply, token: 
     assert apply(**site, k8s_secret_state="absent").totals()["changed"] == 0
 
 
+def test_what_others_made_is_not_removed(cluster: Cluster, namespace: str, apply: Apply) -> None:
+    config = {"metadata": {"name": "expanso-edge"}, "data": {"theirs": "yes"}}
+    cluster.core.create_namespaced_config_map(namespace, config)
+    site = {"k8s_secret_namespace": namespace, "k8s_secret_deployment_state": "present", "k8s_secret_state": "absent"}
+    message = apply(**site).result("See whether the cluster would take what is planned")["msg"]
+    assert f"ConfigMap expanso-edge in namespace {namespace} is somebody else's" in message
+    assert cluster.read("configmaps", namespace, "expanso-edge")["data"] == config["data"]
+    assert apply(**site, k8s_secret_force=True).returncode == 0
+    assert '"theirs"' not in cluster.objects(namespace)["configmaps"]
+
+
+def test_the_workload_goes_and_the_secret_stays(cluster: Cluster, namespace: str, apply: Apply) -> None:
+    """An agent that has registered needs no token for it; one that has not is told so before anything is removed."""
+    site = {"k8s_secret_namespace": namespace, "k8s_secret_deployment_wait": False}
+    assert apply(**site, k8s_secret_deployment_state="present").returncode == 0
+    run = apply(**site, k8s_secret_deployment_state="absent", expanso_edge_token=None)
+    assert "there is no token for it" in run.result("Bring the Secret to its state")["msg"]
+    assert cluster.read("deployments", namespace, "expanso-edge")
+    claim = {"metadata": {"annotations": {FINGERPRINT: "0123456789ab"}}}
+    cluster.core.patch_namespaced_persistent_volume_claim("expanso-edge-data", namespace, claim)
+    run = apply(**site, k8s_secret_deployment_state="absent", expanso_edge_token=None)
+    assert run.result("Bring the Secret to its state")["action"] == "kept", run.output
+    assert json.loads(cluster.objects(namespace)["deployments"])["items"] == []
+    assert cluster.secret(namespace) is not None
+
+
+def test_never_root_on_the_controller(namespace: str, apply: Apply) -> None:
+    """Whatever the inventory says of becoming root on the sites."""
+    environment = {"ANSIBLE_BECOME_EXE": "/bin/false", "ANSIBLE_BECOME_ALLOW_SAME_USER": "1"}
+    assert apply(k8s_secret_namespace=namespace, ansible_become=True, environment=environment).returncode == 0
+
+
+def test_text_that_is_json_stays_text(cluster: Cluster, namespace: str, apply: Apply) -> None:
+    text = '{"a": true, "b": "1"}'
+    site = {"k8s_secret_namespace": namespace, "k8s_secret_deployment_state": "present", "k8s_secret_deployment_wait": False}
+    assert apply(**site, k8s_secret_deployment_config=text).returncode == 0
+    assert cluster.read("configmaps", namespace, "expanso-edge")["data"] == {"edge-config.yaml": text}
+
+
 def test_labels_are_corrected(cluster: Cluster, namespace: str, apply: Apply) -> None:
     apply(k8s_secret_namespace=namespace)
     run = apply(k8s_secret_namespace=namespace, k8s_secret_labels={"site": "x"})
@@ -340,10 +394,25 @@ def test_immutable_secrets_follow_each_other(cluster: Cluster, namespace: str, a
         assert secret.metadata.name == f"{NAME}-{fingerprint(each)}"
         assert value(secret) == each
     assert apply(**site, expanso_edge_token=new).totals()["changed"] == 0
+    assert apply(**site, expanso_edge_token=new, k8s_secret_labels={"expanso.edge/secret": "x"}).totals()["changed"] == 0, "our own labels win"
     with pytest.raises(ApiException):
         cluster.core.patch_namespaced_secret(secret.metadata.name, namespace, {"data": {"bootstrap.token": "eA=="}})
     assert apply(**site, k8s_secret_state="absent").totals()["changed"] == 1
     assert cluster.core.list_namespaced_secret(namespace, label_selector=f"expanso.edge/secret={NAME}").items == []
+
+
+def test_an_immutable_secret_that_no_pod_has_seen_yet(cluster: Cluster, namespace: str, apply: Apply, token: str) -> None:
+    """A registered agent gets a new token, and nobody waits for the pod: the Secret of the new token is the one that stays."""
+    site = {"k8s_secret_namespace": namespace, "k8s_secret_immutable": True, "k8s_secret_deployment_state": "present", "k8s_secret_deployment_wait": False}
+    assert apply(**site).returncode == 0
+    claim = {"metadata": {"annotations": {FINGERPRINT: fingerprint(token)}}}
+    cluster.core.patch_namespaced_persistent_volume_claim("expanso-edge-data", namespace, claim)
+    new = f"exp_bk_{secrets.token_hex(20)}"
+    assert apply(**site, expanso_edge_token=new).result("Bring the Secret to its state")["action"] == "written"
+    run = apply(**site, expanso_edge_token=new)
+    assert run.totals()["changed"] == 0, run.output
+    [secret] = cluster.core.list_namespaced_secret(namespace, label_selector=f"expanso.edge/secret={NAME}").items
+    assert secret.metadata.name == f"{NAME}-{fingerprint(new)}"
 
 
 def test_the_namespace_goes_on_request(cluster: Cluster, missing: str, apply: Apply) -> None:

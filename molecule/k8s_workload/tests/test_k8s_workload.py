@@ -157,6 +157,15 @@ def test_registered_and_removed_in_one_run(site: Site, plane: ControlPlanePod) -
     assert site.applied(k8s_secret_remove_after_registration=True).totals()["changed"] == 0
 
 
+def test_removed_with_its_identity_and_provisioned_again(site: Site, plane: ControlPlanePod) -> None:
+    site.applied()
+    site.applied(k8s_secret_state="absent", k8s_secret_deployment_remove_claim=True)
+    assert json.loads(site.cluster.objects(site.namespace)["pods"])["items"] == [], "removed means that the agent has ended"
+    site.cluster.volume(site.namespace)
+    site.applied()
+    assert plane.spent(site.token) == 2
+
+
 def test_a_token_that_is_refused(site: Site, plane: ControlPlanePod) -> None:
     good, site.token = site.token, f"exp_bk_{secrets.token_hex(20)}"
     message = site.refused(k8s_secret_deployment_timeout=15)

@@ -5,7 +5,7 @@
 from typing import Any
 
 import pytest
-from ansible_collections.expanso.edge.plugins.modules.k8s_preflight import forbidden, invalid, numbers, phrase
+from ansible_collections.expanso.edge.plugins.modules.k8s_preflight import forbidden, invalid, malformed, numbers, of_others, phrase
 
 DEPLOYMENT: dict[str, Any] = {
     "apiVersion": "apps/v1",
@@ -38,6 +38,67 @@ def test_valid_for_every_version(version: str) -> None:
 def test_invalid(manifest: dict[str, Any], said: str) -> None:
     [fault] = invalid([manifest], "v1.32.0")
     assert said in fault
+
+
+def mounted(*places: str) -> dict[str, Any]:
+    container = {"name": "c", "image": "i", "volumeMounts": [{"name": "v", "mountPath": place} for place in places]}
+    return deployment(template={"spec": {"initContainers": [], "containers": [container]}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, []),
+        ({"manifests": [mounted("/a", "/b"), {"kind": "ConfigMap"}]}, []),
+        ({"manifests": [mounted("/a", "/a/", "/b")]}, ["container c: nothing else can be mounted at /a"]),
+        ({"manifests": [mounted("/")]}, ["container c: nothing else can be mounted at /"]),
+        ({"namespace": "Edge"}, ["Namespace 'Edge'"]),
+        ({"permissions": [{"kind": "Secret", "name": "a b"}, {"kind": "Pod", "name": None}]}, ["Secret 'a b'"]),
+        ({"permissions": [{"kind": "Secret", "name": "-a"}, {"kind": "Secret", "name": "a" * 254}]}, ["Secret '-a'", "Secret 'aaa"]),
+    ],
+)
+def test_malformed(changes: dict[str, Any], said: list[str]) -> None:
+    faults = malformed({"namespace": "edge", "permissions": [{"kind": "Secret", "name": "a.b-c"}], "manifests": [], **changes})
+    assert len(faults) == len(said)
+    assert all(fault.startswith(beginning) for fault, beginning in zip(faults, said))
+
+
+class Objects:
+    """An API that holds some objects."""
+
+    def __init__(self, *found: dict[str, Any]) -> None:
+        self.found = {(each["kind"], each["metadata"]["name"]): each for each in found}
+
+    def get(self, kind: str, _namespace: str, name: str) -> Any:
+        return self.found.get((kind, name))
+
+
+def thing(kind: str, manager: str = "", type: str = "Opaque", **metadata: Any) -> dict[str, Any]:
+    return {"kind": kind, "type": type, "metadata": {"name": "x", "labels": {"app.kubernetes.io/managed-by": manager}, **metadata}}
+
+
+@pytest.mark.parametrize(
+    ("found", "removals", "manifests", "said"),
+    [
+        ([], ["Deployment", "Secret"], ["Deployment"], ""),
+        ([thing("Deployment", "expanso.edge"), thing("Secret")], ["Deployment", "Secret"], [], ""),
+        ([thing("Deployment", "helm")], ["Deployment"], [], "Deployment x in namespace y is somebody else's"),
+        ([{"kind": "ConfigMap", "metadata": {"name": "x"}}], ["ConfigMap"], [], "ConfigMap x in namespace y is somebody else's"),
+        ([thing("Secret", type="kubernetes.io/tls")], ["Secret"], [], "is of type kubernetes.io/tls, not Opaque"),
+        ([thing("Deployment", "helm")], [], ["Deployment"], ""),
+        ([thing("Deployment", deletionTimestamp="now")], [], ["Deployment"], "Deployment x in namespace y is being removed"),
+    ],
+)
+def test_what_stands_in_the_way(found: list[dict[str, Any]], removals: list[str], manifests: list[str], said: str) -> None:
+    params = {
+        "namespace": "y",
+        "force": False,
+        "removals": [{"kind": kind, "name": "x"} for kind in removals],
+        "manifests": [{"kind": kind, "metadata": {"name": "x"}} for kind in manifests],
+    }
+    api: Any = Objects(*found)
+    assert said in "; ".join(of_others(api, params))
+    assert bool(said) == bool(of_others(api, params))
 
 
 def test_numbers() -> None:

@@ -24,6 +24,8 @@ MANAGED_BY = "expanso.edge.swarm_secret"
 
 NAME_LENGTH = 64
 _NAME = re.compile(r"[a-zA-Z0-9]+(?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?")
+SERVICE_NAME_LENGTH = 63
+_SERVICE_NAME = re.compile(r"[a-zA-Z0-9](?:[-_]*[a-zA-Z0-9]+)*")
 _LONGEST_NUMBER = 6
 _ERRORS_SHOWN = 3
 
@@ -110,6 +112,15 @@ def check_name(name: str) -> None:
 # Versions
 
 
+def check_service_name(name: str) -> None:
+    """See that the engine will take a name for a service.
+
+    :raises SwarmError: it will not
+    """
+    if len(name) > SERVICE_NAME_LENGTH or not _SERVICE_NAME.fullmatch(name):
+        raise SwarmError("{0!r} cannot name a service: letters, digits and '-_' inside, {1} characters at most".format(name, SERVICE_NAME_LENGTH))
+
+
 def find_versions(name: str, secrets: List[Dict[str, Any]], services: List[Dict[str, Any]]) -> List[Version]:
     """Return the secrets ``name`` and ``name_vNUMBER``, oldest first.
 
@@ -156,15 +167,18 @@ def plan_present(
     strict: bool = False,
     registered: bool = False,
     remove_when_registered: bool = False,
+    changing: bool = False,
     now: Optional[float] = None,
 ) -> Plan:
     """Decide which version the service needs, and whether it has to be made.
 
+    :param changing: whether the service is about to be changed. Then what is registered may not be what runs afterwards, on another volume for
+        instance, so a token that there is stays until that is known
     :raises TokenFault: a token is needed, and there is none that can be used
     """
     newest = versions[-1] if versions else None
     current = newest if newest and newest.fingerprint else None
-    if registered and remove_when_registered:
+    if registered and remove_when_registered and not changing:
         if versions:
             return Plan("removed", "every task of the service is registered: {0} goes".format(_names(versions)))
         return Plan("not_needed", "every task of the service is registered: no token needed, the swarm holds none")
@@ -179,6 +193,8 @@ def plan_present(
     try:
         judged = judge(token, strict=strict, now=now)
     except TokenFault as exc:
+        if registered and remove_when_registered and current is None:  # it may well be one that has been spent
+            return Plan("not_needed", "every task of the service is registered: no token needed, none stored")
         raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else "")) from None
     if current and current.fingerprint == judged.fingerprint:
         return Plan("kept", "{0} holds the token".format(current.name), current.name)
@@ -230,7 +246,7 @@ def service_state(service: Dict[str, Any], tasks: List[Dict[str, Any]], hostname
     lines = ["{0}: {1}".format(_title(task, spec["Name"], hostnames), task["Status"]["State"]) for task in waiting]
     if not complete:
         lines.append("{0} of {1} tasks".format(len(wanted), replicas if replicas is not None else "its"))
-    lines += _errors(tasks, spec["Name"], hostnames)
+    lines += _errors(_latest(service, tasks), spec["Name"], hostnames)
     nodes = sorted({hostnames.get(task["NodeID"], task["NodeID"]) for task in tasks if task.get("NodeID")})
     return ServiceState(ours, settled, ours and settled and bool(wanted), failed, "; ".join(lines) or update.get("Message") or "", tuple(nodes))
 
@@ -244,6 +260,14 @@ def _title(task: Dict[str, Any], service: str, hostnames: Dict[str, str]) -> str
     node = hostnames.get(task.get("NodeID") or "")
     slot = ".{0}".format(task["Slot"]) if task.get("Slot") else ""
     return "task {0}{1}{2}".format(service, slot, " on {0}".format(node) if node else "")
+
+
+def _latest(service: Dict[str, Any], tasks: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """Return the tasks that were started as the service is now or, where its update failed, since that began: others tell of what is mended."""
+    update = service.get("UpdateStatus") or {}
+    if update.get("State") in ROLLED_BACK + NOT_SETTLED + ("paused",):
+        return [task for task in tasks if task.get("CreatedAt", "") >= update.get("StartedAt", "")]
+    return [task for task in tasks if container_spec(task) == container_spec(service)]
 
 
 def _errors(tasks: List[Dict[str, Any]], service: str, hostnames: Dict[str, str]) -> List[str]:

@@ -13,7 +13,8 @@ description:
     that nobody needs.
   - A secret of a swarm can be neither changed nor removed while a service uses it. So each token gets a secret of its own, O(name) with C(_v1),
     C(_v2) and so on. The service is moved with M(community.docker.docker_swarm_service), as the role P(expanso.edge.swarm_secret#role) does it.
-  - The token goes from memory to the engine. There is no file, and the secret holds the bytes of the token and nothing else.
+  - The token goes from memory to the engine. The module makes no file, and the secret holds the bytes of the token and nothing else.
+    Without pipelining, Ansible itself uploads each module with its options as a file, and removes it afterwards.
   - A label of each secret tells its fingerprint, twelve hexadecimal digits. That is how a changed token is noticed, because the engine never gives
     a secret back. Unlike the label of M(community.docker.docker_secret) it is no full hash of the token.
   - That the engine can be reached and is a manager of a swarm is seen to first, with a message of its own for each case.
@@ -90,6 +91,13 @@ options:
       - Name of the service that uses the secret, as the role P(expanso.edge.swarm_secret#role) makes it. Its tasks run only once they find a
         registration marker, so this tells whether they are registered.
     type: str
+  service_changed:
+    description:
+      - Whether O(service) is changed in this run, in more than its secret.
+      - With O(state=present), V(true) keeps a token that may be needed, because what is registered now may not be what runs afterwards.
+      - With O(state=pruned), V(false) tells that an update which failed is an earlier one. It is no fault where the tasks run as they should now.
+      - By default V(false) with O(state=present), V(true) with O(state=pruned).
+    type: bool
   remove_when_registered:
     description:
       - With O(state=present), ask for no token once all tasks of O(service) are registered, and return no version for the service to use.
@@ -222,6 +230,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     check_engine,
     check_foreign,
     check_name,
+    check_service_name,
     find_versions,
     plan_present,
     plan_prune,
@@ -359,9 +368,10 @@ def wait_for_service(client: Any, params: Dict[str, Any]) -> Optional[ServiceSta
     deadline = time.time() + params["wait_timeout"]
     while True:
         state = read_service(client, params["service"])
-        if state is None or (state.settled and not state.failed):
+        failed = state.failed if state and params["service_changed"] is not False else None
+        if state is None or (state.settled and not failed):
             return state
-        problem = state.failed
+        problem = failed
         if problem is None and time.time() >= deadline:
             problem = "it did not settle within {0} seconds".format(params["wait_timeout"])
         if problem is not None:
@@ -426,6 +436,16 @@ def reference(params: Dict[str, Any], version: Version) -> Dict[str, Any]:
     }
 
 
+def check_ids(params: Dict[str, Any]) -> None:
+    """See that the secret's owner and group are numbers: a container's engine knows no names.
+
+    :raises SwarmError: they are not
+    """
+    for option in ("uid", "gid"):
+        if not params[option].isdecimal():
+            raise SwarmError("{0} {1!r} is no number: give that of the image's user".format(option, params[option]))
+
+
 def file_mode(params: Dict[str, Any]) -> int:
     """Return the secret's mode as a number.
 
@@ -447,6 +467,7 @@ def be_present(module: AnsibleModule, client: Any, found: Swarm) -> Dict[str, An
         params["strict"],
         found.registered,
         params["remove_when_registered"],
+        bool(params["service_changed"]),
     )
     versions = list(found.versions)
     if plan.create is not None and plan.current is not None:
@@ -526,6 +547,9 @@ def run(module: AnsibleModule) -> None:
     token = params["token"] or ""
     try:
         check_name(params["name"])
+        if params["service"]:
+            check_service_name(params["service"])
+        check_ids(params)
         file_mode(params)
         result = bring_about(module, connect(params, socket.gethostname()))
     except TokenFault as exc:
@@ -553,6 +577,7 @@ def main() -> None:
             "gid": {"type": "str", "default": "1000"},
             "mode": {"type": "raw", "default": "0400"},
             "service": {"type": "str"},
+            "service_changed": {"type": "bool"},
             "remove_when_registered": {"type": "bool", "default": False},
             "wait_timeout": {"type": "int", "default": 300},
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock", "fallback": (env_fallback, ["DOCKER_HOST"])},

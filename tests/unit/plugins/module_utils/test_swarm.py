@@ -17,6 +17,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     check_engine,
     check_foreign,
     check_name,
+    check_service_name,
     find_versions,
     next_name,
     plan_present,
@@ -180,6 +181,35 @@ def test_what_is_done_for_a_token(case: tuple[list[Version], Optional[str], bool
     assert token is None or not token or token not in plan.msg
 
 
+@pytest.mark.parametrize(
+    ("versions", "token", "action", "current"),
+    [
+        ([version(1)], OLD, "kept", "edge_token_v1"),
+        ([version(1)], None, "kept", "edge_token_v1"),
+        ([], OLD, "written", "edge_token_v1"),
+        ([], None, "not_needed", None),
+        ([], jwt(1), "not_needed", None),  # it has been spent, so it may have expired
+    ],
+)
+def test_a_service_that_is_going_to_change_keeps_its_token_until_it_has(
+    versions: list[Version], token: Optional[str], action: str, current: Optional[str]
+) -> None:
+    """On another volume, nobody is registered."""
+    plan = plan_present(NAME, versions, token, None, registered=True, remove_when_registered=True, changing=True, now=100)
+    assert (plan.action, plan.current) == (action, current)
+
+
+@pytest.mark.parametrize("name", ["expanso-edge", "a", "Edge_1", "a" * 63])
+def test_names_of_services(name: str) -> None:
+    check_service_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "a.b", "a b", "a" * 64, "ä"])
+def test_what_cannot_name_a_service(name: str) -> None:
+    with pytest.raises(SwarmError, match="cannot name a service"):
+        check_service_name(name)
+
+
 @pytest.mark.parametrize("versions", [[], [version(0, None)]], ids=["blank", "adopted"])
 def test_a_token_that_is_missing_is_asked_for_with_its_sources(versions: list[Version]) -> None:
     with pytest.raises(TokenFault, match="looked at nothing") as fault:
@@ -255,6 +285,15 @@ def test_how_far_a_service_is(case: tuple[dict[str, Any], list[dict[str, Any]], 
     given_service, tasks, expected = case
     state = service_state(given_service, tasks, {"n1": "worker1", "n2": "worker2"})
     assert (state.settled, state.registered, state.failed is not None) == expected
+
+
+def test_a_report_tells_nothing_of_what_is_mended() -> None:
+    mended = task("rejected", "shutdown", spec={"Image": "older"}, Err="No such image: older")
+    assert "No such image" not in service_state(service(), [task("pending"), mended], {}).report
+    failed = dict(task("failed", "shutdown", spec={"Image": "newer"}, Err="No such image: newer"), CreatedAt="2026-01-02T00:00:00Z")
+    update = {"State": "rollback_completed", "StartedAt": "2026-01-01T00:00:00Z"}
+    report = service_state(service(UpdateStatus=update), [task(), failed, dict(mended, CreatedAt="2025-01-01T00:00:00Z")], {}).report
+    assert "newer" in report and "older" not in report
 
 
 def test_a_report_says_what_is_waited_for_and_why() -> None:

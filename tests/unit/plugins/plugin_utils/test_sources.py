@@ -47,7 +47,7 @@ def test_what_is_no_text_is_no_token(own: object) -> None:
     assert "a1b2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("make", [lambda path: os.mkfifo(path), lambda path: path.mkdir()], ids=["pipe", "directory"])
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "directory"])
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "token")
     with pytest.raises(SourceError, match="it is not a regular file"):

@@ -172,6 +172,7 @@ def story(fleet: Fleet, controller: Controller, place: Path) -> Story:
     environment = {
         TOKEN_VARIABLE: KEY,
         "ANSIBLE_FORKS": "10",
+        "ANSIBLE_TIMEOUT": "60",  # 20 sshd that start at once on a busy machine
         "ANSIBLE_HOST_KEY_CHECKING": "0",
         "ANSIBLE_SSH_ARGS": "-F none -o UserKnownHostsFile=/dev/null -o ControlMaster=auto -o ControlPersist=60s",
     }
@@ -246,4 +247,4 @@ def test_a_second_run_changes_nothing(story: Story) -> None:
 
 def test_failures_are_counted(story: Story) -> None:
     for run in story.runs:
-        assert (run.totals()["failed"], run.totals()["unreachable"]) == (len(FAILING), 1)
+        assert (run.totals()["failed"], run.totals()["unreachable"]) == (len(FAILING), 1), run.output

@@ -32,7 +32,8 @@ def token_problems(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], 
         try:
             found = resolve(hostvars[host].get, environ)
         except SourceError as exc:
-            problems.add(str(exc))
+            if exc.job_wide:
+                problems.add(str(exc))
             continue
         except (AnsibleError, UndefinedError):  # a variable of this host that cannot be decrypted or is made of undefined ones
             continue

@@ -29,6 +29,10 @@ NO_TEXT: dict[type, str] = {bool: "a truth value", int: "a number", float: "a nu
 class SourceError(Exception):
     """A source that is named but cannot be used. The message names it, never what it holds."""
 
+    def __init__(self, message: str, job_wide: bool = True) -> None:
+        super().__init__(message)
+        self.job_wide = job_wide
+
 
 class Found(NamedTuple):
     """A token, not judged yet, and where it comes from in words. The token is None where no source is set."""
@@ -50,7 +54,7 @@ def resolve(variable: Callable[[str], Any], environ: Mapping[str, str] | None = 
     own = variable(TOKEN_VARIABLE)
     for kind, name in NO_TEXT.items():
         if isinstance(own, kind):
-            raise SourceError(f"variable {TOKEN_VARIABLE} is {name}, not a text: put the token in quotation marks")
+            raise SourceError(f"variable {TOKEN_VARIABLE} is {name}, not a text: put the token in quotation marks", job_wide=False)
     if own is not None:
         return Found(str(own), f"variable {TOKEN_VARIABLE}", job_wide=False)
     return job_wide(variable(FILE_VARIABLE), os.environ if environ is None else environ)

@@ -73,6 +73,9 @@ class TestProblems:
         assert "2 hosts (a, b)" in problem
         assert JWT not in problem
 
+    def test_what_is_no_text_concerns_its_host_alone(self) -> None:
+        assert token_problems(["a", "b"], {"a": {"expanso_edge_token": [KEY]}, "b": {"expanso_edge_token": KEY}}, {}) == []
+
     @pytest.mark.parametrize("delivery", [None, [], "", "expanso.edge.token_file", ["token_file", "nothing"], {"a": 1}])
     def test_a_delivery_that_there_is_not(self, delivery: object) -> None:
         (problem,) = token_problems(["a", "b"], {"a": {"expanso_edge_delivery": delivery}, "b": {"expanso_edge_delivery": ["token_file", "k8s_secret"]}}, {})

@@ -80,7 +80,9 @@ class Lint:
         copy = copy_checkout(self.folder / "documentation")
         path = f"{self.folder / 'documentation'}:{environments.dependencies()}"
         lint = ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=dependent"]
-        self.run(*lint, "--disallow-unknown-collection-refs", ".", cwd=copy, ANSIBLE_COLLECTIONS_PATH=path)
+        # of a collection in a git checkout it takes what git tracks, and that is nothing of a cache that lies in this one
+        outside = {"GIT_CEILING_DIRECTORIES": str(CACHE)}
+        self.run(*lint, "--disallow-unknown-collection-refs", ".", cwd=copy, ANSIBLE_COLLECTIONS_PATH=path, **outside)
 
     def changelog(self):
         copy = copy_checkout(self.folder / "changelog")

@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"
 import images
 from paths import REPOSITORY, digest
 
-CHECKOUT = digest(REPOSITORY)[:6]
+LABEL = digest(REPOSITORY)
+CHECKOUT = LABEL[:6]
 STATE = Path(os.environ.get("MOLECULE_EPHEMERAL_DIRECTORY", "/nonexistent"))
 
 
@@ -60,6 +61,7 @@ def inventory():
     common = {
         "ansible_connection": "community.docker.docker",
         "ansible_python_interpreter": "/usr/bin/python3",
+        "container_labels": {"expanso-edge-tests": LABEL},  # what `make clean` knows them by
         "container_network": f"edge-swarm-{CHECKOUT}",
     }
     return {

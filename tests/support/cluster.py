@@ -96,7 +96,8 @@ def own():
 def container(kind, options, command):
     """Start a cluster in a container, its API on a port of the loopback interface."""
     name = f"expanso-edge-{kind}-{secrets.token_hex(4)}"
-    docker("run", "--detach", "--name", name, "--hostname", name, "--tmpfs", "/run", "--publish", "127.0.0.1::6443", *options, *command)
+    label = f"expanso-edge-tests={digest(REPOSITORY)}"  # what `make clean` knows it by
+    docker("run", "--detach", "--label", label, "--name", name, "--hostname", name, "--tmpfs", "/run", "--publish", "127.0.0.1::6443", *options, *command)
     try:
         port = docker("port", name, "6443/tcp").split(":")[-1].strip()
         config = wait_for(lambda: docker("exec", name, "cat", "/run/kubernetes/admin.conf"), name, 180)

@@ -36,6 +36,7 @@ options:
     description:
       - Judge the token here. Otherwise a token is passed on as it was found, for M(expanso.edge.bootstrap_token) to judge it on the node,
         which alone knows whether it is registered and needs none. A token that expired since then is no error there.
+      - A source that cannot be used gives an empty string then, and O(want=source) tells why, for the module to say where a token is needed.
     type: bool
     default: true
 notes:

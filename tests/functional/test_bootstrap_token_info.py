@@ -211,7 +211,8 @@ CASES = [
         ("error token_in_unit", "error token_in_unit"),
         says="{place}/u/b.service.d/b.conf",
     ),
-    Case("too short to look for", (put("abc"), put("abc", name="notes")), {"exposure": True}, ("info unknown_shape", "info exposure_incomplete")),
+    Case("too short to look for", (put("abcdefg"), put("abcdefg", name="notes")), {"exposure": True}, ("info unknown_shape", "info exposure_incomplete")),
+    Case("too short for a token", (put("abc"),), {"exposure": True}, ("error too_short",)),
 ]
 
 

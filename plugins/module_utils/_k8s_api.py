@@ -31,6 +31,10 @@ except ImportError:
     HAS_COLLECTION = False
 
 FIELD_MANAGER = "expanso.edge"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+"""Label of what is ours, with the field manager as its value: nothing else is removed."""
+
+SECRET_TYPE = "Opaque"
 FINGERPRINT = "expanso.edge/token-fingerprint"
 """Annotation that says which token a Secret holds, a pod was started for, or the identity on a volume was given last."""
 

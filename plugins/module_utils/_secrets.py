@@ -24,8 +24,8 @@ PIECE = 8
 """A shorter piece of a token tells nothing, and stands in any text by chance."""
 
 
-def unmask_trifle(module: AnsibleModule) -> str:
-    """Return the option ``token``, and stop masking one that is too short for a secret: a blank would take every message apart.
+def unmask_trifle(module: AnsibleModule) -> None:
+    """Stop masking the option ``token`` where it is too short for a secret: a blank would take every message apart.
 
     Older ansible-core returns a module's options, so there it is replaced.
     """
@@ -33,7 +33,6 @@ def unmask_trifle(module: AnsibleModule) -> str:
     if token and len(token) < PIECE:
         module.no_log_values.discard(token)
         module.params["token"] = MASK
-    return token
 
 
 def refuse_token(module: AnsibleModule, message: str, fault: str) -> Any:

@@ -131,7 +131,15 @@ import traceback
 from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, KINDS, Api, ApiError
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
+    ARGUMENT_SPEC,
+    FIELD_MANAGER,
+    KINDS,
+    MANAGED_BY,
+    SECRET_TYPE,
+    Api,
+    ApiError,
+)
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet
 
 try:
@@ -143,7 +151,6 @@ except ImportError:
     VALIDATE_ERROR = traceback.format_exc()
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
-MANAGED_BY = "app.kubernetes.io/managed-by"
 
 
 def namespace_exists(api: Api, namespace: str) -> Optional[bool]:
@@ -200,7 +207,7 @@ def malformed(params: Dict[str, Any]) -> List[str]:
             places = [mount.get("mountPath", "").rstrip("/") for mount in container.get("volumeMounts") or []]
             twice = sorted({place or "/" for place in places if not place or places.count(place) > 1})
             faults += ["container {0}: nothing else can be mounted at {1}".format(container.get("name"), place) for place in twice]
-    return sorted(set(faults), key=faults.index)
+    return list(dict.fromkeys(faults))
 
 
 def of_others(api: Api, params: Dict[str, Any]) -> List[str]:
@@ -210,9 +217,9 @@ def of_others(api: Api, params: Dict[str, Any]) -> List[str]:
         found = api.get(each["kind"], params["namespace"], each["name"]) or {}
         what = "{0} {1} in namespace {2}".format(each["kind"], each["name"], params["namespace"])
         if each["kind"] == "Secret":
-            if found and found.get("type", "Opaque") != "Opaque":
-                faults.append("{0} is of type {1}, not Opaque, so it belongs to something else: choose another name".format(what, found["type"]))
-        elif found and not params["force"] and (found["metadata"].get("labels") or {}).get(MANAGED_BY) != "expanso.edge":
+            if found and found.get("type", SECRET_TYPE) != SECRET_TYPE:
+                faults.append("{0} is of type {1}, not {2}, so it belongs to something else: choose another name".format(what, found["type"], SECRET_TYPE))
+        elif found and not params["force"] and (found["metadata"].get("labels") or {}).get(MANAGED_BY) != FIELD_MANAGER:
             faults.append("{0} is somebody else's: choose another name, or remove it with force".format(what))
     for manifest in params["manifests"]:
         metadata = manifest.get("metadata") or {}

@@ -192,11 +192,18 @@ import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, FINGERPRINT, Api, ApiError
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
+    ARGUMENT_SPEC,
+    FIELD_MANAGER,
+    FINGERPRINT,
+    MANAGED_BY,
+    SECRET_TYPE,
+    Api,
+    ApiError,
+)
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask, refuse_token
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
 
-SECRET_TYPE = "Opaque"
 KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 FAMILY = "expanso.edge/secret"
 """Label that the Secrets of one name share when each token has its own."""
@@ -260,7 +267,7 @@ def wanted_manifest(params: Dict[str, Any], plan: Plan, found: Optional[Held]) -
     """Return the manifest to apply: our fields alone."""
     data = (plan.value or "").encode("utf-8", "surrogateescape")
     labels = {key: str(value) for key, value in params["labels"].items()}
-    labels.update({"app.kubernetes.io/name": "expanso-edge", "app.kubernetes.io/managed-by": "expanso.edge", FAMILY: params["name"]})
+    labels.update({"app.kubernetes.io/name": "expanso-edge", MANAGED_BY: FIELD_MANAGER, FAMILY: params["name"]})
     manifest = {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -368,10 +368,9 @@ def wait_for_service(client: Any, params: Dict[str, Any]) -> Optional[ServiceSta
     deadline = time.time() + params["wait_timeout"]
     while True:
         state = read_service(client, params["service"])
-        failed = state.failed if state and params["service_changed"] is not False else None
-        if state is None or (state.settled and not failed):
+        problem = state.failed if state and params["service_changed"] is not False else None
+        if state is None or (state.settled and not problem):
             return state
-        problem = failed
         if problem is None and time.time() >= deadline:
             problem = "it did not settle within {0} seconds".format(params["wait_timeout"])
         if problem is not None:

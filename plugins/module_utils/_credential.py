@@ -10,6 +10,7 @@
 from typing import List, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 
 NAME = "expanso-edge-bootstrap-token"
 """What a credential is called unless asked otherwise. It is bound to its name."""
@@ -18,7 +19,7 @@ KEYS = ("auto", "host", "tpm2", "host+tpm2")
 """What a credential can be encrypted with."""
 
 
-class CredentialError(Exception):
+class CredentialError(EdgeError):
     """A credential that cannot be made here. The message never holds the secret."""
 
 

@@ -13,6 +13,8 @@ Pure. :func:`parse` follows what systemd does (``src/basic/env-file.c``), which 
 import re
 from typing import Dict, cast
 
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN = re.compile(r"[A-Za-z0-9@%+=:,./_-]*")
 _NEEDS_ESCAPE = re.compile(r'(["\\`$])')
@@ -25,7 +27,7 @@ _QUOTED = re.compile(r"""[ \t]*(?:'([^']*)(?:'|\Z)|"((?:[^"\\]|\\.)*)(?:"|\\?\Z)
 _UNQUOTED = re.compile(r"[ \t]*((?:[^\\\r\n]|\\.)*)", re.DOTALL)
 
 
-class EnvFileError(ValueError):
+class EnvFileError(EdgeError):
     """A variable that such a file cannot hold. The message names it, never its value."""
 
 

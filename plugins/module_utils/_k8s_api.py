@@ -14,6 +14,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from urllib.parse import quote
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 
 try:
     import kubernetes
@@ -103,11 +104,11 @@ KINDS = {
 }
 
 
-class ApiError(Exception):
+class ApiError(EdgeError):
     """A request that the API refused, or that did not reach it: what was tried, and why not, in a sentence."""
 
-    def __init__(self, message: str, status: Optional[int] = None) -> None:
-        super(ApiError, self).__init__(message)
+    def __init__(self, message: str, status: Optional[int] = None, **details: Any) -> None:
+        super(ApiError, self).__init__(message, **details)
         self.status = status
 
 
@@ -144,9 +145,9 @@ class Api:
 
     def __init__(self, module: AnsibleModule) -> None:
         if KUBERNETES_ERROR is not None:
-            module.fail_json(msg=missing_required_lib("kubernetes"), exception=KUBERNETES_ERROR)
+            raise ApiError(missing_required_lib("kubernetes"), exception=KUBERNETES_ERROR)
         if not HAS_COLLECTION:
-            module.fail_json(msg="the collection kubernetes.core is missing: install it with ansible-galaxy collection install kubernetes.core")
+            raise ApiError("the collection kubernetes.core is missing: install it with ansible-galaxy collection install kubernetes.core")
         # the client itself would wait for minutes for an address where nobody answers
         socket.setdefaulttimeout(CONNECT_TIMEOUT)
         self.dry_run = module.check_mode

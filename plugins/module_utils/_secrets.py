@@ -5,40 +5,26 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Keep a token out of what other programs say, and unexpected errors from saying anything of it."""
+"""Keep secrets out of what other programs say."""
 
 import base64
-import functools
 import hashlib
 import itertools
 import json
-import os
-from typing import Any, Callable, Iterator, Tuple
+import re
+from typing import Iterator, Tuple
 from urllib.parse import quote
-
-from ansible.module_utils.basic import AnsibleModule
 
 MASK = "********"
 
 PIECE = 8
 """A shorter piece of a token tells nothing, and stands in any text by chance."""
 
-
-def unmask_trifle(module: AnsibleModule) -> None:
-    """Stop masking the option ``token`` where it is too short for a secret: a blank would take every message apart.
-
-    Older ansible-core returns a module's options, so there it is replaced.
-    """
-    token = module.params["token"] or ""
-    if token and len(token) < PIECE:
-        module.no_log_values.discard(token)
-        module.params["token"] = MASK
-
-
-def refuse_token(module: AnsibleModule, message: str, fault: str) -> Any:
-    """Fail because of the token in option ``token``, with the stable name of what is wrong with it."""
-    unmask_trifle(module)
-    return module.fail_json(msg=message, fault=fault)
+SHAPES = re.compile(
+    r"exp_[ab]k_[A-Za-z0-9_-]{8,}"  # a bootstrap key, an API key
+    r"|[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{16,}"  # a JWT
+)
+"""What can only be a token, whichever. A program may print another one than the one that it was given."""
 
 
 def encodings(token: str) -> Tuple[str, ...]:
@@ -60,17 +46,20 @@ def encodings(token: str) -> Tuple[str, ...]:
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 
-def mask(text: str, token: str) -> str:
-    """Return the text with every piece of the token, in whatever encoding, replaced by asterisks.
+def mask(text: str, *secrets: str) -> str:
+    """Return the text with every piece of the secrets, in whatever encoding, and all that has a token's shape, replaced by asterisks.
 
     Pieces, because programs show the ends of a token, break base64 into lines, and escape single characters in their own way.
     """
     hidden = bytearray(len(text))
-    for form, width in _to_hide(token):
-        pieces = {form[start : start + width] for start in range(len(form) - width + 1)}
-        for start in range(len(text) - width + 1):
-            if text[start : start + width] in pieces:
-                hidden[start : start + width] = b"\1" * width
+    for secret in secrets:
+        for form, width in _to_hide(secret):
+            pieces = {form[start : start + width] for start in range(len(form) - width + 1)}
+            for start in range(len(text) - width + 1):
+                if text[start : start + width] in pieces:
+                    hidden[start : start + width] = b"\1" * width
+    for found in SHAPES.finditer(text):
+        hidden[found.start() : found.end()] = b"\1" * (found.end() - found.start())
     runs = itertools.groupby(range(len(text)), hidden.__getitem__)
     return "".join(MASK if secret else "".join(text[position] for position in run) for secret, run in runs)
 
@@ -87,21 +76,3 @@ def _to_hide(token: str) -> Iterator[Tuple[str, int]]:
             yield hashlib.new(name, token.encode("utf-8")).hexdigest(), PIECE
         except ValueError:  # a node that allows no such algorithm, so nothing there prints it
             continue
-
-
-def discreet(run: Callable[[AnsibleModule], Any]) -> Callable[[AnsibleModule], Any]:
-    """Let an unexpected exception end the module with its type and place, never its text: that may quote the token."""
-
-    @functools.wraps(run)
-    def wrapper(module: AnsibleModule) -> Any:
-        try:
-            return run(module)
-        except Exception as exc:
-            kind, place, trace = type(exc).__name__, "an unknown place", exc.__traceback__
-            while trace:
-                place = "{0}:{1}".format(os.path.basename(trace.tb_frame.f_code.co_filename), trace.tb_lineno)
-                trace = trace.tb_next
-        # outside the handler, so that no exception is chained to what fail_json does
-        return module.fail_json(msg="unexpected {0} at {1}; its text is withheld, because it may hold the token".format(kind, place))
-
-    return wrapper

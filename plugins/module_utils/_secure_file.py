@@ -20,6 +20,8 @@ import tempfile
 import time
 from typing import Callable, FrozenSet, List, NamedTuple, Optional, Tuple, Union
 
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+
 MAX_SIZE = 65536
 """Bytes read of a file at most: a token with its variables is far smaller."""
 
@@ -30,7 +32,7 @@ _TEMPORARY_SUFFIX = ".expanso-edge.tmp"
 _STALE_SECONDS = 600
 
 
-class SecureFileError(Exception):
+class SecureFileError(EdgeError):
     """Something about a path that has to be mended before a secret may be there."""
 
 

@@ -13,6 +13,7 @@ Pure: what the engine's API returned goes in, decisions come out. Nothing here t
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
 
 FINGERPRINT_LABEL = "io.expanso.edge.fingerprint"
@@ -41,7 +42,7 @@ EXIT_CODES = {
 """How the role's start script ends where it can tell why, see roles/swarm_secret/files/start.sh."""
 
 
-class SwarmError(Exception):
+class SwarmError(EdgeError):
     """Why nothing can be done, in a sentence that says what to do."""
 
 

@@ -14,6 +14,8 @@ that a service is started without its secret.
 import re
 from typing import List, NamedTuple, Optional, Sequence
 
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+
 NEEDED_SINCE = {
     "LoadCredential": 247,
     "SetCredential": 247,
@@ -57,7 +59,7 @@ _VERSION = re.compile(r"systemd (\d+)")
 _NO_COMMAND = "is not executable:"
 
 
-class UnitError(ValueError):
+class UnitError(EdgeError):
     """A unit that this node cannot have. The message says why."""
 
 

@@ -227,11 +227,11 @@ import os
 import stat
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS, NAME, CredentialError, decrypt, encrypt
+from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS, NAME, decrypt, encrypt
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError, parse, render
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, refuse_token
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     MAX_SIZE,
     NEW_DIRECTORY_MODE,
@@ -266,7 +266,7 @@ class Plan(NamedTuple):
     token: Optional[Token] = None
 
 
-def wanted_attributes(module: AnsibleModule, letting_go: bool) -> Attributes:
+def wanted_attributes(module: EdgeModule, letting_go: bool) -> Attributes:
     mode = parse_mode(module.params["mode"], FILE_MODE_BITS)
     owner, group = module.params["owner"], module.params["group"]
     try:
@@ -283,7 +283,7 @@ def wanted_attributes(module: AnsibleModule, letting_go: bool) -> Attributes:
         return Attributes(os.geteuid(), os.getegid(), mode)
 
 
-def held_token(module: AnsibleModule, data: bytes) -> str:
+def held_token(module: EdgeModule, data: bytes) -> str:
     """Return the token that a file's bytes hold, an empty text where they hold none."""
     if module.params["format"] == "encrypted":
         return decrypt(module, data, module.params["credential_name"]) or ""
@@ -291,7 +291,7 @@ def held_token(module: AnsibleModule, data: bytes) -> str:
     return parse(text).get(ENV_NAME, "") if module.params["format"] == "env" else text
 
 
-def wanted_data(module: AnsibleModule, token: Token, found: Optional[SecretFile]) -> bytes:
+def wanted_data(module: EdgeModule, token: Token, found: Optional[SecretFile]) -> bytes:
     params = module.params
     if params["format"] == "raw":
         return token.value.encode("ascii")
@@ -315,7 +315,7 @@ def differs(found: SecretFile, attributes: Attributes) -> bool:
     return found.attributes != attributes or found.has_acl or found.links > 1
 
 
-def make_plan(module: AnsibleModule, found: Optional[SecretFile], attributes: Attributes, marker: Optional[str]) -> Plan:
+def make_plan(module: EdgeModule, found: Optional[SecretFile], attributes: Attributes, marker: Optional[str]) -> Plan:
     """Decide what to do. Changes nothing."""
     params = module.params
     path = params["path"]
@@ -360,7 +360,7 @@ def let_go(plan: Plan, obsolete: List[str]) -> Plan:
     return plan._replace(action=action, msg="{0}; an earlier delivery's token removed from {1}".format(plan.msg, ", ".join(obsolete)))
 
 
-def carry_out(module: AnsibleModule, plan: Plan, attributes: Attributes, directory_mode: Optional[int]) -> None:
+def carry_out(module: EdgeModule, plan: Plan, attributes: Attributes, directory_mode: Optional[int]) -> None:
     path = module.params["path"]
     directory = os.path.dirname(path)
 
@@ -381,7 +381,7 @@ def carry_out(module: AnsibleModule, plan: Plan, attributes: Attributes, directo
             raise
 
 
-def describe(module: AnsibleModule, attributes: Optional[Attributes], data: Optional[bytes], token: Optional[Token] = None) -> Dict[str, Any]:
+def describe(module: EdgeModule, attributes: Optional[Attributes], data: Optional[bytes], token: Optional[Token] = None) -> Dict[str, Any]:
     """Return what may be shown of a file, for results and diffs."""
     if attributes is None or data is None:
         return dict.fromkeys(("owner", "group", "mode", "size", "fingerprint"))
@@ -395,23 +395,7 @@ def describe(module: AnsibleModule, attributes: Optional[Attributes], data: Opti
     }
 
 
-def run(module: AnsibleModule) -> None:
-    path = module.params["path"]
-    try:
-        result = bring_about(module)
-    except TokenFault as exc:
-        refuse_token(module, "{0}: {1}".format(path, exc.message), exc.code)
-    except (SecureFileError, EnvFileError, CredentialError) as exc:
-        said = str(exc)
-        module.fail_json(msg=said if said.startswith(path) else "{0}: {1}".format(path, said))
-    except OSError as exc:
-        hint = "; run it as root (become: true)" if isinstance(exc, PermissionError) and os.geteuid() else ""
-        module.fail_json(msg="cannot manage {0}: {1}: {2}{3}".format(path, exc.filename or path, exc.strerror, hint))
-    else:
-        module.exit_json(**result)
-
-
-def bring_about(module: AnsibleModule) -> Dict[str, Any]:
+def bring_about(module: EdgeModule) -> Dict[str, Any]:
     """Bring the file to its state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
     path = params["path"] = os.path.normpath(params["path"])
@@ -471,8 +455,17 @@ def bring_about(module: AnsibleModule) -> Dict[str, Any]:
     )
 
 
+def work(module: EdgeModule) -> Dict[str, Any]:
+    """Bring the file to its state; every fault names it."""
+    try:
+        return bring_about(module)
+    except EdgeError as exc:
+        path, said = module.params["path"], str(exc)
+        raise EdgeError(said if said.startswith(path) else "{0}: {1}".format(path, said)) from None
+
+
 def main() -> None:
-    module = AnsibleModule(
+    module = EdgeModule(
         argument_spec={
             "path": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -493,7 +486,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    discreet(run)(module)
+    module.execute(work, "manage {0}".format(module.params["path"]), module.params["path"])
 
 
 if __name__ == "__main__":

@@ -245,7 +245,6 @@ msg:
 import os
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils._audit import (
     SEVERITIES,
     Content,
@@ -271,8 +270,9 @@ from ansible_collections.expanso.edge.plugins.module_utils._exposure import (
     units,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._inspection import asked_for, look
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, discreet, mask, unmask_trifle
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, mask
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     SecureFileError,
     group_name,
@@ -356,8 +356,7 @@ def describe(subject: Subject, policy: Policy, tokens: Iterable[str]) -> Dict[st
     attributes, token = facts.attributes, content.token if content else None
     findings = [finding._asdict() for finding in sorted(subject.findings, key=lambda each: SEVERITIES.index(each.severity))]
     for finding in findings:
-        for secret in tokens:  # a file may be named after its token
-            finding["message"] = mask(finding["message"], secret)
+        finding["message"] = mask(finding["message"], *tokens)  # a file may be named after its token
     return {
         "path": subject.path,
         "exists": None if facts.state == "unknown" else facts.state != "absent",
@@ -377,7 +376,7 @@ def describe(subject: Subject, policy: Policy, tokens: Iterable[str]) -> Dict[st
     }
 
 
-def audit(module: AnsibleModule) -> Dict[str, Any]:
+def audit(module: EdgeModule) -> Dict[str, Any]:
     params = module.params
     params["paths"] = [os.path.normpath(path) for path in params["paths"]]
     for path in params["paths"]:
@@ -386,12 +385,12 @@ def audit(module: AnsibleModule) -> Dict[str, Any]:
     policy, common = asked_for(params)
     found = subjects(params, policy, common)
     tokens = exposure(params, policy, found)
-    # Masked by hand as well, because ansible-core 2.22 has another way: its register_secret() would send the tokens to the controller.
-    module.no_log_values.update(tokens)
-    unmask_trifle(module)
+    for token in tokens:
+        module.learn(token)
     entries = [describe(subject, policy, tokens) for subject in found]
     count = {severity: sum(f["severity"] == severity for entry in entries for f in entry["findings"]) for severity in SEVERITIES}
     return {
+        "changed": False,
         "tokens": entries,
         "error_count": count["error"],
         "warning_count": count["warning"],
@@ -399,17 +398,8 @@ def audit(module: AnsibleModule) -> Dict[str, Any]:
     }
 
 
-def run(module: AnsibleModule) -> None:
-    try:
-        result = audit(module)
-    except SecureFileError as exc:
-        module.fail_json(msg=str(exc))
-    else:
-        module.exit_json(changed=False, **result)
-
-
 def main() -> None:
-    module = AnsibleModule(
+    module = EdgeModule(
         argument_spec={
             "paths": {"type": "list", "elements": "path", "default": ["/etc/expanso/bootstrap.token", "/etc/expanso/bootstrap.env"]},
             "owner": {"type": "str"},
@@ -425,7 +415,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    discreet(run)(module)
+    module.execute(audit, "audit this node")
 
 
 if __name__ == "__main__":

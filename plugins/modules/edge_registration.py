@@ -116,14 +116,15 @@ fault:
 
 import os
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask, refuse_token
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, make_directories, read, remove
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import make_directories, read, remove
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, decode, judge
 
 URL_ENV_NAME = "EXPANSO_EDGE_BOOTSTRAP_URL"
@@ -132,12 +133,8 @@ LAST_LINES = 15
 TIMED_OUT = (124, 137, -9)  # timeout(1) ended the agent by TERM, by KILL, by KILL and itself with it
 
 
-class RegistrationError(Exception):
+class RegistrationError(EdgeError):
     """Why a node could not be registered, with the agent's last words where it was run."""
-
-    def __init__(self, msg: str, agent_output: Optional[List[str]] = None) -> None:
-        super(RegistrationError, self).__init__(msg)
-        self.agent_output = agent_output
 
 
 def read_token(params: Dict[str, Any]) -> str:
@@ -170,7 +167,7 @@ def command(params: Dict[str, Any], account: Account) -> List[str]:
     return arguments
 
 
-def register(module: AnsibleModule, token: str) -> List[str]:
+def register(module: EdgeModule, token: str) -> List[str]:
     """Run the agent once, wait for the marker, and return the agent's last lines.
 
     :raises RegistrationError: the agent failed, or no marker came in time
@@ -193,22 +190,22 @@ def register(module: AnsibleModule, token: str) -> List[str]:
     said = (out + err).encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # results are UTF-8
     lines = [line for line in mask(said, token).splitlines() if line.strip()][-LAST_LINES:]
     if code in TIMED_OUT and time.monotonic() >= deadline:
-        raise RegistrationError("the agent did not finish within {0} seconds and was stopped".format(params["timeout"]), lines)
+        raise RegistrationError("the agent did not finish within {0} seconds and was stopped".format(params["timeout"]), agent_output=lines)
     if code:
         how = "failed with exit code {0}".format(code) if code > 0 else "was ended by signal {0}".format(-code)
-        raise RegistrationError("expanso-edge bootstrap {0}: {1}".format(how, lines[-1] if lines else "it said nothing"), lines)
+        raise RegistrationError("expanso-edge bootstrap {0}: {1}".format(how, lines[-1] if lines else "it said nothing"), agent_output=lines)
     while find_marker(params) is None:
         if time.monotonic() >= deadline:
             raise RegistrationError(
                 "expanso-edge bootstrap succeeded, but after {0} seconds there is none of the registration markers {1}: "
                 "is data_dir the one that the agent uses?".format(params["timeout"], ", ".join(markers(params))),
-                lines,
+                agent_output=lines,
             )
         time.sleep(0.2)
     return lines
 
 
-def bring_about(module: AnsibleModule) -> Dict[str, Any]:
+def bring_about(module: EdgeModule) -> Dict[str, Any]:
     """Register the node where that is needed, let go of the token, and return the result."""
     params = module.params
     params["data_dir"] = os.path.normpath(params["data_dir"])
@@ -234,24 +231,8 @@ def bring_about(module: AnsibleModule) -> Dict[str, Any]:
     return dict(result, marker=marker, registered=marker is not None, token_removed=token_removed)
 
 
-def run(module: AnsibleModule) -> None:
-    try:
-        result = bring_about(module)
-    except TokenFault as exc:
-        refuse_token(module, exc.message, exc.code)
-    except RegistrationError as exc:
-        details = {} if exc.agent_output is None else {"agent_output": exc.agent_output}
-        module.fail_json(msg=str(exc), **details)
-    except SecureFileError as exc:
-        module.fail_json(msg=str(exc))
-    except OSError as exc:
-        module.fail_json(msg="cannot register this node: {0}: {1}".format(exc.filename or module.params["data_dir"], exc.strerror))
-    else:
-        module.exit_json(**result)
-
-
 def main() -> None:
-    module = AnsibleModule(
+    module = EdgeModule(
         argument_spec={
             "binary": {"type": "path", "default": "/usr/local/bin/expanso-edge"},
             "config_file": {"type": "path"},
@@ -267,7 +248,7 @@ def main() -> None:
         mutually_exclusive=[("token", "token_file")],
         supports_check_mode=True,
     )
-    discreet(run)(module)
+    module.execute(bring_about, "register this node")
 
 
 if __name__ == "__main__":

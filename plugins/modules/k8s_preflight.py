@@ -130,7 +130,7 @@ import re
 import traceback
 from typing import Any, Dict, List, Optional
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
     ARGUMENT_SPEC,
     FIELD_MANAGER,
@@ -140,7 +140,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
     Api,
     ApiError,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 
 try:
     import kubernetes_validate
@@ -235,7 +235,7 @@ def numbers(version: str) -> List[int]:
     return [int(part) for part in version.lstrip("v").split(".")[:2]]
 
 
-def look(module: AnsibleModule) -> Dict[str, Any]:
+def look(module: EdgeModule) -> Dict[str, Any]:
     params = module.params
     api = Api(module)
     version = api.version()
@@ -252,7 +252,7 @@ def look(module: AnsibleModule) -> Dict[str, Any]:
     if faults:
         raise ApiError("; ".join(faults))
     if VALIDATE_ERROR is not None and params["require_validation"]:
-        module.fail_json(msg=missing_required_lib("kubernetes-validate"), exception=VALIDATE_ERROR)
+        raise ApiError(missing_required_lib("kubernetes-validate"), exception=VALIDATE_ERROR)
     validated = VALIDATE_ERROR is None and bool(params["manifests"])
     if validated:
         faults = invalid(params["manifests"], version)
@@ -271,17 +271,8 @@ def look(module: AnsibleModule) -> Dict[str, Any]:
     }
 
 
-def run(module: AnsibleModule) -> None:
-    try:
-        result = look(module)
-    except ApiError as exc:
-        module.fail_json(msg=str(exc))
-    else:
-        module.exit_json(**result)
-
-
 def main() -> None:
-    module = AnsibleModule(
+    module = EdgeModule(
         argument_spec={
             "namespace": {"type": "str", "required": True},
             "missing_namespace": {"type": "str", "choices": ["refuse", "create", "ignore"], "default": "refuse"},
@@ -315,7 +306,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    discreet(run)(module)
+    module.execute(look, "look at the cluster")
 
 
 if __name__ == "__main__":

@@ -76,9 +76,9 @@ msg:
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, Api, ApiError
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 
 USUAL = frozenset(("ContainerCreating", "PodInitializing"))
 """Why a container waits that nothing is wrong with."""
@@ -86,12 +86,8 @@ USUAL = frozenset(("ContainerCreating", "PodInitializing"))
 MOST_EVENTS = 5
 
 
-class RolloutError(Exception):
+class RolloutError(EdgeError):
     """A Deployment that did not roll out: why, as far as the cluster tells."""
-
-    def __init__(self, message: str, reasons: List[str]) -> None:
-        super(RolloutError, self).__init__(message)
-        self.reasons = reasons
 
 
 def progress(deployment: Dict[str, Any]) -> Tuple[bool, str]:
@@ -182,7 +178,7 @@ def diagnose(api: Api, params: Dict[str, Any], deployment: Optional[Dict[str, An
     return reasons
 
 
-def wait(api: Api, module: AnsibleModule) -> Dict[str, Any]:
+def wait(api: Api, module: EdgeModule) -> Dict[str, Any]:
     params = module.params
     what = "Deployment {0}/{1}".format(params["namespace"], params["name"])
     end = time.time() + params["timeout"]
@@ -194,23 +190,12 @@ def wait(api: Api, module: AnsibleModule) -> Dict[str, Any]:
         if time.time() >= end:
             reasons = diagnose(api, params, deployment)
             said = "; ".join(reasons) or "the cluster does not say why"
-            raise RolloutError("{0} has not rolled out after {1} s: {2}. {3}".format(what, params["timeout"], text, said), reasons)
+            raise RolloutError("{0} has not rolled out after {1} s: {2}. {3}".format(what, params["timeout"], text, said), reasons=reasons)
         time.sleep(params["interval"])
 
 
-def run(module: AnsibleModule) -> None:
-    try:
-        result = wait(Api(module), module)
-    except RolloutError as exc:
-        module.fail_json(msg=str(exc), reasons=exc.reasons)
-    except ApiError as exc:
-        module.fail_json(msg=str(exc), reasons=[])
-    else:
-        module.exit_json(**result)
-
-
 def main() -> None:
-    module = AnsibleModule(
+    module = EdgeModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "namespace": {"type": "str", "required": True},
@@ -220,7 +205,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    discreet(run)(module)
+    module.execute(lambda module: wait(Api(module), module), "wait for the Deployment")
 
 
 if __name__ == "__main__":

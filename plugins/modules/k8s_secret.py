@@ -191,7 +191,7 @@ import binascii
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
     ARGUMENT_SPEC,
     FIELD_MANAGER,
@@ -201,7 +201,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
     Api,
     ApiError,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask, refuse_token
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
 
 KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
@@ -209,7 +209,7 @@ FAMILY = "expanso.edge/secret"
 """Label that the Secrets of one name share when each token has its own."""
 
 
-class SecretError(Exception):
+class SecretError(EdgeError):
     """A Secret that cannot be managed: where, why, and what to do."""
 
 
@@ -442,20 +442,8 @@ def finish(params: Dict[str, Any], name: str, before: Dict[str, Any], after: Dic
     )
 
 
-def run(module: AnsibleModule) -> None:
-    params = module.params
-    try:
-        result = bring_about(Api(module), params)
-    except TokenFault as exc:
-        refuse_token(module, "Secret {0}/{1}: {2}".format(params["namespace"], params["name"], exc.message), exc.code)
-    except (ApiError, SecretError) as exc:
-        module.fail_json(msg=mask(str(exc), params["token"] or ""))
-    else:
-        module.exit_json(**result)
-
-
 def main() -> None:
-    module = AnsibleModule(
+    module = EdgeModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "namespace": {"type": "str", "required": True},
@@ -475,7 +463,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    discreet(run)(module)
+    module.execute(lambda module: bring_about(Api(module), module.params), "manage the Secret", "Secret {namespace}/{name}".format(**module.params))
 
 
 if __name__ == "__main__":

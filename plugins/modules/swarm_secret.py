@@ -219,9 +219,9 @@ import time
 from typing import Any, Dict, List, NamedTuple, Optional
 from urllib.parse import urlsplit
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask, refuse_token
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, parse_mode
+from ansible.module_utils.basic import env_fallback
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import parse_mode
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     FINGERPRINT_LABEL,
     ServiceState,
@@ -236,7 +236,6 @@ from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     plan_prune,
     service_state,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault
 
 try:
     import docker
@@ -385,7 +384,7 @@ def wait_for_service(client: Any, params: Dict[str, Any]) -> Optional[ServiceSta
 # States
 
 
-def bring_about(module: AnsibleModule, client: Any) -> Dict[str, Any]:
+def bring_about(module: EdgeModule, client: Any) -> Dict[str, Any]:
     """Bring the secret to its state and return the result."""
     params = module.params
     found = look(client, params)
@@ -456,7 +455,7 @@ def file_mode(params: Dict[str, Any]) -> int:
     return mode
 
 
-def be_present(module: AnsibleModule, client: Any, found: Swarm) -> Dict[str, Any]:
+def be_present(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     params = module.params
     plan = plan_present(
         params["name"],
@@ -488,7 +487,7 @@ def be_present(module: AnsibleModule, client: Any, found: Swarm) -> Dict[str, An
     }
 
 
-def be_pruned(module: AnsibleModule, client: Any, found: Swarm) -> Dict[str, Any]:
+def be_pruned(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     params = module.params
     state = found.service if module.check_mode else wait_for_service(client, params)
     found = Swarm(look(client, params).versions, state)
@@ -510,7 +509,7 @@ def be_pruned(module: AnsibleModule, client: Any, found: Swarm) -> Dict[str, Any
     }
 
 
-def be_absent(module: AnsibleModule, client: Any, found: Swarm) -> Dict[str, Any]:
+def be_absent(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     service = module.params["service"]
     others = [version for version in found.versions if set(version.users) - {service}]
     if others:
@@ -535,34 +534,27 @@ def be_absent(module: AnsibleModule, client: Any, found: Swarm) -> Dict[str, Any
     }
 
 
-def remove(module: AnsibleModule, client: Any, versions: List[Version]) -> None:
+def remove(module: EdgeModule, client: Any, versions: List[Version]) -> None:
     if not module.check_mode:
         for version in versions:
             client.remove_secret(version.id)
 
 
-def run(module: AnsibleModule) -> None:
+def work(module: EdgeModule) -> Dict[str, Any]:
     params = module.params
-    token = params["token"] or ""
+    check_name(params["name"])
+    if params["service"]:
+        check_service_name(params["service"])
+    check_ids(params)
+    file_mode(params)
     try:
-        check_name(params["name"])
-        if params["service"]:
-            check_service_name(params["service"])
-        check_ids(params)
-        file_mode(params)
-        result = bring_about(module, connect(params, socket.gethostname()))
-    except TokenFault as exc:
-        refuse_token(module, "{0}: {1}".format(params["name"], exc.message), exc.code)
-    except (SwarmError, SecureFileError) as exc:
-        module.fail_json(msg=mask(str(exc), token))
+        return bring_about(module, connect(params, socket.gethostname()))
     except DockerException as exc:
-        module.fail_json(msg=mask("the Docker engine refused: {0}".format(reason(exc)), token))
-    else:
-        module.exit_json(**result)
+        raise SwarmError("the Docker engine refused: {0}".format(reason(exc))) from None
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = EdgeModule(
         argument_spec={
             "name": {"type": "str", "default": "expanso_bootstrap_token"},
             "state": {"type": "str", "choices": ["present", "pruned", "absent"], "default": "present"},
@@ -590,7 +582,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    discreet(run)(module)
+    module.execute(work, "manage the secret", module.params["name"])
 
 
 if __name__ == "__main__":

@@ -119,8 +119,8 @@ import shutil
 import tempfile
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils._account import find_account
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, SecureFileError, read, remove, write
 from ansible_collections.expanso.edge.plugins.module_utils._units import UnitError, complaints, fit, parse_version
 
@@ -129,10 +129,6 @@ UNIT_FILE = Attributes(0, 0, 0o644)
 
 class VerifyError(UnitError):
     """Units that systemd does not understand."""
-
-    def __init__(self, msg: str, lines: List[str]) -> None:
-        super(VerifyError, self).__init__(msg)
-        self.complaints = lines
 
 
 class Change(NamedTuple):
@@ -149,7 +145,7 @@ class Change(NamedTuple):
         return self.before != self.after or not self.sound
 
 
-def systemd_version(module: AnsibleModule) -> int:
+def systemd_version(module: EdgeModule) -> int:
     systemctl = module.get_bin_path("systemctl")
     version = parse_version(module.run_command([systemctl, "--version"])[1]) if systemctl else None
     if version is None:
@@ -157,13 +153,13 @@ def systemd_version(module: AnsibleModule) -> int:
     return version
 
 
-def reload_pending(module: AnsibleModule, names: List[str]) -> bool:
+def reload_pending(module: EdgeModule, names: List[str]) -> bool:
     """Whether the service manager works with older unit files than those on disk. Without one running, it does not."""
     out = module.run_command([module.get_bin_path("systemctl", True), "show", "--property=NeedDaemonReload", "--"] + names)[1]
     return "NeedDaemonReload=yes" in out.split()
 
 
-def verify(module: AnsibleModule, units: Dict[str, str]) -> None:
+def verify(module: EdgeModule, units: Dict[str, str]) -> None:
     """Have systemd judge the units, before they are anywhere where it would use them.
 
     :raises VerifyError: it complains
@@ -180,10 +176,10 @@ def verify(module: AnsibleModule, units: Dict[str, str]) -> None:
         shutil.rmtree(scratch)
     found = complaints(out + err, scratch, list(units))
     if found:
-        raise VerifyError("systemd-analyze verify complains, and nothing was changed: {0}".format("; ".join(found)), found)
+        raise VerifyError("systemd-analyze verify complains, and nothing was changed: {0}".format("; ".join(found)), complaints=found)
 
 
-def missing(module: AnsibleModule) -> List[str]:
+def missing(module: EdgeModule) -> List[str]:
     """Return, a sentence each, what the units need and would not find."""
     params = module.params
     wanted = [("-x", "executable", path) for path in params["executables"]] + [("-r", "readable", path) for path in params["files"]]
@@ -218,7 +214,7 @@ def changes(params: Dict[str, Any], units: Dict[str, str]) -> List[Change]:
     return result
 
 
-def carry_out(module: AnsibleModule, change: Change) -> None:
+def carry_out(module: EdgeModule, change: Change) -> None:
     def label(temporary: str) -> None:
         module.set_context_if_different(temporary, module.selinux_default_context(change.path), False)
 
@@ -228,7 +224,7 @@ def carry_out(module: AnsibleModule, change: Change) -> None:
         write(change.path, change.after.encode("utf-8"), UNIT_FILE, label)
 
 
-def bring_about(module: AnsibleModule) -> Dict[str, Any]:
+def bring_about(module: EdgeModule) -> Dict[str, Any]:
     """Bring the unit files to their state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
     version = systemd_version(module)
@@ -262,22 +258,8 @@ def bring_about(module: AnsibleModule) -> Dict[str, Any]:
     }
 
 
-def run(module: AnsibleModule) -> None:
-    try:
-        result = bring_about(module)
-    except VerifyError as exc:
-        module.fail_json(msg=str(exc), complaints=exc.complaints)
-    except (UnitError, SecureFileError) as exc:
-        module.fail_json(msg=str(exc))
-    except OSError as exc:
-        hint = "; run it as root (become: true)" if isinstance(exc, PermissionError) and os.geteuid() else ""
-        module.fail_json(msg="cannot manage units: {0}: {1}{2}".format(exc.filename or module.params["directory"], exc.strerror, hint))
-    else:
-        module.exit_json(**result)
-
-
 def main() -> None:
-    module = AnsibleModule(
+    module = EdgeModule(
         argument_spec={
             "units": {"type": "dict", "default": {}},
             "absent": {"type": "list", "elements": "str", "default": []},
@@ -288,7 +270,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    run(module)
+    module.execute(bring_about, "manage units")
 
 
 if __name__ == "__main__":

@@ -108,11 +108,12 @@ import os
 import time
 from typing import Any, Dict, List, Optional
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils._credential import NAME, CredentialError, decrypt
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import discreet, mask
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, read, remove
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, decode
 
@@ -126,7 +127,7 @@ SHOWN = ("ActiveState", "SubState", "Result", "ExecMainCode", "ExecMainStatus", 
 State = Dict[str, str]
 
 
-class WaitError(Exception):
+class WaitError(EdgeError):
     """Why there is no running, registered agent, and which unit is to blame."""
 
     def __init__(self, msg: str, unit: str, state: State) -> None:
@@ -135,7 +136,7 @@ class WaitError(Exception):
         self.state = state
 
 
-def show(module: AnsibleModule, unit: str) -> State:
+def show(module: EdgeModule, unit: str) -> State:
     """Return what systemd knows of a unit."""
     properties = SHOWN + ("ActiveEnterTimestampMonotonic", "InvocationID")
     code, out, err = module.run_command(["systemctl", "show", "--property={0}".format(",".join(properties)), "--", unit])
@@ -176,7 +177,7 @@ def settled(state: State, now: float) -> bool:
     return state["ActiveState"] == "active" and state["SubState"] == "running" and now - started >= SETTLED_SECONDS
 
 
-def wait(module: AnsibleModule) -> str:
+def wait(module: EdgeModule) -> str:
     """Return the marker of the node once the agent runs.
 
     :raises WaitError: it does not, and will not within the time given
@@ -201,13 +202,13 @@ def wait(module: AnsibleModule) -> str:
         time.sleep(POLL_SECONDS)
 
 
-def journal(module: AnsibleModule, lines: int, *matches: str) -> List[str]:
+def journal(module: EdgeModule, lines: int, *matches: str) -> List[str]:
     """Return the last lines of the journal that match."""
     out = module.run_command(["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines={0}".format(lines)] + list(matches))[1]
     return [line.strip() for line in out.splitlines() if line.strip()]
 
 
-def explain(module: AnsibleModule, fault: WaitError) -> Dict[str, Any]:
+def explain(module: EdgeModule, fault: WaitError) -> EdgeError:
     """Return the fault with what the unit's journal says since it was last started, masked.
 
     Where nobody can tell which lines these are, or the token to mask in them, the service manager's own lines alone are shown.
@@ -222,14 +223,14 @@ def explain(module: AnsibleModule, fault: WaitError) -> Dict[str, Any]:
         which = ["_SYSTEMD_INVOCATION_ID=" + invocation, "+", "INVOCATION_ID=" + invocation]
     lines = [mask(line, token) for line in journal(module, LAST_LINES, *which)]
     reason = ": ".join([str(fault)] + [mask(line, token) for line in said])
-    return {
-        "msg": "{0} ({1} is {2}). Its journal:\n{3}".format(reason, fault.unit, in_words(fault.state), "\n".join("  " + line for line in lines)),
-        "unit_state": {key: fault.state[key] for key in SHOWN if key in fault.state},
-        "journal": lines,
-    }
+    return EdgeError(
+        "{0} ({1} is {2}). Its journal:\n{3}".format(reason, fault.unit, in_words(fault.state), "\n".join("  " + line for line in lines)),
+        unit_state={key: fault.state[key] for key in SHOWN if key in fault.state},
+        journal=lines,
+    )
 
 
-def stored_token(module: AnsibleModule) -> str:
+def stored_token(module: EdgeModule) -> str:
     """Return the token that the node holds, an empty text where it holds none that can be read."""
     params = module.params
     try:
@@ -244,30 +245,26 @@ def stored_token(module: AnsibleModule) -> str:
     return parse(text).get(ENV_NAME, "") if params["format"] == "env" else text
 
 
-def run(module: AnsibleModule) -> None:
+def bring_about(module: EdgeModule) -> Dict[str, Any]:
+    """Wait for the registration, let go of the token, and return the result."""
     params = module.params
-    try:
-        if module.check_mode:
-            marker = find_marker(params)
-            msg = "registered already" if marker else "would be waited for"
-        else:
-            marker = wait(module)
-            msg = "registered, and {0} runs".format(params["unit"])
-        token_removed = marker is not None and params["remove_token_file"] and os.path.lexists(params["token_file"])
-        if token_removed and not module.check_mode:
-            remove(params["token_file"])
-    except WaitError as exc:
-        module.fail_json(**explain(module, exc))
-    except SecureFileError as exc:
-        module.fail_json(msg=str(exc))
-    except OSError as exc:
-        module.fail_json(msg="{0}: {1}; nobody can tell whether this node is registered".format(exc.filename or params["data_dir"], exc.strerror))
+    if module.check_mode:
+        marker = find_marker(params)
+        msg = "registered already" if marker else "would be waited for"
     else:
-        module.exit_json(changed=token_removed, registered=marker is not None, marker=marker, token_removed=token_removed, msg=msg)
+        try:
+            marker = wait(module)
+        except WaitError as exc:
+            raise explain(module, exc) from None
+        msg = "registered, and {0} runs".format(params["unit"])
+    token_removed = marker is not None and params["remove_token_file"] and os.path.lexists(params["token_file"])
+    if token_removed and not module.check_mode:
+        remove(params["token_file"])
+    return {"changed": token_removed, "registered": marker is not None, "marker": marker, "token_removed": token_removed, "msg": msg}
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = EdgeModule(
         argument_spec={
             "bootstrap_unit": {"type": "str", "required": True},
             "unit": {"type": "str", "required": True},
@@ -280,7 +277,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    discreet(run)(module)
+    module.execute(bring_about, "tell whether this node is registered")
 
 
 if __name__ == "__main__":

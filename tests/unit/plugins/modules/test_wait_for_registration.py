@@ -163,13 +163,13 @@ def test_the_journal_is_masked(tmp_path: Path, form: str, content: str) -> None:
     node = Node(tmp_path, journal=hostile)
     node.params["format"] = form
     result = explain(node, WaitError("it failed", BOOTSTRAP, FAILED))
-    assert TOKEN not in str(result) and BASE64[:-4] not in str(result)
-    assert result["msg"].splitlines() == [
+    assert TOKEN not in repr(result.details) and BASE64[:-4] not in repr(result.details)
+    assert str(result).splitlines() == [
         "it failed: token=******** base64=******** (edge-bootstrap.service is failed/failed, result exit-code, exit status 11). Its journal:",
         "  token=******** base64=********",
         "  edge-bootstrap.service: Failed with result 'exit-code'.",
     ]
-    assert result["unit_state"]["ExecMainStatus"] == "11" and "InvocationID" not in result["unit_state"]
+    assert result.details["unit_state"]["ExecMainStatus"] == "11" and "InvocationID" not in result.details["unit_state"]
 
 
 @pytest.mark.parametrize(
@@ -181,4 +181,4 @@ def test_what_cannot_be_masked_is_not_shown(tmp_path: Path, content: Optional[st
         (tmp_path / "token").write_text(content)
     result = explain(Node(tmp_path, journal=hostile), WaitError("it failed", BOOTSTRAP, state))
     assert TOKEN not in str(result)
-    assert result["journal"] == ["edge-bootstrap.service: Failed with result 'exit-code'."]
+    assert result.details["journal"] == ["edge-bootstrap.service: Failed with result 'exit-code'."]

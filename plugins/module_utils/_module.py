@@ -1,0 +1,133 @@
+# Copyright (c) Expanso Edge collection contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The one boundary between the modules and Ansible: what is said there, of success or failure, holds no secret."""
+
+import os
+import re
+from typing import Any, Callable, Dict, Iterator, List
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import MASK, PIECE, mask
+from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault
+
+Result = Dict[str, Any]
+
+_STRUCTURED = ("kubeconfig", "proxy_headers")
+"""Options that may hold secrets deep inside, which Ansible does not know of."""
+
+_SECRET_KEY = re.compile(r"token|password|secret|auth$|key-data|certificate-data|^value$", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"(?:token|password|secret|auth|key-data|certificate-data|value)[\"']?\s*:\s*[\"']?([^\s\"',}]{8,})", re.IGNORECASE)
+
+
+class EdgeModule(AnsibleModule):
+    """An Ansible module whose options hold secrets. Modules end by :meth:`execute` alone."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._learned = []  # type: List[str]
+        super(EdgeModule, self).__init__(*args, **kwargs)
+
+    def learn(self, secret: str) -> str:
+        """Keep a secret that was found at run time out of everything that the module says; return it."""
+        if len(secret) >= PIECE:
+            self._learned.append(secret)
+            self.no_log_values.add(secret)
+        return secret
+
+    def execute(self, work: Callable[["EdgeModule"], Result], doing: str, where: str = "") -> None:
+        """Do the module's work and end it: with its result, or with a failure that says why.
+
+        :param doing: what cannot be done where the system refuses, such as ``manage /etc/expanso/bootstrap.token``
+        :param where: put before what is wrong with a token
+        """
+        failure = {}  # type: Result
+        result = {}  # type: Result
+        try:
+            result = work(self)
+        except TokenFault as exc:
+            failure = {"msg": "{0}: {1}".format(where, exc.message) if where else exc.message, "fault": exc.code}
+        except EdgeError as exc:
+            failure = dict(exc.details, msg=str(exc))
+        except OSError as exc:
+            failure = {"msg": _refused(exc, doing)}
+        except Exception as exc:
+            failure = {"msg": _unexpected(exc)}
+        # Outside of any handler: since ansible-core 2.19, fail_json attaches the text of the exception that is being handled.
+        if failure:
+            self.fail_json(**self._masked(failure))
+        self.exit_json(**result)
+
+    def _secrets(self) -> List[str]:
+        given = [value for name, option in self.argument_spec.items() if option.get("no_log") for value in _texts(self.params.get(name))]
+        for name in _STRUCTURED:
+            given += _sensitive(self.params.get(name))
+        return [each for each in given if len(each) >= PIECE] + self._learned
+
+    def _masked(self, value: Any) -> Any:
+        """Return a failure with every piece of every secret masked, in whatever encoding, and what has a token's shape as well."""
+        secrets = self._secrets()
+
+        def masked(each: Any) -> Any:
+            if isinstance(each, dict):
+                return {key: masked(inner) for key, inner in each.items()}
+            if isinstance(each, (list, tuple)):
+                return [masked(inner) for inner in each]
+            return mask(each, *secrets) if isinstance(each, str) else each
+
+        return masked(value)
+
+    def _return_formatted(self, kwargs: Result) -> None:
+        """Print the result. Ansible calls this for its own failures, too, some of which come before it knows what is secret."""
+        self.no_log_values.update(self._secrets())
+        token = self.params.get("token")
+        if isinstance(token, str) and len(token) < PIECE:
+            # A blank would take every message apart. Older ansible-core returns a module's options, so there it is replaced.
+            self.no_log_values.discard(token)
+            self.params["token"] = token and MASK
+        # ansible-core 2.22 adds the secrets to the output, for the controller; an asynchronous task's output is a file.
+        new_secrets = getattr(self, "_new_secrets", None)
+        if new_secrets is not None:
+            new_secrets.flush()
+        super(EdgeModule, self)._return_formatted(kwargs)
+
+
+def _refused(fault: OSError, doing: str) -> str:
+    hint = "; run it as root (become: true)" if isinstance(fault, PermissionError) and os.geteuid() else ""
+    place = "{0}: ".format(fault.filename) if fault.filename else ""
+    return "cannot {0}: {1}{2}{3}".format(doing, place, fault.strerror or type(fault).__name__, hint)
+
+
+def _unexpected(fault: Exception) -> str:
+    """Return an unexpected exception's type and place, never its text: that may quote a secret."""
+    place, trace = "an unknown place", fault.__traceback__
+    while trace:
+        place = "{0}:{1}".format(os.path.basename(trace.tb_frame.f_code.co_filename), trace.tb_lineno)
+        trace = trace.tb_next
+    return "unexpected {0} at {1}; its text is withheld, because it may hold the token".format(type(fault).__name__, place)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in an option's value, which has the wrong shape where Ansible has not checked it yet."""
+    if isinstance(value, dict):
+        value = list(value.keys()) + list(value.values())
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            for text in _texts(each):
+                yield text
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def _sensitive(value: Any) -> List[str]:
+    """Return the texts in a structure that stand under the name of a secret; a structure may be given as text, too."""
+    if isinstance(value, dict):
+        named = [text for key, inner in value.items() if _SECRET_KEY.search(str(key)) for text in _texts(inner)]
+        return named + [text for inner in value.values() if isinstance(inner, (dict, list)) for text in _sensitive(inner)]
+    if isinstance(value, list):
+        return [text for inner in value if isinstance(inner, (dict, list)) for text in _sensitive(inner)]
+    return _SECRET_VALUE.findall(value) if isinstance(value, str) else []

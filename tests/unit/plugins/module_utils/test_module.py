@@ -1,0 +1,194 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import base64
+import errno
+import json
+import sys
+from typing import Any, Dict
+
+import pytest
+from ansible.module_utils import basic
+from ansible_collections.expanso.edge.plugins.module_utils import _module
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault
+
+TOKEN = "exp_bk_Zq81mKx02LwPd7Rt5"
+OPAQUE = "opaque+token/of=no;shape"
+ENCODED = base64.b64encode(TOKEN.encode()).decode()
+
+SPEC = {
+    "token": {"type": "str", "no_log": True},
+    "count": {"type": "int"},
+    "proxy_headers": {"type": "dict"},
+    "kubeconfig": {"type": "raw"},
+}
+
+
+class Ended(Exception):
+    """In place of the end of the process."""
+
+
+class Module(EdgeModule):
+    """The real module, but for its input, its output and its end."""
+
+    given = {}  # type: Dict[str, Any]
+    printed = {}  # type: Dict[str, Any]
+    handled = None  # type: Any
+
+    def _load_params(self) -> None:
+        self.params = dict(self.given)
+
+    def exit_json(self, **kwargs: Any) -> None:
+        self.finish(kwargs)
+
+    def fail_json(self, msg: str, **kwargs: Any) -> None:
+        self.handled = sys.exc_info()[1]
+        self.finish(dict(kwargs, msg=msg, failed=True))
+
+    def finish(self, result: Dict[str, Any]) -> None:
+        self.printed = result
+        raise Ended
+
+
+def run(work: Any, token: str = TOKEN, where: str = "") -> Module:
+    class Given(Module):
+        given = {"token": token}
+
+    module = Given(argument_spec=SPEC)
+    with pytest.raises(Ended):
+        module.execute(work, "manage /etc/expanso/bootstrap.token", where)
+    return module
+
+
+FAULTS = {
+    "for people": EdgeError("the engine refused " + TOKEN, lines=["base64: " + ENCODED, {"deep": TOKEN}]),
+    "of the token": TokenFault("expired", "it is not " + TOKEN),
+    "of the system": OSError(errno.ENOENT, "no such file", TOKEN),
+    "unexpected": KeyError(TOKEN),
+}
+
+
+@pytest.mark.parametrize("fault", list(FAULTS.values()), ids=list(FAULTS))
+def test_no_failure_holds_the_token_or_an_exception_that_does(fault: Exception) -> None:
+    def work(module: EdgeModule) -> Dict[str, Any]:
+        raise fault
+
+    module = run(work)
+    assert module.printed["failed"]
+    said = json.dumps(module.printed)
+    assert "Zq81mKx0" not in said
+    assert ENCODED[8:24] not in said
+    # since ansible-core 2.19 a failure that is told inside of a handler carries the exception's text
+    assert module.handled is None
+
+
+def test_another_token_than_the_one_given_is_masked_by_its_shape() -> None:
+    def work(module: EdgeModule) -> Dict[str, Any]:
+        raise EdgeError("the proxy quotes " + TOKEN)
+
+    assert run(work, token=OPAQUE).printed["msg"] == "the proxy quotes ********"
+
+
+def test_a_secret_that_was_learned_is_masked() -> None:
+    def work(module: EdgeModule) -> Dict[str, Any]:
+        raise EdgeError("the agent said " + module.learn("another+secret/of-no-shape"))
+
+    assert run(work).printed["msg"] == "the agent said ********"
+
+
+def test_what_is_wrong_with_a_token_has_a_stable_name_and_a_place() -> None:
+    def work(module: EdgeModule) -> Dict[str, Any]:
+        raise TokenFault("whitespace", "it has white space")
+
+    assert run(work, where="/path").printed == {"msg": "/path: it has white space", "fault": "whitespace", "failed": True}
+
+
+def test_details_become_results() -> None:
+    def work(module: EdgeModule) -> Dict[str, Any]:
+        raise EdgeError("the agent failed", agent_output=["a", "b"])
+
+    assert run(work).printed == {"msg": "the agent failed", "agent_output": ["a", "b"], "failed": True}
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/etc/x"), "cannot manage /etc/expanso/bootstrap.token: /etc/x: No space left on device"),
+        (OSError(errno.ENOSPC, "No space left on device"), "cannot manage /etc/expanso/bootstrap.token: No space left on device"),
+    ],
+)
+def test_what_the_system_refuses_is_named(fault: OSError, said: str) -> None:
+    def work(module: EdgeModule) -> Dict[str, Any]:
+        raise fault
+
+    assert run(work).printed["msg"] == said
+
+
+def test_an_unexpected_exception_says_where_but_not_what() -> None:
+    def work(module: EdgeModule) -> Dict[str, Any]:
+        raise KeyError(TOKEN)
+
+    assert "unexpected KeyError at test_module.py:" in run(work).printed["msg"]
+
+
+def test_a_result_passes() -> None:
+    assert run(lambda module: {"changed": True}).printed == {"changed": True}
+
+
+class Printing(EdgeModule):
+    """A module of which even the print is real."""
+
+    given = {}  # type: Dict[str, Any]
+
+    def _load_params(self) -> None:
+        self.params = dict(self.given)
+
+
+@pytest.fixture(autouse=True)
+def with_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let newer ansible-core return the options, too, as older does."""
+    monkeypatch.setattr(basic, "_PARSED_MODULE_ARGS", {"_ansible_inject_invocation": True}, raising=False)
+    monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+
+
+def printed(capsys: pytest.CaptureFixture, params: Dict[str, Any]) -> str:
+    class Given(Printing):
+        given = params
+
+    with pytest.raises(SystemExit):
+        Given(argument_spec=SPEC).fail_json(msg="it is said: {0}".format(TOKEN))
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"token": TOKEN},
+        {"token": TOKEN, "count": "many"},
+        {"token": TOKEN, "count": {"a": [TOKEN]}},
+        {"token": TOKEN, "unknown": TOKEN},
+        {"token": {"a": [TOKEN]}},
+        {"token": [TOKEN]},
+        {"kubeconfig": {"users": [{"name": "a", "user": {"token": TOKEN}}]}},
+        {"kubeconfig": "users: [{user: {token: " + TOKEN + "}}]"},
+        {"proxy_headers": {"basic_auth": TOKEN}},
+        {"proxy_headers": "basic_auth"},
+    ],
+)
+def test_a_failure_of_ansible_itself_holds_no_secret(capsys: pytest.CaptureFixture, params: Dict[str, Any]) -> None:
+    said = printed(capsys, params)
+    assert "failed" in said
+    if TOKEN in json.dumps(params):
+        assert "Zq81mKx0" not in said
+
+
+@pytest.mark.parametrize("token", ["", " ", "TOKEN"])
+def test_a_trifle_does_not_take_every_message_apart(capsys: pytest.CaptureFixture, token: str) -> None:
+    """Nor is it shown among the options, which older ansible-core returns."""
+    answer = json.loads(printed(capsys, {"token": token}))
+    assert answer["msg"].startswith("it is said: ")
+    if "invocation" in answer:
+        assert answer["invocation"]["module_args"]["token"] in ("", _module.MASK)

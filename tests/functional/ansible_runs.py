@@ -138,6 +138,7 @@ class Controller:
             "ANSIBLE_COLLECTIONS_PATH": str(collections()),
             "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback_plugins"),
             "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "connection_plugins"),
+            "ANSIBLE_LOOKUP_PLUGINS": str(HERE / "lookup_plugins"),
             "ANSIBLE_CALLBACKS_ENABLED": "events",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_PIPELINING": "1",

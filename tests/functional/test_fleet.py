@@ -214,6 +214,7 @@ def test_the_summary_is_right(story: Story) -> None:
     by_action = {action: [node for node in UP if EXPECTED[node] == action] for action in ACTIONS}
     lines = summary(story.runs[1])
     failures = [each for each in lines if each.startswith("    ")]
+    waiting = [node for node in HOLDERS if node != "node15"]  # which is registered
     assert [each for each in lines if each not in failures] == [
         "20 nodes",
         line("received a token", by_action["written"]),
@@ -221,7 +222,7 @@ def test_the_summary_is_right(story: Story) -> None:
         line("kept the token", by_action["kept"]),
         line("registered already", by_action["not_needed"]),
         line("failed", [*FAILING, "node20"]),
-        NEXT.format(len(HOLDERS), ", ".join(HOLDERS[:10]), len(HOLDERS) - 10),
+        NEXT.format(len(waiting), ", ".join(waiting[:10]), len(waiting) - 10),
     ]
     expected = {**{node: EXPECTED[node] for node in FAILING}, "node20": "the host cannot be reached: "}
     assert len(failures) == len(expected)

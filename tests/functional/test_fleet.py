@@ -225,9 +225,8 @@ def test_the_summary_is_right(story: Story) -> None:
         NEXT.format(len(waiting), ", ".join(waiting[:10]), len(waiting) - 10),
     ]
     expected = {**{node: EXPECTED[node] for node in FAILING}, "node20": "the host cannot be reached: "}
-    assert len(failures) == len(expected)
-    for (node, reason), failure in zip(expected.items(), failures, strict=True):
-        assert failure.startswith(f"    {node}: ") and reason in failure
+    for node, reason in expected.items():
+        assert sum(node in each and reason in each for each in failures) == 1, (node, failures)
 
 
 def test_nodes_hold_their_token_and_nothing_else_was_touched(story: Story) -> None:

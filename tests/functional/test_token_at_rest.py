@@ -57,6 +57,11 @@ def put(content: str = KEY, mode: int = 0o600, name: str = "token", owner: int =
     return step
 
 
+def put_bytes(content: bytes, name: str = "token") -> Step:
+    """A file in the place that is no text."""
+    return lambda place: (place / name).write_bytes(content)
+
+
 def directory(name: str = ".", mode: int = 0o755, owner: int = -1, group: int = -1) -> Step:
     """A directory in the place."""
 
@@ -71,7 +76,7 @@ def directory(name: str = ".", mode: int = 0o755, owner: int = -1, group: int = 
 
 def link(name: str, target: str) -> Step:
     """A symbolic link in the place."""
-    return lambda place: (place / name).symlink_to(target)
+    return lambda place: (place / name).symlink_to(target.replace("{place}", str(place)))
 
 
 def grants(name: str, kind: str, permissions: int, mask: int = 7) -> Step:
@@ -147,6 +152,7 @@ class Refused(Case):
 
 GONE = {"content": None, "changed": False}
 REGISTERED = put("", name="data/auth/credentials.creds")
+STALE_OF_ANOTHER = ".token.old.abcdefgh.expanso-edge.tmp"
 STALE, YOUNG = ".token.abcdefgh.expanso-edge.tmp", ".token.ijklmnop.expanso-edge.tmp"
 
 DONE = [
@@ -157,8 +163,7 @@ DONE = [
     Done("another token", (put(OTHER_KEY),)),
     Done("line feed at the end", (put(KEY + "\n"),)),
     Done("empty file", (put(""),)),
-    Done("much longer file", (put(OTHER_KEY * 3000),)),
-    Done("not text", (lambda place: (place / "token").write_bytes(b"\xff\0\xfe"),)),
+    Done("longer file", (put(OTHER_KEY * 1000),)),
     Done("another token, with wrong permissions", (put(OTHER_KEY, 0o666),)),
     Done("unreadable for its owner", (put(OTHER_KEY, 0o000),), root=True),
     Done("blanks and signs in the path", path="a b/ü $(id) 'token'"),
@@ -225,6 +230,20 @@ DONE = [
         changed=True,
         then=lambda p: not (p / STALE).exists() and (p / YOUNG).exists(),
     ),
+    Done(
+        "left by a run that was killed: of this file alone, and no directory",
+        (put(), put(OTHER_KEY, name=STALE_OF_ANOTHER, age=3600), directory(".token.mnopqrst.expanso-edge.tmp")),
+        action="kept",
+        then=lambda p: (p / STALE_OF_ANOTHER).exists() and (p / ".token.mnopqrst.expanso-edge.tmp").is_dir(),
+    ),
+    Done(
+        "left by a run that was killed, of an earlier delivery",
+        (put(), put(OTHER_KEY, name="d/.old.abcdefgh.expanso-edge.tmp", age=3600)),
+        {"obsolete_paths": ["{place}/d/old"]},
+        action="kept",
+        changed=True,
+        then=lambda p: list((p / "d").iterdir()) == [],
+    ),
     # environment file
     Done("environment file", args={"format": "env"}, content=f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\n"),
     Done(
@@ -262,7 +281,8 @@ DONE = [
     Done("absent", (put(),), {"state": "absent", "token": None}, action="removed", content=None, then=lambda p: is_directory(p, 0o755)),
     Done("absent already", args={"state": "absent", "token": None}, action="absent", **GONE),
     Done("absent with its directories", args={"state": "absent"}, action="absent", path="a/b/token", then=lambda p: not (p / "a").exists(), **GONE),
-    Done("absent, whatever it holds", (put("x" * 100000, 0o666),), {"state": "absent"}, action="removed", content=None),
+    Done("absent, any text", (put("x" * 60000, 0o666),), {"state": "absent"}, action="removed", content=None),
+    Done("absent, below a file", (put(name="d"),), {"state": "absent"}, "d/token", action="absent", then=lambda p: file(p / "d"), **GONE),
     Done("absent, its account too", (put(),), {"state": "absent", "owner": "no-such-account"}, action="removed", content=None),
     Done("registered, its account gone", (REGISTERED,), {"owner": "no-such-account"}, action="not_needed", **GONE),
     Done("registered, account and token go", (REGISTERED, put()), {"group": "no-such", "remove_when_registered": True}, action="removed", content=None),
@@ -280,6 +300,9 @@ DONE = [
 
 
 OPEN = "may write the directory {place}/d, and so replace what is below it"
+LINK = "its owner 4711 may write the directory {place}/d, and so exchange the symbolic link {place}/d/e, which is not followed"
+NOWHERE = "{place}/etc is a symbolic link that leads nowhere, for there is no {place}/disk"
+NO_TOKEN = "so it is no token file: name another path, or remove the file yourself"
 REFUSED = [
     # in the place of the file
     Refused("link to a file", (put(name="real"), link("token", "real")), says="{place}/token is a symbolic link, which is not followed", in_check_mode=True),
@@ -303,6 +326,33 @@ REFUSED = [
     Refused("link to an open directory", (directory("d", 0o777), directory("d/e"), link("etc", "d/e")), path="etc/token", says="every account " + OPEN),
     Refused("open directory, absent", (directory("d", 0o777), put(name="d/token")), {"state": "absent"}, "d/token", says="every account " + OPEN),
     Refused("open directory, registered", (REGISTERED, directory("d", 0o777)), path="d/token", says="every account " + OPEN),
+    Refused(
+        "link of the file's own account",
+        (directory("d", owner=4711), directory("root"), link("d/e", "{place}/root")),
+        {"owner": "4711"},
+        "d/e/token",
+        says=LINK,
+        in_check_mode=True,
+        root=True,
+    ),
+    Refused(
+        "link of the file's own account, absent",
+        (directory("d", owner=4711), put(name="root/token"), link("d/e", "{place}/root")),
+        {"owner": "4711", "state": "absent"},
+        "d/e/token",
+        says=LINK,
+        in_check_mode=True,
+        root=True,
+    ),
+    Refused(
+        "link of the file's own account, earlier delivery",
+        (directory("d", owner=4711), put(name="root/old"), link("d/e", "{place}/root")),
+        {"owner": "4711", "obsolete_paths": ["{place}/d/e/old"]},
+        says=LINK,
+        root=True,
+    ),
+    Refused("link to a disk that is not there", (link("etc", "{place}/disk/expanso"),), path="etc/token", says=NOWHERE, in_check_mode=True),
+    Refused("link to a disk that is not there, absent", (link("etc", "disk/expanso"),), {"state": "absent"}, "etc/a/token", says=NOWHERE),
     Refused("file in the place of a directory", (put(name="d"),), path="d/token", says="{place}/d"),
     Refused("name too long", path="x" * 300, says="File name too long"),
     Refused("path not absolute", args={"path": "etc/token"}, says="the path is not absolute"),
@@ -324,6 +374,20 @@ REFUSED = [
     Refused("earlier delivery, a link", (put(name="r"), link("old", "r")), {"obsolete_paths": ["{place}/old"]}, says="{place}/old is a symbolic link"),
     Refused("variables too long", args={"format": "env", "variables": {"A": "x" * 70000}}, says="it would have 700.. bytes, more than 65536"),
     Refused("no token file at all", (REGISTERED, put("x" * 70000, 0o644)), says="it is larger than 65536 bytes, so it is no token file"),
+    Refused("much longer than a token", (put(OTHER_KEY * 3000),), says="{place}/token: it is larger than 65536 bytes, " + NO_TOKEN, in_check_mode=True),
+    Refused("not text", (put_bytes(b"\x7fELF\0"),), says="{place}/token: it is not text, " + NO_TOKEN, in_check_mode=True),
+    Refused("not text, environment file", (put_bytes(b"\xff\xfe"),), {"format": "env"}, says="it is not text, " + NO_TOKEN),
+    Refused("right permissions, not text", (put_bytes(KEY.encode() + b"\0"),), says="it is not text, " + NO_TOKEN),
+    Refused("absent, too large", (put("x" * 100000),), {"state": "absent"}, says="it is larger than 65536 bytes, " + NO_TOKEN, in_check_mode=True),
+    Refused("absent, not text", (put_bytes(b"\0"),), {"state": "absent"}, says="it is not text, " + NO_TOKEN, in_check_mode=True),
+    Refused("registered, not text", (REGISTERED, put_bytes(b"\0")), {"remove_when_registered": True}, says="it is not text, " + NO_TOKEN),
+    Refused(
+        "earlier delivery, not text",
+        (put_bytes(b"\0", name="old"),),
+        {"obsolete_paths": ["{place}/old"]},
+        says="{place}/old: it is not text, " + NO_TOKEN,
+        in_check_mode=True,
+    ),
     Refused("the token among the variables", args={"format": "env", "variables": {"EXPANSO_EDGE_BOOTSTRAP_TOKEN": "x"}}, says="is the token itself"),
     Refused("no name of a variable", args={"format": "env", "variables": {"MY-URL": "x"}}, says="'MY-URL' is no name of a variable"),
     Refused("line break in a variable", args={"format": "env", "variables": {"A": "1\nB=2"}}, says="the value of A has a line break"),
@@ -450,7 +514,7 @@ def test_done(case: Done, outcomes: dict[str, Outcome]) -> None:
     assert (outcome.real["action"], outcome.real["changed"]) == (case.action, case.changes), outcome.real
     assert_says(outcome.real, case, place)
     assert case.then(place)
-    assert set(place.rglob("*.expanso-edge.tmp")) <= {place / YOUNG}
+    assert {each.name for each in place.rglob("*.expanso-edge.tmp") if each.is_file()} <= {YOUNG, STALE_OF_ANOTHER}
     described = {name: outcome.real[name] for name in ("owner", "group", "mode", "size")}
     if case.content is None:
         assert not os.path.lexists(path)

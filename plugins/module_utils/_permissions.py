@@ -18,6 +18,7 @@ import stat
 import struct
 from typing import FrozenSet, List, NamedTuple, Optional, Union
 
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 
 ACL_ACCESS = "system.posix_acl_access"
@@ -51,21 +52,9 @@ def parse_mode(text: Union[str, int], allowed: int, name: str = "mode") -> int:
     :raises SecureFileError: it is no octal number, or has other bits
     """
     try:
-        mode = text if isinstance(text, int) else int(text, 8)
-    except (TypeError, ValueError):
-        mode = -1
-    if mode < 0 or mode & ~allowed:
-        raise SecureFileError(
-            "{0} {1} is not possible here: write it as a quoted octal string, with no bits but those of '{2:04o}'".format(
-                name, "{0} without quotation marks".format(text) if isinstance(text, int) else text, allowed
-            )
-        )
-    return mode
-
-
-def _is_id(name: str) -> bool:
-    """Whether a text is the number of an account or group; the largest that 32 bits hold means "none" to the kernel."""
-    return name.isdecimal() and int(name) < 0xFFFFFFFF
+        return _checks.mode(text, allowed, name)
+    except _checks.OptionError as exc:
+        raise SecureFileError(str(exc)) from None
 
 
 def user_id(name: str) -> int:
@@ -73,12 +62,13 @@ def user_id(name: str) -> int:
 
     :raises SecureFileError: there is no account of that name
     """
-    if _is_id(name):
-        return int(name)
+    number = _checks.number(name)
+    if number is not None:
+        return number
     try:
         return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        raise SecureFileError("there is no account {0!r} on this node: create it first, or name another owner".format(name)) from None
+    except (KeyError, ValueError):  # a name that no account can have
+        raise SecureFileError("there is no account {0} on this node: create it first, or name another owner".format(_quoted(name))) from None
 
 
 def group_id(name: str) -> int:
@@ -86,12 +76,17 @@ def group_id(name: str) -> int:
 
     :raises SecureFileError: there is no group of that name
     """
-    if _is_id(name):
-        return int(name)
+    number = _checks.number(name)
+    if number is not None:
+        return number
     try:
         return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise SecureFileError("there is no group {0!r} on this node: create it first, or name another group".format(name)) from None
+    except (KeyError, ValueError):
+        raise SecureFileError("there is no group {0} on this node: create it first, or name another group".format(_quoted(name))) from None
+
+
+def _quoted(name: str) -> str:
+    return "'{0}'".format(_checks.short(name).strip("'"))
 
 
 def user_name(uid: int) -> str:

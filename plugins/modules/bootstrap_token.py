@@ -104,7 +104,8 @@ options:
     type: str
   mode:
     description:
-      - Permissions of the file, as a quoted octal string. Only bits of V(0640) are possible, so that nobody but owner and group gets near.
+      - Permissions of the file, as a quoted octal string of three digits or more.
+        Only bits of V(0640) are possible, so that nobody but owner and group gets near.
     type: raw
     default: '0600'
   directory_mode:
@@ -232,12 +233,13 @@ import os
 import stat
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS, NAME, decrypt, encrypt
 from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError, parse, render
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
-from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker
+from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     MAX_SIZE,
     NEW_DIRECTORY_MODE,
@@ -256,7 +258,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     user_name,
     write_in,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, Token, TokenFault, fingerprint, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, Token, TokenFault, fingerprint, judge
 
 FILE_MODE_BITS = 0o640
 DIRECTORY_MODE_BITS = 0o775
@@ -291,8 +293,32 @@ def holding(params: Dict[str, Any]) -> Iterator[Tuple[Place, List[Place]]]:
             stack.enter_context(directory)
             return Place(path, directory, name, read_in(directory, name), leftovers_in(directory, name))
 
-        obsolete = [os.path.normpath(each) for each in params["obsolete_paths"]]
-        yield look(params["path"], params["state"] == "absent"), [look(each, True) for each in obsolete if each != params["path"]]
+        place = look(params["path"], params["state"] == "absent")
+        yield place, [look(each, True) for each in params["obsolete_paths"] if each != params["path"]]
+
+
+def check_options(params: Dict[str, Any]) -> None:
+    """See that all options can be meant, those included that will not be needed; make paths plain and variables text.
+
+    :raises EdgeError: one cannot
+    """
+    params["path"] = _checks.path(params["path"], "path")
+    params["obsolete_paths"] = [_checks.path(each, "obsolete_paths") for each in params["obsolete_paths"]]
+    if not parse_mode(params["mode"], FILE_MODE_BITS):
+        raise SecureFileError("mode 0000 lets nobody read the file: give it '0600'")
+    if params["directory_mode"] not in (None, ""):
+        params["directory_mode"] = parse_mode(params["directory_mode"], DIRECTORY_MODE_BITS, "directory_mode")
+    else:
+        params["directory_mode"] = None
+    _checks.name(params["credential_name"], "credential_name")
+    variables = {name: _checks.scalar(value, "the value of {0}".format(_checks.short(name))) for name, value in params["variables"].items()}
+    if ENV_NAME in variables:
+        raise EnvFileError("{0} is the token itself: give it as option token, not among the variables".format(ENV_NAME))
+    size = len(render(dict(variables, **{ENV_NAME: ""})).encode("utf-8")) + min(len(params["token"] or ""), MAX_LENGTH)
+    if size > MAX_SIZE:
+        raise EnvFileError("with these variables it would have {0} bytes, more than {1}".format(size, MAX_SIZE))
+    params["variables"] = variables
+    markers(params)
 
 
 def wanted_attributes(module: EdgeModule, letting_go: bool) -> Attributes:
@@ -329,14 +355,9 @@ def wanted_data(module: EdgeModule, token: Token, found: Optional[SecretFile]) -
             return found.data  # no two encryptions of a token are alike
         # encrypting may make the node's host key, so check mode does without
         return b"" if module.check_mode else encrypt(module, token.value, params["credential_name"], params["credential_key"])
-    if ENV_NAME in params["variables"]:
-        raise EnvFileError("{0} is the token itself: give it as option token, not among the variables".format(ENV_NAME))
     variables = {ENV_NAME: token.value}
-    variables.update((name, "" if value is None else str(value)) for name, value in params["variables"].items())
-    data = render(variables).encode("utf-8")
-    if len(data) > MAX_SIZE:
-        raise EnvFileError("with these variables it would have {0} bytes, more than {1}".format(len(data), MAX_SIZE))
-    return data
+    variables.update(params["variables"])
+    return render(variables).encode("utf-8")
 
 
 def differs(found: SecretFile, attributes: Attributes) -> bool:
@@ -458,9 +479,7 @@ def judge_directory(module: EdgeModule, directory: Directory, attributes: Attrib
 
     :raises SecureFileError: somebody else may replace what is in it
     """
-    mode = None
-    if module.params["directory_mode"] not in (None, ""):
-        mode = parse_mode(module.params["directory_mode"], DIRECTORY_MODE_BITS, "directory_mode")
+    mode = module.params["directory_mode"]
     unsafe = directory.other_writer(attributes.uid, attributes.gid, mode)
     if unsafe:
         raise SecureFileError("{1} may write the directory {0}, and so replace what is below it: close it, or name another path".format(*unsafe))
@@ -470,9 +489,6 @@ def judge_directory(module: EdgeModule, directory: Directory, attributes: Attrib
 def bring_about(module: EdgeModule) -> Dict[str, Any]:
     """Bring the file to its state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
-    path = params["path"] = os.path.normpath(params["path"])
-    if not os.path.isabs(path):
-        raise SecureFileError("the path is not absolute")
     marker = find_marker(params)
     with holding(params) as (place, others):
         found, directory = place.found, place.directory
@@ -532,9 +548,12 @@ def outcome(
 def work(module: EdgeModule) -> Dict[str, Any]:
     """Bring the file to its state; every fault names it."""
     try:
+        check_options(module.params)
         return bring_about(module)
     except EdgeError as exc:
         path, said = module.params["path"], str(exc)
+        if len(path) > _checks.LONGEST_PATH:
+            path = _checks.short(path)
         raise EdgeError(said if said.startswith(path) else "{0}: {1}".format(path, said)) from None
 
 

@@ -118,7 +118,7 @@ class Case:
         args = {"path": f"{place}/{self.path}", "token": KEY, "data_dir": f"{place}/data", **self.args}
         args = {name: value.replace("{place}", str(place)) if isinstance(value, str) else value for name, value in args.items()}
         for name in {"registration_markers", "obsolete_paths"} & set(args):
-            args[name] = [each.replace("{place}", str(place)) for each in args[name]]
+            args[name] = args[name] and [each.replace("{place}", str(place)) for each in args[name]]
         return args
 
 
@@ -167,6 +167,8 @@ DONE = [
     Done("another token, with wrong permissions", (put(OTHER_KEY, 0o666),)),
     Done("unreadable for its owner", (put(OTHER_KEY, 0o000),), root=True),
     Done("blanks and signs in the path", path="a b/ü $(id) 'token'"),
+    Done("name of 252 bytes in 63 characters", path="\U0001f511" * 63),
+    Done("name as long as can be", path="n" * 255),
     Done("dots in the path", (directory("a"),), path="a/../a/./b//token"),
     Done("directory reached by a safe link", (directory("real"), link("etc", "real")), path="etc/token", then=lambda p: file(p / "real/token")),
     Done("JWT", args={"token": JWT}, content=JWT),
@@ -254,8 +256,8 @@ DONE = [
     ),
     Done(
         "variables that are no text",
-        args={"format": "env", "variables": {"NUMBER": 4711, "NOTHING": None}},
-        content=f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\nNUMBER=4711\nNOTHING=\n",
+        args={"format": "env", "variables": {"NUMBER": 4711, "NOTHING": None, "YES": True}},
+        content=f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\nNUMBER=4711\nNOTHING=\nYES=true\n",
     ),
     Done("environment file instead of a plain one", (put(),), {"format": "env"}, content=f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\n"),
     Done(
@@ -268,9 +270,14 @@ DONE = [
     Done("registered", (REGISTERED,), {"token": None}, action="not_needed", says="data/auth/credentials.creds exists", **GONE),
     Done("registered, by the connection", (put("", name="data/config.d/50-connection.yaml"),), action="not_needed", **GONE),
     Done("registered, by the registration", (put("", name="data/config.d/50-registration.yaml"),), action="not_needed", **GONE),
-    Done("registered, by the identity", (directory("data/identity"),), action="not_needed", **GONE),
+    Done("registered, by the identity", (put("", name="data/identity"),), action="not_needed", **GONE),
+    Done("registered, by a link to the identity", (put("", name="data/i"), link("data/identity", "i")), action="not_needed", **GONE),
+    Done("registered, data directory reached by a link", (put("", name="real/identity"), link("data", "real")), action="not_needed", **GONE),
     Done("registered, by a marker of its own", (put("", name="m"),), {"registration_markers": ["{place}/l", "{place}/m"]}, action="not_needed", **GONE),
     Done("not registered by other markers than its own", (REGISTERED,), {"registration_markers": ["{place}/m"]}),
+    Done("a directory is no marker", (directory("data/identity"), directory("data/auth/credentials.creds"))),
+    Done("a device is no marker", (directory("data"), link("data/identity", "/dev/null"))),
+    Done("data directory is a file", (put("", name="data"),)),
     Done("marker leads nowhere", (directory("data"), link("data/identity", "nowhere"))),
     Done("registered, bad token", (REGISTERED,), {"token": API_KEY}, action="not_needed", **GONE),
     Done("registered, token left", (REGISTERED, put(OTHER_KEY)), action="kept", says="no longer needed", content=OTHER_KEY),
@@ -366,6 +373,65 @@ REFUSED = [
         Refused(f"mode {mode!r}", args={"mode": mode}, says=r"mode .*is not possible here: write it as a quoted octal string")
         for mode in ("0644", "0660", "0601", "0700", "4600", "rw-------", "0608", "", "-600", 644, 600, True, [0o600])
     ),
+    *(
+        Refused(f"mode {mode!r}", args={"mode": mode}, says=r"^{place}/token: mode .*is not possible here: write it as a quoted octal string")
+        for mode in (False, 0, "0", " 0600", "0600\n", "0_600", "٠٦٠٠", "0" * 10000)
+    ),
+    *(
+        Refused(f"directory_mode {mode!r}", args={"directory_mode": mode}, says="directory_mode .*is not possible here: write it as a quoted octal string")
+        for mode in (True, False, 0, " 0755", "0_755", "0755\n", ["0755"])
+    ),
+    Refused("mode 0000", args={"mode": "0000"}, says="mode 0000 lets nobody read the file"),
+    Refused("mode, absent", (put(),), {"state": "absent", "mode": "0644"}, says="mode 0644 is not possible here", in_check_mode=True),
+    *(
+        Refused(f"null for {option}", args={option: None}, says=f"^option {option} is null: give it a value, or leave it out for its default$")
+        for option in ("state", "format", "strict", "variables", "credential_name", "credential_key", "obsolete_paths", "mode", "data_dir")
+    ),
+    *(
+        Refused(f"NUL in {option}", args={option: value}, says=rf"^option {option} has a NUL character \(character \d+\): remove it$")
+        for option, value in {
+            "path": "/etc/\0/token",
+            "owner": "root\0",
+            "group": "\0",
+            "token_source": "a\0b",
+            "data_dir": "/\0",
+            "credential_name": "a\0",
+            "directory_mode": "0755\0",
+            "obsolete_paths": ["/a\0"],
+            "registration_markers": ["/a\0"],
+            "variables": {"A": "\0"},
+        }.items()
+    ),
+    *(
+        Refused(f"surrogate in {option}", args={option: value}, says=rf"^option {option} has a character that UTF-8 cannot hold \(character \d+\): remove it$")
+        for option, value in {
+            "path": "/etc/\udcff/token",
+            "owner": "\udcff",
+            "token_source": "\ud800",
+            "obsolete_paths": ["/\udcff"],
+            "registration_markers": ["/\udcff"],
+            "variables": {"\udcff": "a"},
+        }.items()
+    ),
+    *(
+        Refused(f"owner {owner!r:.20}", args={"owner": owner}, says=says)
+        for owner, says in {
+            "٠": "there is no account '٠' on this node",
+            "0" * 10000: r"there is no account '0{60}\.\.\. \(10000 characters\)' on this node",
+        }.items()
+    ),
+    Refused("variable that is no text", args={"format": "env", "variables": {"A": {"b": 1}}}, says="the value of A is not a text but a dictionary"),
+    Refused("variable that is a list, not needed", args={"variables": {"A": [1]}}, says="the value of A is not a text but a list"),
+    Refused("credential_name with a slash", args={"credential_name": "a/b"}, says="option credential_name: a/b cannot be the name of a file"),
+    Refused("credential_name empty", args={"credential_name": ""}, says="option credential_name: '' cannot be the name of a file"),
+    Refused("path is the root", path="../../../../../../../../../../..", says="option path: / is the root directory"),
+    Refused("path of too many bytes", path="/".join(["x" * 200] * 25), says="option path: File name too long: the path has"),
+    Refused("name of too many bytes", path="\U0001f511" * 64, says="option path: File name too long: a name in it has 256 bytes, and 255 is the most"),
+    Refused("earlier delivery, not absolute", args={"obsolete_paths": ["old"]}, says="option obsolete_paths: the path is not absolute: old"),
+    Refused("data directory leads nowhere", (link("data", "disk"),), says="{place}/data: it is a symbolic link that leads nowhere"),
+    Refused("marker is a directory", (directory("m"),), {"registration_markers": ["{place}/m"]}, says="registration marker {place}/m is not a regular file"),
+    Refused("marker is a device", args={"registration_markers": ["/dev/null"]}, says="the registration marker /dev/null is not a regular file"),
+    Refused("marker is the root", args={"registration_markers": ["/"]}, says="option registration_markers: / is the root directory"),
     Refused("directory_mode 0777", args={"directory_mode": "0777"}, says="directory_mode 0777 is not possible here"),
     Refused("directory_mode 1755", args={"directory_mode": "1755"}, says="directory_mode 1755 is not possible here"),
     Refused("marker that depends on where one is", args={"registration_markers": ["m"]}, says="the registration marker m is not an absolute path"),
@@ -411,6 +477,7 @@ REFUSED = [
     Refused("carriage return", args={"token": KEY + "\r\n"}, says="carriage return", fault="line_break"),
     Refused("NUL", args={"token": KEY + "\0"}, says=r"control character \(NUL\)", fault="control_character"),
     Refused("byte order mark", args={"token": "\ufeff" + KEY}, says="character 1 is a byte order mark", fault="bom"),
+    Refused("not UTF-8", args={"token": KEY + "\udcff"}, says=f"character {len(KEY) + 1} is not ASCII", fault="not_ascii"),
     Refused("not ASCII", args={"token": KEY + "é"}, says=f"character {len(KEY) + 1} is not ASCII", fault="not_ascii"),
     Refused("path for a token", args={"token": "/etc/expanso/bootstrap.token"}, says="it is the path of a file", fault="path"),
     Refused("URL", args={"token": "https://start.cloud.expanso.io"}, says="it is a URL", fault="url"),
@@ -422,6 +489,7 @@ REFUSED = [
     Refused("assignment", args={"token": f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}"}, says="whole NAME=value line", fault="assignment"),
     Refused("truncated", args={"token": "exp_bk_"}, says="it ends after its prefix", fault="truncated"),
     Refused("too long", args={"token": "exp_bk_" + "x" * 17000}, says="17007 characters", fault="too_long"),
+    Refused("far too long", args={"token": "exp_bk_" + "x" * 2_000_000}, says="option token has 2000007 characters, more than 1048576", fault="too_long"),
 ]
 
 

@@ -11,7 +11,7 @@ from typing import Any, Dict, List
 
 import pytest
 from ansible_collections.expanso.edge.plugins.modules import bootstrap_token
-from ansible_collections.expanso.edge.plugins.modules.bootstrap_token import bring_about
+from ansible_collections.expanso.edge.plugins.modules.bootstrap_token import work
 
 KEY = "exp_bk_0123456789abcdef0123456789abcdef"
 
@@ -79,20 +79,20 @@ def untouched(precious: Path) -> bool:
 
 
 def test_what_is_judged_is_what_is_written(safe_path: Path, exchanged: Path) -> None:
-    bring_about(Module(safe_path, directory_mode="0700"))  # type: ignore[arg-type]
+    work(Module(safe_path, directory_mode="0700"))  # type: ignore[arg-type]
     assert untouched(exchanged) and stat.S_IMODE(exchanged.stat().st_mode) == 0o755
     assert (safe_path / "away" / "token").read_text() == KEY and stat.S_IMODE((safe_path / "away").stat().st_mode) == 0o700
 
 
 def test_what_is_judged_is_what_is_removed(safe_path: Path, exchanged: Path) -> None:
     (safe_path / "etc" / "token").write_text(KEY)
-    assert bring_about(Module(safe_path, state="absent"))["action"] == "removed"  # type: ignore[arg-type]
+    assert work(Module(safe_path, state="absent"))["action"] == "removed"  # type: ignore[arg-type]
     assert untouched(exchanged)
     assert list((safe_path / "away").iterdir()) == []
 
 
 def test_what_is_judged_is_where_directories_are_made(safe_path: Path, exchanged: Path) -> None:
-    bring_about(Module(safe_path, path=str(safe_path / "etc" / "new" / "token")))  # type: ignore[arg-type]
+    work(Module(safe_path, path=str(safe_path / "etc" / "new" / "token")))  # type: ignore[arg-type]
     assert untouched(exchanged)
     assert (safe_path / "away" / "new" / "token").read_text() == KEY
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_looked_at_is_not_absent(safe_path: Path, monkeypatch: py
     monkeypatch.setattr(os, "open", broken)
     asked = {"remove_when_registered": True} if registered else {"state": "absent"}
     with pytest.raises(OSError, match=f"{os.strerror(number)}: '{safe_path}/etc/token'"):
-        bring_about(Module(safe_path, **asked))  # type: ignore[arg-type]
+        work(Module(safe_path, **asked))  # type: ignore[arg-type]
     assert (safe_path / "etc" / "token").exists()
 
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_removed_is_not_said_to_be(safe_path: Path, monkeypatch: 
 
     monkeypatch.setattr(os, "unlink", refused)
     with pytest.raises(OSError, match=f"Read-only file system: '{safe_path}/etc/token'"):
-        bring_about(Module(safe_path, state="absent"))  # type: ignore[arg-type]
+        work(Module(safe_path, state="absent"))  # type: ignore[arg-type]
 
 
 def test_a_token_that_another_run_removed_is_gone(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_a_token_that_another_run_removed_is_gone(safe_path: Path, monkeypatch: 
         return judge(*arguments)
 
     monkeypatch.setattr(bootstrap_token, "make_plan", and_then)
-    assert bring_about(Module(safe_path, state="absent"))["action"] == "removed"  # type: ignore[arg-type]
+    assert work(Module(safe_path, state="absent"))["action"] == "removed"  # type: ignore[arg-type]
 
 
 def test_directories_that_were_made_go_where_the_token_cannot_be_written(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,5 +150,5 @@ def test_directories_that_were_made_go_where_the_token_cannot_be_written(safe_pa
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match=f"No space left on device: '{safe_path}/etc/a/token'"):
-        bring_about(Module(safe_path, path=str(safe_path / "etc" / "a" / "token")))  # type: ignore[arg-type]
+        work(Module(safe_path, path=str(safe_path / "etc" / "a" / "token")))  # type: ignore[arg-type]
     assert list(safe_path.iterdir()) == []

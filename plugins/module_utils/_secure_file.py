@@ -59,6 +59,7 @@ __all__ = [
     "leftovers",
     "leftovers_in",
     "make_directories",
+    "not_short_text",
     "parse_mode",
     "read",
     "read_in",
@@ -151,6 +152,19 @@ def read_in(directory: Directory, name: str) -> Optional[SecretFile]:
             )
     finally:
         os.close(descriptor)
+
+
+def not_short_text(data: bytes) -> Optional[str]:
+    """Return why what :func:`read` gave is no short text, as a secret is in whatever format; None where it is.
+
+    What is none is somebody else's, and neither to be replaced nor to be removed.
+    """
+    if len(data) > MAX_SIZE:
+        return "it is larger than {0} bytes".format(MAX_SIZE)
+    try:
+        return "it is not text" if "\0" in data.decode("utf-8") else None
+    except UnicodeDecodeError:
+        return "it is not text"
 
 
 def unsafe_directory(path: str, uid: int, gid: int, future_mode: Optional[int] = None) -> Optional[Tuple[str, str]]:

@@ -251,6 +251,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     group_name,
     home,
     leftovers_in,
+    not_short_text,
     parse_mode,
     read_in,
     remove_in,
@@ -370,20 +371,9 @@ def refuse_what_is_no_token(path: str, found: SecretFile) -> None:
 
     :raises SecureFileError: it is too long, or no text
     """
-    what = None
-    if len(found.data) > MAX_SIZE:
-        what = "it is larger than {0} bytes".format(MAX_SIZE)
-    elif not is_text(found.data):
-        what = "it is not text"
+    what = not_short_text(found.data)
     if what:
         raise SecureFileError("{0}: {1}, so it is no token file: name another path, or remove the file yourself".format(path, what))
-
-
-def is_text(data: bytes) -> bool:
-    try:
-        return "\0" not in data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
 
 
 def make_plan(module: EdgeModule, found: Optional[SecretFile], attributes: Attributes, marker: Optional[str]) -> Plan:

@@ -234,7 +234,7 @@ import stat
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
-from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS, NAME, decrypt, encrypt
+from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS, NAME, CredentialError, decrypt, encrypt
 from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError, parse, render
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
@@ -295,7 +295,13 @@ def holding(params: Dict[str, Any]) -> Iterator[Tuple[Place, List[Place]]]:
             return Place(path, directory, name, read_in(directory, name), leftovers_in(directory, name))
 
         place = look(params["path"], params["state"] == "absent")
-        yield place, [look(each, True) for each in params["obsolete_paths"] if each != params["path"]]
+        others = [look(each, True) for each in params["obsolete_paths"]]
+        yield place, [each for each in others if not same(each, place)]
+
+
+def same(one: Place, other: Place) -> bool:
+    """Whether two paths are one file's, be it through a link above it."""
+    return (one.name, one.directory.missing) == (other.name, other.directory.missing) and os.path.samestat(one.directory.status(), other.directory.status())
 
 
 def check_options(params: Dict[str, Any]) -> None:
@@ -342,7 +348,10 @@ def wanted_attributes(module: EdgeModule, letting_go: bool) -> Attributes:
 def held_token(module: EdgeModule, data: bytes) -> str:
     """Return the token that a file's bytes hold, an empty text where they hold none."""
     if module.params["format"] == "encrypted":
-        return decrypt(module, data, module.params["credential_name"]) or ""
+        try:
+            return decrypt(module, data, module.params["credential_name"]) or ""
+        except CredentialError:  # where nobody can decrypt it, it can be removed all the same
+            return ""
     text = data.decode("utf-8", "replace")
     return parse(text).get(ENV_NAME, "") if module.params["format"] == "env" else text
 

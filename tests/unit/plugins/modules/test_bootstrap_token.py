@@ -46,6 +46,9 @@ class Module:
     def warn(self, text: str) -> None:
         self.warnings.append(text)
 
+    def get_bin_path(self, _name: str) -> None:
+        """A node without any program."""
+
     def selinux_default_context(self, _path: str) -> None:
         """A node without SELinux."""
 
@@ -152,3 +155,18 @@ def test_directories_that_were_made_go_where_the_token_cannot_be_written(safe_pa
     with pytest.raises(OSError, match=f"No space left on device: '{safe_path}/etc/a/token'"):
         work(Module(safe_path, path=str(safe_path / "etc" / "a" / "token")))  # type: ignore[arg-type]
     assert list(safe_path.iterdir()) == []
+
+
+def test_the_file_by_another_path_is_not_of_an_earlier_delivery(safe_path: Path) -> None:
+    (safe_path / "etc").mkdir()
+    (safe_path / "link").symlink_to("etc")
+    result = work(Module(safe_path, obsolete_paths=[str(safe_path / "link" / "token"), f"/{safe_path}/etc/token"]))  # type: ignore[arg-type]
+    assert (result["action"], result["obsolete_removed"]) == ("written", [])
+    assert (safe_path / "etc" / "token").read_text() == KEY
+
+
+def test_a_credential_is_removed_where_nobody_can_decrypt_it(safe_path: Path) -> None:
+    (safe_path / "etc").mkdir()
+    (safe_path / "etc" / "token").write_text("Whxqht+d")
+    result = work(Module(safe_path, format="encrypted", state="absent"))  # type: ignore[arg-type]
+    assert result["action"] == "removed" and not (safe_path / "etc" / "token").exists()

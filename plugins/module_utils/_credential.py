@@ -7,6 +7,7 @@
 
 """Tokens that systemd-creds(1) encrypted for this node alone. The plain form is only ever in pipes."""
 
+import re
 from typing import List, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
@@ -17,6 +18,8 @@ NAME = "expanso-edge-bootstrap-token"
 
 KEYS = ("auto", "host", "tpm2", "host+tpm2")
 """What a credential can be encrypted with."""
+
+_CREDENTIAL = re.compile(r"[A-Za-z0-9+/=]+[A-Za-z0-9+/=\s]*")
 
 
 class CredentialError(EdgeError):
@@ -31,6 +34,8 @@ def encrypt(module: AnsibleModule, token: str, name: str, key: str) -> bytes:
     code, out, err = _systemd_creds(module, ["encrypt", "--with-key={0}".format(key), "--name={0}".format(name)], token.encode("ascii"))
     if code:
         raise CredentialError("systemd-creds cannot encrypt the token with key {0}: {1}".format(key, _last_line(err)))
+    if not _CREDENTIAL.fullmatch(out):
+        raise CredentialError("systemd-creds says that it encrypted the token, but what it gave is no credential: that would be base64 text")
     return out.encode("ascii")
 
 

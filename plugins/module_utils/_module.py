@@ -12,6 +12,7 @@ import re
 from typing import Any, Callable, Dict, Iterator, List
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import MASK, PIECE, mask
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault
@@ -48,6 +49,7 @@ class EdgeModule(AnsibleModule):
         failure = {}  # type: Result
         result = {}  # type: Result
         try:
+            _checks.options(self.argument_spec, self.params)
             result = work(self)
         except TokenFault as exc:
             failure = {"msg": "{0}: {1}".format(where, exc.message) if where else exc.message, "fault": exc.code}
@@ -66,7 +68,10 @@ class EdgeModule(AnsibleModule):
         given = [value for name, option in self.argument_spec.items() if option.get("no_log") for value in _texts(self.params.get(name))]
         for name in _STRUCTURED:
             given += _sensitive(self.params.get(name))
-        return [each for each in given if len(each) >= PIECE] + self._learned
+        # what is too long for a secret is refused before anybody else is told, and takes minutes to look for
+        given = [each for each in given if len(each) <= _checks.LONGEST]
+        # no program can print what is between these, which UTF-8 does not know
+        return [piece for each in given for piece in _checks.SURROGATE.split(each) if len(piece) >= PIECE] + self._learned
 
     def _masked(self, value: Any) -> Any:
         """Return a failure with every piece of every secret masked, in whatever encoding, and what has a token's shape as well."""

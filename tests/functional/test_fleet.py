@@ -44,7 +44,7 @@ STATES = [
     (f"put {KEY} 0600; setfacl -m u:nobody:r {TOKEN_FILE}", "repaired"),
     (f"put {KEY} 0600; ln {TOKEN_FILE} root/copy", "repaired"),
     (f"mkdir -p {DATA}/auth; touch {DATA}/auth/credentials.creds", "not_needed"),
-    (f"mkdir -p {DATA}/identity", "not_needed"),
+    (f"mkdir -p {DATA}; touch {DATA}/identity", "not_needed"),
     (f"mkdir -p {DATA}/config.d; touch {DATA}/config.d/50-connection.yaml; put {OLD_KEY} 0640", "repaired"),
     (f"mkdir -p {FOLDER}; ln -s /etc/shadow {TOKEN_FILE}", "is a symbolic link"),
     (f"mkdir -p {FOLDER}; ln -s nowhere {TOKEN_FILE}", "is a symbolic link"),

@@ -77,7 +77,8 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
         path.parent.mkdir()
         path.write_text(key)
         path.chmod(mode)
-    (home / "registered" / "data" / "identity").mkdir(parents=True)
+    (home / "registered" / "data").mkdir(parents=True)
+    (home / "registered" / "data" / "identity").touch()
     (home / "linked").mkdir()
     (home / "linked" / "bootstrap.token").symlink_to("/dev/null")
 
@@ -161,7 +162,8 @@ def test_a_jwt_for_two_hosts_is_refused_before_any_host_is_touched(controller: C
 
 
 def test_no_token_is_refused_where_one_is_needed(controller: Controller, home: Path) -> None:
-    (home / "registered" / "data" / "identity").mkdir(parents=True)
+    (home / "registered" / "data").mkdir(parents=True)
+    (home / "registered" / "data" / "identity").touch()
     run = controller.run(PROVISION, hosts=fleet(home, blank={}, registered={}))
     lines = summary(run)
     assert run.returncode == 2 and tokens(home) == {}

@@ -160,7 +160,7 @@ DONE = [
     ),
     Done(
         "marker comes late",
-        (TOKEN_FILE, script('(sleep 1; mkdir -p "$3/identity") > /dev/null 2>&1 &')),
+        (TOKEN_FILE, script('(sleep 1; touch "$3/identity") > /dev/null 2>&1 &')),
         {"binary": "{place}/agent"},
         spent=0,
         marker="data/identity",

@@ -192,3 +192,35 @@ def test_a_trifle_does_not_take_every_message_apart(capsys: pytest.CaptureFixtur
     assert answer["msg"].startswith("it is said: ")
     if "invocation" in answer:
         assert answer["invocation"]["module_args"]["token"] in ("", _module.MASK)
+
+
+class Logging(Printing):
+    """The real module, but for the log."""
+
+    logged = []  # type: Any
+
+    def log(self, msg: str, log_args: Any = None) -> None:
+        self.logged.append(msg + repr(log_args))
+
+
+@pytest.mark.parametrize(
+    ("value", "logged"),
+    [
+        ("a\0b\nc\ud800", "a?b?c?"),
+        ("a" * 10000000, "(10000000 characters)"),
+        ({"a": "b" * 10000000}, "characters)"),
+        ({"users": [{"user": {"token": TOKEN}}]}, "users"),
+        ("plain", "plain"),
+    ],
+)
+def test_the_log_takes_every_option_and_holds_no_secret(value: Any, logged: str) -> None:
+    """Ansible logs them before the module could look at them."""
+
+    class Given(Logging):
+        given = {"token": TOKEN, "kubeconfig": value}
+        logged = []  # type: Any
+
+    module = Given(argument_spec=SPEC)
+    assert module.params["kubeconfig"] == value
+    assert logged in module.logged[0]
+    assert "Zq81mKx0" not in module.logged[0]

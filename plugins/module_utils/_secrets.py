@@ -8,10 +8,11 @@
 """Keep secrets out of what other programs say."""
 
 import base64
+import functools
 import hashlib
 import json
 import re
-from typing import Dict, Iterable, Iterator, List, Set, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Set, Tuple
 from urllib.parse import quote
 
 MASK = "********"
@@ -30,6 +31,10 @@ LINE = 2000
 
 _DIGESTS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha512_256", "sha3_256", "blake2b")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}  # str.lower() may change the length of a text
+
+
+LONGEST = 16 * 1024
+"""Characters of a secret that are looked for. No token or key is longer, and the pieces of a text of megabytes would fill the memory."""
 
 
 def _base64_shapes() -> Iterator[str]:
@@ -93,6 +98,7 @@ def mask(text: str, *secrets: str) -> str:
     text = text[-MOST:]
     hidden = bytearray(len(text))
     same = text.translate(_ASCII_LOWER)
+    secrets = tuple(secret[:LONGEST] for secret in secrets)
     for width, pieces in _pieces(secrets).items():
         for start in range(len(same) - width + 1):
             if same[start : start + width] in pieces:
@@ -108,7 +114,8 @@ def mask(text: str, *secrets: str) -> str:
     return "".join(result + [text[position:]])
 
 
-def _pieces(secrets: Iterable[str]) -> Dict[int, Set[str]]:
+@functools.lru_cache(maxsize=2)  # many texts are masked for the same secrets
+def _pieces(secrets: Tuple[str, ...]) -> Dict[int, Set[str]]:
     """Return all pieces of all forms of the secrets, by their length. A look into a set costs the same for many as for one."""
     found = {}  # type: Dict[int, Set[str]]
     for secret in set(secrets):
@@ -136,12 +143,17 @@ def _to_hide(token: str) -> Iterator[Tuple[str, int]]:
             yield base64.b64encode(digest.digest()).decode("ascii"), PIECE + 4
 
 
-def _spelled_out(text: str, secrets: Iterable[str]) -> Iterator[Tuple[int, int]]:
-    """Yield where a text holds pieces of the secrets, or a key, byte for byte as numbers with something in between."""
+@functools.lru_cache(maxsize=2)
+def _bytes(secrets: Tuple[str, ...]) -> Tuple[FrozenSet[bytes], FrozenSet[str]]:
+    """Return all pieces of the secrets, in lower case, and in hexadecimal."""
     datas = [secret.encode("utf-8", "surrogateescape") for secret in secrets]
-    # either case, as elsewhere
-    wanted = {data[start : start + PIECE].lower() for data in datas for start in range(len(data) - PIECE + 1)}
-    digits = {data[start : start + PIECE].hex() for data in datas for start in range(len(data) - PIECE + 1)}
+    pieces = [data[start : start + PIECE] for data in datas for start in range(len(data) - PIECE + 1)]
+    return frozenset(piece.lower() for piece in pieces), frozenset(piece.hex() for piece in pieces)
+
+
+def _spelled_out(text: str, secrets: Tuple[str, ...]) -> Iterator[Tuple[int, int]]:
+    """Yield where a text holds pieces of the secrets, or a key, byte for byte as numbers with something in between."""
+    wanted, digits = _bytes(secrets)
     for run in _HEX.finditer(text):
         at = []  # type: List[int]
         for pair in _HEX_PAIR.finditer(text, run.start(), run.end()):
@@ -175,3 +187,8 @@ def printable(text: str) -> str:
 
 def _shown(char: str) -> str:
     return char if char.isprintable() else " " if char.isspace() else ""
+
+
+def visible(name: str) -> str:
+    """Return a name as it may be shown: a question mark for every character that is none, or no UTF-8."""
+    return "".join(char if char.isprintable() else "?" for char in name)

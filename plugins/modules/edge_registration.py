@@ -127,6 +127,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._account import Accou
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
 from ansible_collections.expanso.edge.plugins.module_utils._process import Program
 from ansible_collections.expanso.edge.plugins.module_utils._program import unfit
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
@@ -329,6 +330,7 @@ def register_once(module: EdgeModule) -> Dict[str, Any]:
 
 def bring_about(module: EdgeModule) -> Dict[str, Any]:
     """Register the node where that is needed, let go of the token, and return the result."""
+    check_options(module)
     params = module.params
     params["data_dir"] = os.path.normpath(params["data_dir"])
     if not 1 <= params["timeout"] <= LONGEST:

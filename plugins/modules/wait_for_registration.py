@@ -114,6 +114,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._credential import NA
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, read, remove
@@ -283,6 +284,7 @@ def stored_token(module: EdgeModule) -> str:
 
 def bring_about(module: EdgeModule) -> Dict[str, Any]:
     """Wait for the registration, let go of the token, and return the result."""
+    check_options(module)
     params = module.params
     if not 0 <= params["timeout"] <= LONGEST:
         raise EdgeError("timeout is {0}, but has to be from 0 to {1} seconds".format(params["timeout"], LONGEST))

@@ -9,7 +9,7 @@ import time
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import encodings, last_lines, mask
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import encodings, last_lines, mask, visible
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -189,3 +189,22 @@ def test_the_last_lines_are_shown() -> None:
 
 def test_a_long_line_is_cut() -> None:
     assert last_lines(b"x" * 5000, 1) == ["x" * 2000 + "..."]
+
+
+def test_a_secret_of_megabytes_takes_no_minutes() -> None:
+    secret = "".join(chr(33 + number * number % 89) for number in range(2000)) * 5000
+    before = time.monotonic()
+    assert mask("the token is " + secret[:3000], secret) == "the token is ********"
+    assert time.monotonic() - before < 20
+
+
+def test_masking_many_texts_takes_no_minutes() -> None:
+    before = time.monotonic()
+    for number in range(5000):
+        mask(f"{number}: /etc/expanso/neighbour-{number} holds the token too", JWT, KEY)
+    assert time.monotonic() - before < 5
+
+
+def test_names_are_visible() -> None:
+    assert visible("a\x1b[1m\nb\udcffc\u202ed") == "a?[1m?b?c?d"
+    assert visible("B\u00f6rse 1") == "B\u00f6rse 1"

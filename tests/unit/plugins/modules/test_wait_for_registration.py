@@ -43,6 +43,7 @@ class Node:
         self.journal = journal
         self.on_look: Callable[[], Any] = lambda: None
         self.check_mode = False
+        self.argument_spec: dict[str, Any] = {}
 
     def get_bin_path(self, name: str) -> str:
         return name

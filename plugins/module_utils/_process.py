@@ -171,6 +171,19 @@ def _adopt_orphans() -> None:
         return
 
 
+def may_access(account: Account, path: str, mode: int) -> bool:
+    """Whether an account can do something with a file, as :func:`os.access` tells the account itself."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            _become(account)()
+            code = 0 if os.access(path, mode) else 1
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1] == 0
+
+
 def _become(account: Account) -> Callable[[], None]:
     def become() -> None:
         if (account.uid, account.gid) == (os.geteuid(), os.getegid()):

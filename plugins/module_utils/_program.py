@@ -15,6 +15,8 @@ import stat
 import struct
 from typing import NamedTuple, Optional
 
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+
 _MACHINES = {3: "i386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64", 258: "loongarch64"}
 """Names of ``e_machine``; elf(5)."""
 
@@ -32,6 +34,23 @@ class Machine(NamedTuple):
 
     def __str__(self) -> str:
         return _MACHINES.get(self.number, "a processor of number {0}".format(self.number)) + ("le" if self.number == 21 and self.little else "")
+
+
+class ProgramError(EdgeError):
+    """A program that this machine cannot run."""
+
+
+def check_agent(path: str, option: str) -> None:
+    """Look at the agent before anything is done for it.
+
+    :param option: by which it is named, for messages
+    :raises ProgramError: it cannot be run
+    """
+    if not os.access(path, os.X_OK) or os.path.isdir(path):
+        raise ProgramError("the agent {0} is missing or not executable: install it first, or set {1}".format(path, option))
+    fault = unfit(path)
+    if fault:
+        raise ProgramError("the agent {0} {1}: install the agent for this machine, or set {2}".format(path, fault, option))
 
 
 def unfit(path: str, own: Optional[Machine] = None) -> Optional[str]:

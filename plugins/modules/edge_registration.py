@@ -90,13 +90,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 registered:
-  description: Whether the node is registered. V(false) in check mode where it would be.
+  description:
+    - Whether the node is registered. V(false) in check mode where it would be.
+    - An agent may fail after it registered the node. Then the module fails, and the next run finds a registered node.
   type: bool
-  returned: success
+  returned: success, and when the agent was run
 marker:
   description: The registration marker that exists, V(null) where there is none.
   type: str
-  returned: success
+  returned: success, and when the agent was run
 token_removed:
   description: Whether O(token_file) was removed, or would be in check mode.
   type: bool
@@ -129,7 +131,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeEr
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
 from ansible_collections.expanso.edge.plugins.module_utils._process import Program
-from ansible_collections.expanso.edge.plugins.module_utils._program import unfit
+from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import make_directories, read, remove, unsafe_directory
@@ -176,18 +178,6 @@ def command(params: Dict[str, Any]) -> List[str]:
     if params["config_file"]:
         arguments += ["--config", params["config_file"]]
     return arguments
-
-
-def check_agent(path: str) -> None:
-    """Look at the agent before anything is done.
-
-    :raises RegistrationError: it cannot be run
-    """
-    if not os.access(path, os.X_OK) or os.path.isdir(path):
-        raise RegistrationError("the agent {0} is missing or not executable: install it first, or set binary (token_file_binary)".format(path))
-    fault = unfit(path)
-    if fault:
-        raise RegistrationError("the agent {0} {1}: install the agent for this machine, or set binary (token_file_binary)".format(path, fault))
 
 
 def check_data_dir(params: Dict[str, Any], account: Account) -> None:
@@ -315,7 +305,7 @@ def register_once(module: EdgeModule) -> Dict[str, Any]:
     params = module.params
     deadline = time.monotonic() + params["timeout"]
     token = module.learn(read_token(params))
-    check_agent(params["binary"])
+    check_agent(params["binary"], "binary (token_file_binary)")
     account = find_account(params["user"], params["group"])
     check_data_dir(params, account)
     descriptor = open_data_dir(module, account)

@@ -76,8 +76,6 @@ options:
     type: bool
     default: false
     version_added: 1.1.0
-notes:
-  - To look at O(executables) and O(files) as another account than its own it needs C(setpriv) of util-linux on the node.
 seealso:
   - module: ansible.builtin.systemd_service
 author:
@@ -150,6 +148,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
+from ansible_collections.expanso.edge.plugins.module_utils._process import may_access
 from ansible_collections.expanso.edge.plugins.module_utils._program import unfit
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, SecureFileError, read, remove, unsafe_directory, write
@@ -237,7 +236,7 @@ def verify(module: EdgeModule, units: Dict[str, str]) -> None:
 def missing(module: EdgeModule) -> List[str]:
     """Return, a sentence each, what the units need and would not find."""
     params = module.params
-    wanted = [("-x", "executable", path) for path in params["executables"]] + [("-r", "readable", path) for path in params["files"]]
+    wanted = [(os.X_OK, "executable", path) for path in params["executables"]] + [(os.R_OK, "readable", path) for path in params["files"]]
     if not wanted:
         return []
     try:
@@ -247,13 +246,13 @@ def missing(module: EdgeModule) -> List[str]:
     found = []
     for test, quality, path in wanted:
         fault = None
-        if os.path.isfile(path) and test == "-x":
+        if os.path.isfile(path) and test == os.X_OK:
             fault = unfit(path)
         if not os.path.exists(path):
             found.append("{0} is missing: install it first, or name another path".format(path))
         elif not os.path.isfile(path):
             found.append("{0} is not a regular file: name another path".format(path))
-        elif module.run_command(user.prefix() + ["test", test, path])[0]:
+        elif not may_access(user, path, test):
             found.append("{0} is not {1} for {2}: correct its permissions or those of the directories above it".format(path, quality, user.name))
         elif fault:
             found.append("{0} {1}: install the one for this machine".format(path, fault))

@@ -5,13 +5,14 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._account import find_account
-from ansible_collections.expanso.edge.plugins.module_utils._process import Program, descendants
+from ansible_collections.expanso.edge.plugins.module_utils._process import Program, descendants, may_access
 
 SECRET = "EDGE_TEST_SECRET"
 
@@ -114,3 +115,24 @@ def test_an_account_that_cannot_be_taken_on() -> None:
     account = find_account("4711")._replace(gid=-5)
     with pytest.raises(subprocess.SubprocessError):
         Program(["/bin/true"], {}, account)
+
+
+def test_what_the_own_account_may(tmp_path: Path) -> None:
+    (tmp_path / "file").touch(0o600)
+    own = find_account()
+    assert may_access(own, str(tmp_path / "file"), os.R_OK)
+    assert not may_access(own, str(tmp_path / "file"), os.X_OK)
+    assert not may_access(own, str(tmp_path / "none"), os.R_OK)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another account")
+def test_what_another_account_may() -> None:
+    with tempfile.TemporaryDirectory(dir="/var/lib") as directory:
+        os.chmod(directory, 0o755)
+        path = Path(directory, "file")
+        path.touch()
+        for mode, may in ((0o600, False), (0o604, True), (0o640, False)):
+            path.chmod(mode)
+            assert may_access(find_account("4711"), str(path), os.R_OK) is may
+        os.chown(path, 0, 4712)
+        assert may_access(find_account("4711", "4712"), str(path), os.R_OK)

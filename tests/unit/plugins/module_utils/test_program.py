@@ -10,7 +10,7 @@ from typing import Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _program
-from ansible_collections.expanso.edge.plugins.module_utils._program import Machine, parse, this_machine, unfit
+from ansible_collections.expanso.edge.plugins.module_utils._program import Machine, ProgramError, check_agent, parse, this_machine, unfit
 
 X86, ARM64, ARM, PPC64 = Machine(62, True), Machine(183, True), Machine(40, True), Machine(21, True)
 
@@ -77,3 +77,21 @@ def test_a_pipe_does_not_stop_us(tmp_path: Path) -> None:
 def test_this_machine() -> None:
     assert this_machine() is not None
     assert unfit(os.path.realpath(sys.executable)) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "content", "message"),
+    [
+        (0o644, b"#!/bin/sh\n", "the agent {0} is missing or not executable: install it first, or set binary (token_file_binary)"),
+        (0o755, elf(Machine(9999, True)), "the agent {0} is for another machine: .*: install the agent for this machine, or set binary"),
+        (0o755, b"", "the agent {0} is neither a program nor a script .*: install the agent for this machine"),
+    ],
+)
+def test_an_agent_that_cannot_be_run(tmp_path: Path, mode: int, content: bytes, message: str) -> None:
+    path = program(tmp_path, content)
+    os.chmod(path, mode)
+    with pytest.raises(ProgramError, match=message.format(path).replace("(", r"\(").replace(")", r"\)")):
+        check_agent(path, "binary (token_file_binary)")
+    (tmp_path / "agent").unlink()
+    with pytest.raises(ProgramError, match="is missing"):
+        check_agent(path, "binary")

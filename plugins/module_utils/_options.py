@@ -7,6 +7,7 @@
 
 """Whether the values of a module's options can be meant. What cannot be is refused before anything is done, by the option's name."""
 
+import os
 from typing import Any, Iterator, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
@@ -35,6 +36,8 @@ def check_options(module: AnsibleModule) -> None:
             continue
         for name, text in _texts(option, value):
             _check_text(name, text)
+        if spec.get("type") == "path" and not os.path.isabs(value):
+            raise OptionError("{0} is not an absolute path".format(option))
 
 
 def _texts(option: str, value: Any) -> Iterator[Tuple[str, str]]:

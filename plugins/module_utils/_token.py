@@ -123,7 +123,8 @@ def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token
         expires_at = None if expiry is None else _iso8601(expiry)
         now = time.time() if now is None else now
         if expiry is not None and expiry <= now:
-            by = "the clock of this machine says {0}: get a new one, or correct that clock".format(_iso8601(now) or "that it is later")
+            # the day, so that the same is said of it all day long
+            by = "the clock of this machine says {0}: get a new one, or correct that clock".format((_iso8601(now) or "later")[:10])
             raise TokenFault("expired", "it is a JWT that expired at {0}, and {1}".format(expires_at or "a time long past", by))
         return Token(text, "jwt", fingerprint(text), expires_at)
 

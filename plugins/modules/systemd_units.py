@@ -286,14 +286,8 @@ def check(params: Dict[str, Any]) -> None:
         check_name(name)
         if name in params["units"]:
             raise UnitError("{0} cannot be in units and in absent".format(name))
-    for option in ("directory", "data_dir"):
-        path = params[option]
-        if path is None:
-            continue
-        if not os.path.isabs(path):
-            raise UnitError("{0} is '{1}', which is not an absolute path".format(option, path))
-        params[option] = os.path.normpath(path)
-    directory, data_dir = params["directory"], params["data_dir"]
+    params["directory"] = directory = os.path.normpath(params["directory"])
+    data_dir = params["data_dir"] and os.path.normpath(params["data_dir"])
     unsafe = unsafe_directory(os.path.join(directory, "unit"), 0, 0)
     if unsafe:
         raise UnitError("{1} may write the directory {0}, and so decides what the units are: close it, or set directory".format(*unsafe))

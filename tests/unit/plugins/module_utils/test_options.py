@@ -36,6 +36,8 @@ def test_what_can_be_meant(options: dict[str, Any]) -> None:
         ({"units": None}, "units is null, but needs a value: leave it out for its default, {}"),
         ({"paths": ["/a", ""]}, "element 2 of paths is empty: leave it out"),
         ({"paths": [None]}, "element 1 of paths is empty: leave it out"),
+        ({"path": ""}, "path is not an absolute path"),
+        ({"path": "etc/expanso"}, "path is not an absolute path"),
         ({"path": "/a\0b"}, "path has the control character U+0000, at position 3"),
         ({"name": "a\n"}, "name has the control character U+000A, at position 2"),
         ({"paths": ["/a", "/b\x1b[1m"]}, "element 2 of paths has the control character U+001B, at position 3"),

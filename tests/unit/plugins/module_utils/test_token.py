@@ -259,5 +259,5 @@ def test_an_expired_token_names_the_clock() -> None:
     with pytest.raises(TokenFault) as fault:
         judge(jwt({"exp": 1700000000}), now=1900000000)
     assert fault.value.message == (
-        "it is a JWT that expired at 2023-11-14T22:13:20Z, and the clock of this machine says 2030-03-17T17:46:40Z: get a new one, or correct that clock"
+        "it is a JWT that expired at 2023-11-14T22:13:20Z, and the clock of this machine says 2030-03-17: get a new one, or correct that clock"
     )

@@ -143,7 +143,11 @@ DONE = [
     Done("data directory is there", (TOKEN_FILE, lambda place, token: (place / "data").mkdir(mode=0o755))),
     Done("data directory below others that are missing", args={"data_dir": "{place}/a/b"}, marker="a/b/auth/credentials.creds"),
     Done("configuration", (TOKEN_FILE, write("edge-config.yaml", "")), {"config_file": "{place}/edge-config.yaml"}),
-    Done("another marker", args={"registration_markers": ["{place}/none", "{place}/data/config.d"]}, marker="data/config.d"),
+    Done(
+        "another marker",
+        args={"registration_markers": ["{place}/none", "{place}/data/config.d/50-connection.yaml"]},
+        marker="data/config.d/50-connection.yaml",
+    ),
     Done("token file removed", args={"remove_token_file": True}, removed=True),
     Done("as another account", args={"user": "nobody"}, root=True, then=owned_by(NOBODY, NOBODY)),
     Done("as another account, by number", args={"user": "4711", "group": "4712"}, root=True, then=owned_by(4711, 4712)),
@@ -176,14 +180,14 @@ DONE = [
     ),
     Done(
         "marker comes late",
-        (TOKEN_FILE, script('(sleep 1; mkdir -p "$3/identity") > /dev/null 2>&1 &')),
+        (TOKEN_FILE, script('(sleep 1; touch "$3/identity") > /dev/null 2>&1 &')),
         {"binary": "{place}/agent"},
         spent=0,
         marker="data/identity",
     ),
     Done(
         "helper that keeps the output open",
-        (TOKEN_FILE, script('mkdir -p "$3/identity"', '(setsid sh -c "trap : TERM; while :; do sleep 300; done" "$3" &)')),
+        (TOKEN_FILE, script('touch "$3/identity"', '(setsid sh -c "trap : TERM; while :; do sleep 300; done" "$3" &)')),
         {"binary": "{place}/agent"},
         spent=0,
         marker="data/identity",
@@ -245,14 +249,14 @@ REFUSED = [
     ),
     Refused(
         "agent that fails once it is registered",
-        (TOKEN_FILE, script('mkdir -p "$3/identity"', "exit 6")),
+        (TOKEN_FILE, script('touch "$3/identity"', "exit 6")),
         {"binary": "{place}/agent"},
         says="failed with exit code 6: it said nothing; this node is registered all the same: {place}/data/identity exists",
         output=True,
     ),
     Refused(
         "agent that is stopped once it is registered",
-        (TOKEN_FILE, script('mkdir -p "$3/identity"', "sleep 60")),
+        (TOKEN_FILE, script('touch "$3/identity"', "sleep 60")),
         {"binary": "{place}/agent", "timeout": 1},
         says="did not finish within 1 seconds and was stopped; this node is registered all the same",
         output=True,
@@ -572,7 +576,7 @@ descriptor = os.open(sys.argv[1], os.O_RDONLY)
 fcntl.flock(descriptor, fcntl.LOCK_EX)
 print("locked", flush=True)
 time.sleep(float(sys.argv[2]))
-os.mkdir(sys.argv[1] + "/identity")
+open(sys.argv[1] + "/identity", "w").close()
 """
 
 

@@ -190,7 +190,8 @@ def check_data_dir(params: Dict[str, Any], account: Account) -> None:
         raise RegistrationError("the data directory {0} is a symbolic link that leads nowhere, to {1}".format(path, os.readlink(path)))
     unsafe = unsafe_directory(os.path.join(path, "marker"), account.uid, account.gid)
     if unsafe:
-        raise RegistrationError("{1} may write the directory {0}, and so decides what the data directory is: close it, or set data_dir".format(*unsafe))
+        message = "{1} may write the directory {0}, and so decides what the data directory is: close it, set data_dir, or register as that user"
+        raise RegistrationError(message.format(*unsafe))
 
 
 def open_data_dir(module: EdgeModule, account: Account) -> int:

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -184,3 +186,43 @@ def test_the_role_builds_an_image(controller: Controller, place: Path) -> None:
     gone = controller.run([{"vars": {**variables, "systemd_service_state": "absent"}, "roles": ["expanso.edge.systemd_service"]}])
     assert gone.returncode == 0, gone.output
     assert not list((place / "image/units").iterdir()) and not (place / "image/etc/bootstrap.env").exists()
+
+
+def test_an_agent_that_crashes_at_every_start_fails_every_run(controller: Controller, place: Path, agent: Path) -> None:
+    """On a node with as much of systemd as the role talks to."""
+    home = place / "crash"
+    for name in ("bin", "units", "etc", "data/auth"):
+        (home / name).mkdir(parents=True)
+    for program in ("systemctl", "journalctl", "systemd-analyze", "systemd-creds"):
+        (home / "bin" / program).symlink_to(Path(__file__).resolve().parents[1] / "leak/agents/systemd")
+    (home / "data/auth/credentials.creds").touch()
+    variables = {
+        "systemd_service_enabled": False,
+        "systemd_service_name": "edge",
+        "systemd_service_unit_directory": str(home / "units"),
+        "systemd_service_environment_file": str(home / "etc/bootstrap.env"),
+        "systemd_service_credential_file": str(home / "etc/credstore"),
+        "systemd_service_encrypted_credential_file": str(home / "etc/encrypted"),
+        "systemd_service_data_dir": str(home / "data"),
+        "systemd_service_binary": str(agent),
+        "systemd_service_config_file": "",
+        "systemd_service_timeout": 2,
+    }
+    play = {"vars": variables, "roles": ["expanso.edge.systemd_service"], "environment": {"PATH": f"{home / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin"}}
+    states = home / "states.json"
+    waited = "Wait until the node is registered and its agent runs"
+
+    assert controller.run([play]).returncode == 0
+    running = json.loads(states.read_text())
+    state = running["edge.service"]
+    for changes in (
+        {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code", "NRestarts": "3"},
+        {"ActiveEnterTimestampMonotonic": str(int(time.monotonic() * 1e6)), "NRestarts": "3"},  # on its way to the next crash
+    ):
+        states.write_text(json.dumps({**running, "edge.service": {**state, **changes}}))
+        run = controller.run([play])
+        assert run.returncode == 2 and "this node is not running its agent after 2 seconds: its agent ends again and again" in run.result(waited)["msg"]
+
+    states.write_text(json.dumps({**running, "edge.service": {**state, "NRestarts": "1"}}))  # it crashed once, long ago
+    run = controller.run([play])
+    assert run.returncode == 0 and run.recap("node")["changed"] == 0, run.output

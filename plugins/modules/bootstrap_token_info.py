@@ -211,8 +211,8 @@ tokens:
             - "About the file: V(token_not_found), V(not_readable), V(permission_denied), V(not_regular_file), V(symbolic_link), V(hard_link),
               V(mode_too_wide), V(wrong_owner), V(wrong_group), V(account_missing), V(acl_grants_access), V(directory_writable), V(temporary_file)."
             - "About what is in it: V(empty), V(whitespace), V(line_break), V(control_character), V(bom), V(not_ascii), V(api_key),
-              V(path), V(url), V(placeholder), V(masked), V(vault_text), V(template), V(quoted), V(assignment), V(truncated), V(too_short), V(too_long),
-              V(no_text), V(expired), V(unknown_shape), V(variable_missing), V(trailing_newline)."
+              V(path), V(url), V(placeholder), V(masked), V(vault_text), V(template), V(quoted), V(assignment), V(truncated), V(malformed_key),
+              V(too_short), V(too_long), V(no_text), V(expired), V(unknown_shape), V(variable_missing), V(trailing_newline)."
             - "About its life: V(left_over), V(registration_unknown), V(too_old)."
             - "About other places: V(token_in_arguments), V(token_in_environment), V(token_in_unit), V(copy_readable), V(copy), V(pipeline_secret),
               V(pipeline_unknown), V(exposure_incomplete)."

@@ -217,7 +217,7 @@ def test_the_summary_is_right(story: Story) -> None:
         line("kept the token", by_action["kept"]),
         line("registered already", by_action["not_needed"]),
         line("failed", FAILING),
-        line("no result (unreachable, or not their turn yet)", ["node20"]),
+        line("no result (unreachable, not their turn yet, or left out by tags)", ["node20"]),
     ]
     assert len(failures) == len(FAILING)
     for node, failure in zip(FAILING, failures, strict=True):

@@ -142,9 +142,9 @@ def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> P
     hosts = private / "inventory" / "hosts"
     if lab.environment:
         # AWX has no such jobs. A script would inherit the token from ansible-playbook.
-        hosts.write_text(json.dumps({"all": {"hosts": lab.inventory(), "vars": common}}))
+        hosts.write_text(json.dumps({"expanso_edge": {"hosts": lab.inventory(), "vars": common}}))
     else:
-        groups = {"_meta": {"hostvars": lab.inventory()}, "all": {"hosts": list(lab.nodes), "vars": common}}
+        groups = {"_meta": {"hostvars": lab.inventory()}, "expanso_edge": {"hosts": list(lab.nodes), "vars": common}}
         hosts.write_text(f"#!{programs}/python\nprint({json.dumps(groups)!r})\n")
         hosts.chmod(0o700)
     (private / "env" / "cmdline").write_text(f"--forks 8 {mode.arguments}")

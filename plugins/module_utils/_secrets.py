@@ -37,9 +37,13 @@ LONGEST = 16 * 1024
 """Characters of a secret that are looked for. No token or key is longer, and the pieces of a text of megabytes would fill the memory."""
 
 
+_BEGINNINGS = (b"exp_bk_", b"exp_ak_", b"eyJhbGciOi", b"eyJ0eXAiOi", b"eyJraWQiOi")
+"""Of keys, and of JWTs, which begin with the name of a field of their header."""
+
+
 def _base64_shapes() -> Iterator[str]:
-    """Yield what the beginning of a key looks like in base64, at each of three offsets."""
-    for beginning in (b"exp_bk_", b"exp_ak_"):
+    """Yield what the beginning of a token looks like in base64, at each of three offsets."""
+    for beginning in _BEGINNINGS:
         for offset in range(3):
             encoded = base64.b64encode(b"\0" * offset + beginning).decode("ascii").rstrip("=")
             whole = encoded[(0, 2, 3)[offset] : len(encoded) - (1 if (offset + len(beginning)) % 3 else 0)]
@@ -57,7 +61,7 @@ SHAPES = re.compile(
 _BETWEEN = r"(?:[\s:,-]{0,3}(?:0x|\\x|\\u00|%)?)"
 _HEX = re.compile(r"(?i)[0-9a-f]{2}(?:" + _BETWEEN + r"[0-9a-f]{2}){7,}")
 _HEX_PAIR = re.compile(r"(?i)" + _BETWEEN + r"([0-9a-f]{2})")
-_HEX_SHAPE = re.compile(r"6578705f6[12]6b5f(?:[0-9a-f]{2})*")
+_HEX_SHAPE = re.compile("(?:{0})(?:[0-9a-f]{{2}})*".format("|".join(beginning.hex() for beginning in _BEGINNINGS)))
 _NUMBERS = re.compile(r"(?<!\d)\d{2,3}(?:[,\s]{1,3}\d{2,3}){7,}(?!\d)")  # how Go and Python print bytes
 _NUMBER = re.compile(r"\d+")
 

@@ -138,9 +138,16 @@ def test_a_key_that_nobody_knows_is_masked_by_its_shape(form: str) -> None:
     assert "********" in masked and len(masked) <= len("config: ********") + 1, masked
 
 
+@pytest.mark.parametrize("form", ["upper case", "base64 with a line break", "hexadecimal with colons", "percent, whole", "xxd"])
+def test_a_jwt_that_nobody_knows_is_masked_by_its_shape(form: str) -> None:
+    masked = mask(f"config: {spelled(JWT)[form]}")
+    assert "********" in masked and len(masked) <= len("config: ********") + 1, masked
+
+
+@pytest.mark.parametrize("token", [KEY, JWT])
 @pytest.mark.parametrize("offset", range(3))
-def test_a_key_that_nobody_knows_is_masked_in_base64(offset: int) -> None:
-    masked = mask(base64.b64encode(b"e:=|"[:offset] + KEY.encode()).decode())
+def test_a_token_that_nobody_knows_is_masked_in_base64(offset: int, token: str) -> None:
+    masked = mask(base64.b64encode(b"e:=|"[:offset] + token.encode()).decode())
     assert masked.endswith("********") and len(masked) < 8 + 5, masked
 
 

@@ -367,7 +367,9 @@ def report_backups(found: Iterable[Place], path: str) -> List[Finding]:
         findings.append(finding)
     if len(places) > len(shown):
         message = "{0} more files look like backups of {1}, and are not named here".format(len(places) - len(shown), path)
-        findings.append(Finding("copy", "warning", message, "look into them, and remove them"))
+        open_ones = places[len(shown)].kind == "exposed_copy"  # they come first
+        code, severity = ("copy_readable", "error") if open_ones else ("copy", "warning")
+        findings.append(Finding(code, severity, message, "look into them, and remove them"))
     return findings
 
 

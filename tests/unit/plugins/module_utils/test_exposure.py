@@ -462,6 +462,8 @@ class TestBounds:
     def test_many_backups(self) -> None:
         findings = report_backups([Place("copy", "a", b"")] * 100 + [Place("exposed_copy", "b", b"")], "t")
         assert len(findings) == 21 and findings[0].code == "copy_readable" and findings[-1].message.startswith("81 more files look like backups of t")
+        assert findings[-1].severity == "warning"
+        assert report_backups([Place("exposed_copy", "b", b"")] * 100, "t")[-1].severity == "error"
 
     def test_an_agent_that_is_a_pipe_does_not_stop_us(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")

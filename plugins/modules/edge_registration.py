@@ -143,6 +143,8 @@ LAST_LINES = 15
 LONGEST = 7 * 24 * 3600
 """Seconds that may be asked for: more is a slip, and more than some calls of the system can take."""
 
+BY_ANOTHER = {"changed": False, "msg": "registered by another run at the same time"}  # type: Dict[str, Any]
+
 PATIENCE = 5.0
 """Seconds that an agent has to stop when it is told to."""
 
@@ -250,7 +252,8 @@ def start(params: Dict[str, Any], account: Account, token: str, descriptor: int)
     try:
         return Program(command(params), environment, account, [descriptor])
     except subprocess.SubprocessError:
-        reason = "this account may not run programs as {0}: run it as root (become: true)".format(account.name)
+        hint = "" if os.geteuid() == 0 else ": run it as root (become: true)"
+        reason = "this account may not run programs as {0}{1}".format(account.name, hint)
     except OSError as exc:
         if exc.errno == errno.ENOEXEC:
             reason = "the system cannot run it: is it for another machine, or damaged?"
@@ -305,7 +308,12 @@ def register_once(module: EdgeModule) -> Dict[str, Any]:
     """
     params = module.params
     deadline = time.monotonic() + params["timeout"]
-    token = module.learn(read_token(params))
+    try:
+        token = module.learn(read_token(params))
+    except TokenFault:
+        if find_marker(params) is None:
+            raise
+        return BY_ANOTHER  # which let go of the token, too
     check_agent(params["binary"], "binary (token_file_binary)")
     account = find_account(params["user"], params["group"])
     check_data_dir(params, account)
@@ -313,7 +321,7 @@ def register_once(module: EdgeModule) -> Dict[str, Any]:
     try:
         lock(module, descriptor, deadline)
         if find_marker(params) is not None:
-            return {"changed": False, "msg": "registered by another run at the same time"}
+            return BY_ANOTHER
         return {"changed": True, "msg": "registered", "agent_output": register(module, token, account, descriptor, deadline)}
     finally:
         os.close(descriptor)
@@ -331,15 +339,18 @@ def bring_about(module: EdgeModule) -> Dict[str, Any]:
     if marker is None:
         result = {"changed": True, "msg": "would be registered"}
         if not module.check_mode:
-            result = register_once(module)
+            result = dict(register_once(module))
             marker = find_marker(params)
 
     wants_removal = params["remove_token_file"] and params["token_file"] is not None
     token_removed = bool(wants_removal and read(params["token_file"]) is not None)
+    if token_removed and not module.check_mode:
+        try:
+            remove(params["token_file"])
+        except FileNotFoundError:  # another run did so at the same time
+            token_removed = False
     if token_removed:
         result["changed"] = True
-        if not module.check_mode:
-            remove(params["token_file"])
     return dict(result, marker=marker, registered=marker is not None, token_removed=token_removed)
 
 

@@ -136,8 +136,11 @@ def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token
     if claims is not None:
         expiry = _expiry(claims)
         expires_at = None if expiry is None else _iso8601(expiry)
-        if expiry is not None and expiry <= (time.time() if now is None else now):
-            raise TokenFault("expired", "it is a JWT that expired at {0}; get a new one".format(expires_at or "a time long past"))
+        now = time.time() if now is None else now
+        if expiry is not None and expiry <= now:
+            # the day, so that the same is said of it all day long
+            by = "the clock of this machine says {0}: get a new one, or correct that clock".format((_iso8601(now) or "later")[:10])
+            raise TokenFault("expired", "it is a JWT that expired at {0}, and {1}".format(expires_at or "a time long past", by))
         return Token(text, "jwt", fingerprint(text), expires_at)
 
     if strict:

@@ -448,7 +448,7 @@ def broken_write(node: Node) -> None:
 def broken_registration(node: Node) -> None:
     node.token(node.jwt())
     node.talks("forget")
-    node.sabotaged("edge_registration.py:time.sleep")
+    node.sabotaged("_process.py:subprocess.Popen")
 
 
 # What the audit finds elsewhere.

@@ -174,7 +174,7 @@ def allowed(evidence: Evidence, canary: str, lab: Lab) -> bool:
         # The token is in its file, and nobody else can read that.
         return any(lab.home / evidence.where == path and is_private(path) for each in nodes for path in each.may_hold)
     if evidence.process and evidence.place == "environment":
-        # The agent has it in its environment, and so have timeout and setpriv, which turn into it: `... bootstrap --data-dir DIR`.
+        # The agent has it in its environment: `... bootstrap --data-dir DIR`.
         command = "\0".join(evidence.process.arguments)
         if any(f"\0bootstrap\0--data-dir\0{each.data_dir}" in command for each in nodes):
             return True

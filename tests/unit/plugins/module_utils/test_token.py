@@ -313,3 +313,12 @@ def test_any_text_has_a_fingerprint(text: str) -> None:
 
 def test_repr_shows_no_value() -> None:
     assert "exp_bk_abcdef" not in repr(judge("exp_bk_abcdef"))
+
+
+def test_an_expired_token_names_the_clock() -> None:
+    """It may be years ahead, and then a new token would be of no use."""
+    with pytest.raises(TokenFault) as fault:
+        judge(jwt({"exp": 1700000000}), now=1900000000)
+    assert fault.value.message == (
+        "it is a JWT that expired at 2023-11-14T22:13:20Z, and the clock of this machine says 2030-03-17: get a new one, or correct that clock"
+    )

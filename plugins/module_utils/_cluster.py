@@ -11,6 +11,7 @@ import contextlib
 from typing import Any, Callable, Dict, Iterator, Optional
 from urllib.parse import urlsplit
 
+from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 
 LONGEST = 4096
@@ -23,10 +24,6 @@ LONGEST_TIME = 365 * 24 * 60 * 60
 
 JUDGED_ELSEWHERE = ("token", "api_key", "token_source")
 """Texts that have rules and messages of their own, or are only ever shown."""
-
-
-class OptionError(EdgeError):
-    """An option that cannot be used: which one, and what to do. The message never shows a value that may be long or secret."""
 
 
 class OddAnswer(EdgeError):

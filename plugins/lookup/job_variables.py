@@ -12,7 +12,7 @@ version_added: 1.1.0
 author:
   - Expanso Edge collection contributors (@expanso-io)
 description:
-  - Returns what the playbook P(expanso.edge.provision#playbook) has to know of each host before any of them is touched, for the filters
+  - Returns what the playbook C(expanso.edge.provision) has to know of each host before any of them is touched, for the filters
     P(expanso.edge.token_problems#filter) and P(expanso.edge.provision_summary#filter).
   - C(hostvars) knows nothing of the variables that a play was given, by C(import_playbook) with C(vars) for instance. Here they count.
   - A host's token is taken where that costs nothing, from a text or from a variable that is one, encrypted or not. A template that asks

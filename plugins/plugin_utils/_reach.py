@@ -15,7 +15,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 
 VARIABLE = "expanso_edge_tell_unreachable"
-"""Set by the playbook P(expanso.edge.provision#playbook), whose summary tells of such hosts, and which counts them as failed at its end."""
+"""Set by the playbook C(expanso.edge.provision), whose summary tells of such hosts, and which counts them as failed at its end."""
 
 
 def failure(fault: AnsibleConnectionFailure, variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, judge
-from ansible_collections.expanso.edge.plugins.plugin_utils._sources import TOKEN_VARIABLE, SourceError, resolve
+from ansible_collections.expanso.edge.plugins.plugin_utils._sources import TOKEN_VARIABLE, SourceError, decrypter, resolve
 from jinja2.exceptions import UndefinedError
 
 DELIVERY_VARIABLE = "expanso_edge_delivery"
@@ -30,7 +30,7 @@ def token_problems(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], 
         if problem:
             problems.add(problem)
         try:
-            found = resolve(hostvars[host].get, environ)
+            found = resolve(hostvars[host].get, environ, decrypter(getattr(hostvars, "_loader", None)))
         except SourceError as exc:
             if exc.job_wide:
                 problems.add(str(exc))

@@ -50,11 +50,13 @@ options:
     description:
       - The bootstrap token, exactly. Nothing is trimmed.
       - Needed where O(state=present) and no O(registration_markers) exists.
+      - Unless given, the module's action on the controller finds it as the lookup P(expanso.edge.bootstrap_token#lookup) does, once, and with
+        C(expanso_edge_token_on_demand=true) only where the first answer of the module is that it needs one.
     type: str
   token_source:
     description:
       - Where O(token) comes from, or which places were looked at in vain. Named in messages, not secret.
-      - The lookup P(expanso.edge.bootstrap_token#lookup) tells it with O(expanso.edge.bootstrap_token#lookup:want=source).
+      - Set by the module's action where O(token) is not given.
     type: str
   strict:
     description:
@@ -132,8 +134,6 @@ EXAMPLES = r"""
 - name: Put the token where the agent reads it, unless the node is registered
   expanso.edge.bootstrap_token:
     path: /etc/expanso/bootstrap.token
-    token: "{{ lookup('expanso.edge.bootstrap_token') }}"
-    token_source: "{{ lookup('expanso.edge.bootstrap_token', want='source') }}"
     owner: root
     group: root
 
@@ -141,7 +141,6 @@ EXAMPLES = r"""
   expanso.edge.bootstrap_token:
     path: /etc/expanso/bootstrap.env
     format: env
-    token: "{{ lookup('expanso.edge.bootstrap_token') }}"
     variables:
       EXPANSO_EDGE_BOOTSTRAP_URL: https://start.cloud.expanso.io
     owner: root
@@ -151,8 +150,13 @@ EXAMPLES = r"""
   expanso.edge.bootstrap_token:
     path: /etc/credstore.encrypted/expanso-edge-bootstrap-token
     format: encrypted
-    token: "{{ lookup('expanso.edge.bootstrap_token') }}"
     obsolete_paths: [/etc/expanso/bootstrap.env]
+
+- name: Put a token there that comes from elsewhere
+  expanso.edge.bootstrap_token:
+    path: /etc/expanso/bootstrap.token
+    token: "{{ my_token }}"
+    token_source: the vault of site 7
 
 - name: Remove the token
   expanso.edge.bootstrap_token:

@@ -31,8 +31,7 @@ def encrypt(module: AnsibleModule, token: str, name: str, key: str) -> bytes:
     """
     code, out, err = _systemd_creds(module, ["encrypt", "--with-key={0}".format(key), "--name={0}".format(name)], token.encode("ascii"))
     if code:
-        said = last_lines(err.encode("utf-8", "replace"), 1, token)
-        raise CredentialError("systemd-creds cannot encrypt the token with key {0}: {1}".format(key, said[0] if said else "it said nothing"))
+        raise CredentialError("systemd-creds cannot encrypt the token with key {0}: {1}".format(key, _last_line(err)))
     return out.encode("ascii")
 
 
@@ -47,3 +46,8 @@ def _systemd_creds(module: AnsibleModule, arguments: List[str], data: bytes) -> 
     if program is None:
         raise CredentialError("there is no systemd-creds on this node, which came with systemd 250: choose another format")
     return module.run_command([program] + arguments + ["-", "-"], data=data, binary_data=True)
+
+
+def _last_line(text: str) -> str:
+    """Return what was said at last, without a token's shape; the value is masked where the module ends."""
+    return (last_lines(text.encode("utf-8", "replace"), 1) or ["it said nothing"])[-1]

@@ -7,6 +7,7 @@
 
 """Tokens that systemd-creds(1) encrypted for this node alone. The plain form is only ever in pipes."""
 
+import re
 from typing import List, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
@@ -18,6 +19,8 @@ NAME = "expanso-edge-bootstrap-token"
 
 KEYS = ("auto", "host", "tpm2", "host+tpm2")
 """What a credential can be encrypted with."""
+
+_CREDENTIAL = re.compile(r"[A-Za-z0-9+/=]+[A-Za-z0-9+/=\s]*")
 
 
 class CredentialError(EdgeError):
@@ -31,7 +34,10 @@ def encrypt(module: AnsibleModule, token: str, name: str, key: str) -> bytes:
     """
     code, out, err = _systemd_creds(module, ["encrypt", "--with-key={0}".format(key), "--name={0}".format(name)], token.encode("ascii"))
     if code:
-        raise CredentialError("systemd-creds cannot encrypt the token with key {0}: {1}".format(key, _last_line(err)))
+        said = last_lines(err.encode("utf-8", "replace"), 1, token)
+        raise CredentialError("systemd-creds cannot encrypt the token with key {0}: {1}".format(key, said[0] if said else "it said nothing"))
+    if not _CREDENTIAL.fullmatch(out):
+        raise CredentialError("systemd-creds says that it encrypted the token, but what it gave is no credential: that would be base64 text")
     return out.encode("ascii")
 
 
@@ -46,8 +52,3 @@ def _systemd_creds(module: AnsibleModule, arguments: List[str], data: bytes) -> 
     if program is None:
         raise CredentialError("there is no systemd-creds on this node, which came with systemd 250: choose another format")
     return module.run_command([program] + arguments + ["-", "-"], data=data, binary_data=True)
-
-
-def _last_line(text: str) -> str:
-    """Return what was said at last, without a token's shape; the value is masked where the module ends."""
-    return (last_lines(text.encode("utf-8", "replace"), 1) or ["it said nothing"])[-1]

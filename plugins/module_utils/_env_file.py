@@ -13,6 +13,7 @@ Pure. :func:`parse` follows what systemd does (``src/basic/env-file.c``), which 
 import re
 from typing import Dict, cast
 
+from ansible_collections.expanso.edge.plugins.module_utils._checks import short
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -71,7 +72,7 @@ def parse(text: str) -> Dict[str, str]:
 
 def _checked(name: str, value: str) -> str:
     if not _NAME.fullmatch(name):
-        raise EnvFileError("{0!r} is no name of a variable: letters, digits and underscores only, and no digit first".format(name))
+        raise EnvFileError("'{0}' is no name of a variable: letters, digits and underscores only, and no digit first".format(short(name)))
     if _CONTROL.search(value):
         raise EnvFileError("the value of {0} has a line break or another control character, which an environment file cannot hold".format(name))
     return name

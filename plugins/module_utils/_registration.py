@@ -9,9 +9,12 @@
 
 import errno
 import os
+import stat
 from typing import Any, Dict, List, Optional
 
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._directory import shown
+from ansible_collections.expanso.edge.plugins.module_utils._permissions import SecureFileError
 
 MARKERS = ("auth/credentials.creds", "config.d/50-connection.yaml", "config.d/50-registration.yaml", "identity")
 """What versions of the agent are known to leave below their data directory."""
@@ -26,29 +29,48 @@ ARGUMENT_SPEC = {
 def markers(params: Dict[str, Any]) -> List[str]:
     """Return the registration markers that a module's options ask for.
 
-    :raises SecureFileError: one is no absolute path, so it would depend on where the module is run
+    :raises SecureFileError: one is no absolute path, so it would depend on where the module is run, or cannot be a file
     """
     wanted = params["registration_markers"]
     if wanted is None:
         wanted = [os.path.join(params["data_dir"], marker) for marker in MARKERS]
     for each in wanted:
         if not os.path.isabs(each):
-            raise SecureFileError("the registration marker {0} is not an absolute path: correct data_dir or registration_markers".format(each))
+            raise SecureFileError(
+                "the registration marker {0} is not an absolute path: correct data_dir or registration_markers".format(_checks.short(each))
+            )
+        _checks.path(each, "registration_markers" if params["registration_markers"] else "data_dir")
     return wanted
 
 
 def find_marker(params: Dict[str, Any]) -> Optional[str]:
     """Return the first registration marker that exists, None on a node that is not registered.
 
-    :raises SecureFileError: one is no absolute path
-    :raises OSError: nobody can tell, because a directory above a marker cannot be searched
+    A marker is a regular file, or a link to one. Of the markers that agents are known to leave, something else does not count; a marker that
+    was named may not be something else.
+
+    :raises SecureFileError: one is no absolute path, or was named and is not a regular file
+    :raises OSError: nobody can tell, because a directory above a marker cannot be searched, or is a link that leads nowhere
     """
     for marker in markers(params):
         try:
-            os.stat(marker)
+            status = os.stat(marker)
         except OSError as exc:
             if exc.errno in (errno.ENOENT, errno.ENOTDIR):
+                _refuse_broken_link(marker)
                 continue
             raise
-        return marker
+        if stat.S_ISREG(status.st_mode):
+            return marker
+        if params["registration_markers"]:
+            raise SecureFileError("the registration marker {0} is not a regular file: correct registration_markers".format(shown(marker)))
     return None
+
+
+def _refuse_broken_link(marker: str) -> None:
+    """Raise where a directory above is a link that leads nowhere: its disk may be missing, and the marker be on it."""
+    directory = os.path.dirname(marker)
+    while directory != os.path.dirname(directory):
+        if os.path.islink(directory) and not os.path.exists(directory):
+            raise OSError(errno.ENOLINK, "it is a symbolic link that leads nowhere: bring about what it leads to first, or remove it", shown(directory))
+        directory = os.path.dirname(directory)

@@ -5,43 +5,79 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Files that hold a secret: who could reach them, and how to write them so that nobody else does.
+"""Files that hold a secret: how to read them, and how to write them so that nobody else can.
 
 Knows nothing of tokens and nothing of Ansible. Errors are :class:`SecureFileError` with a message for people, or :class:`OSError`.
+What ends in ``_in`` works in a directory that is held; the same without it holds the path's own one for the time being.
 """
 
+import contextlib
 import errno
-import grp
 import os
-import pwd
+import random
+import re
 import stat
-import struct
-import tempfile
 import time
-from typing import Callable, FrozenSet, List, NamedTuple, Optional, Tuple, Union
+from typing import Callable, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._directory import (
+    NEW_DIRECTORY_MODE,
+    Directory,
+    Label,
+    first_open,
+    naming,
+    shown,
+    steps_to,
+    temporary_name,
+)
+from ansible_collections.expanso.edge.plugins.module_utils._permissions import (
+    ACL_ACCESS,
+    AclEntry,
+    Attributes,
+    SecureFileError,
+    acl_entries,
+    drop_acl,
+    group_id,
+    group_name,
+    parse_mode,
+    user_id,
+    user_name,
+)
+
+__all__ = [
+    "MAX_SIZE",
+    "NEW_DIRECTORY_MODE",
+    "AclEntry",
+    "Attributes",
+    "SecretFile",
+    "SecureFileError",
+    "acl_entries",
+    "directories_above",
+    "exists",
+    "group_id",
+    "group_name",
+    "leftovers",
+    "leftovers_in",
+    "make_directories",
+    "not_short_text",
+    "parse_mode",
+    "read",
+    "read_in",
+    "remove",
+    "remove_directories",
+    "unsafe_directory",
+    "user_id",
+    "user_name",
+    "write",
+    "write_in",
+]
 
 MAX_SIZE = 65536
 """Bytes read of a file at most: a token with its variables is far smaller."""
 
-NEW_DIRECTORY_MODE = 0o755
-"""For directories made on the way: the token's own mode protects it, and the agent's configuration lies beside it."""
-
-_TEMPORARY_SUFFIX = ".expanso-edge.tmp"
 _STALE_SECONDS = 600
-
-
-class SecureFileError(EdgeError):
-    """Something about a path that has to be mended before a secret may be there."""
-
-
-class Attributes(NamedTuple):
-    """Who may do what with a file."""
-
-    uid: int
-    gid: int
-    mode: int
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"
+_RANDOM = random.SystemRandom()
 
 
 class SecretFile(NamedTuple):
@@ -54,93 +90,23 @@ class SecretFile(NamedTuple):
     modified: float  # seconds since the epoch
 
 
-class AclEntry(NamedTuple):
-    """A named entry of a POSIX ACL, with what its mask leaves of it; acl(5)."""
+def home(path: str, lenient: bool = False) -> Tuple[Directory, str]:
+    """Hold the directory of a path, as far as it is there; return it with the name of the file in it.
 
-    kind: str  # user or group
-    id: int
-    permissions: int  # 4 read, 2 write, 1 execute
-
-
-def parse_mode(text: Union[str, int], allowed: int, name: str = "mode") -> int:
-    """Return the permission bits of an octal text such as ``0600``.
-
-    :param allowed: the bits that it may have
-    :raises SecureFileError: it is no octal number, or has other bits
+    :param lenient: take what is no directory for one that is missing, because there is nothing below it
     """
-    try:
-        mode = text if isinstance(text, int) else int(text, 8)
-    except (TypeError, ValueError):
-        mode = -1
-    if mode < 0 or mode & ~allowed:
-        raise SecureFileError(
-            "{0} {1} is not possible here: write it as a quoted octal string, with no bits but those of '{2:04o}'".format(
-                name, "{0} without quotation marks".format(text) if isinstance(text, int) else text, allowed
-            )
-        )
-    return mode
+    path = os.path.abspath(path)
+    return Directory.hold(os.path.dirname(path), lenient), os.path.basename(path)
 
 
-def _is_id(name: str) -> bool:
-    """Whether a text is the number of an account or group; the largest that 32 bits hold means "none" to the kernel."""
-    return name.isdecimal() and int(name) < 0xFFFFFFFF
+def exists(path: str) -> bool:
+    """Whether there is something at a path, be it a link that leads nowhere. Only what is certainly not there does not exist.
 
-
-def user_id(name: str) -> int:
-    """Return the number of an account given by name or number.
-
-    :raises SecureFileError: there is no account of that name
+    :raises OSError: nobody can tell
     """
-    if _is_id(name):
-        return int(name)
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        raise SecureFileError("there is no account {0!r} on this node: create it first, or name another owner".format(name)) from None
-
-
-def group_id(name: str) -> int:
-    """Return the number of a group given by name or number.
-
-    :raises SecureFileError: there is no group of that name
-    """
-    if _is_id(name):
-        return int(name)
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise SecureFileError("there is no group {0!r} on this node: create it first, or name another group".format(name)) from None
-
-
-def user_name(uid: int) -> str:
-    """Return an account's name, its number where it has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def group_name(gid: int) -> str:
-    """Return a group's name, its number where it has none."""
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
-
-
-def acl_entries(path: Union[str, int]) -> List[AclEntry]:
-    """Return the entries of a POSIX ACL that grant something to a named user or group; none where there is no ACL.
-
-    The layout is that of the attribute ``system.posix_acl_access`` in ``linux/posix_acl_xattr.h``.
-    """
-    try:
-        raw = os.getxattr(path, "system.posix_acl_access")
-    except OSError:  # no ACL, or a file system without any
-        return []
-    entries = list(struct.iter_unpack("<HHI", raw[4:]))
-    mask = next((perm for tag, perm, _id in entries if tag == 0x10), 7)
-    kinds = {0x02: "user", 0x08: "group"}
-    return [AclEntry(kinds[tag], number, perm & mask) for tag, perm, number in entries if tag in kinds and perm & mask]
+    directory, name = home(path, lenient=True)
+    with directory:
+        return not directory.missing and directory.stat(name) is not None
 
 
 def read(path: str) -> Optional[SecretFile]:
@@ -148,8 +114,21 @@ def read(path: str) -> Optional[SecretFile]:
 
     :raises SecureFileError: a symbolic link, or anything else that is no regular file
     """
+    directory, name = home(path)
+    with directory:
+        return read_in(directory, name)
+
+
+def read_in(directory: Directory, name: str) -> Optional[SecretFile]:
+    """Return the regular file of a name, None where there is nothing.
+
+    :raises SecureFileError: a symbolic link, or anything else that is no regular file
+    """
+    if directory.missing:
+        return None
+    path = shown(os.path.join(directory.path, name))
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = directory.open(name, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as exc:
         if exc.errno == errno.ENOENT:
             return None
@@ -159,42 +138,49 @@ def read(path: str) -> Optional[SecretFile]:
             raise SecureFileError("{0} is not a regular file: remove it, or name another path".format(path)) from None
         raise
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise SecureFileError("{0} is {1}: remove it, or name another path".format(path, kind))
-        return SecretFile(
-            data=os.read(descriptor, MAX_SIZE + 1),
-            attributes=Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)),
-            links=status.st_nlink,
-            has_acl=bool(acl_entries(descriptor)),
-            modified=status.st_mtime,
-        )
+        with naming(path):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+                raise SecureFileError("{0} is {1}: remove it, or name another path".format(path, kind))
+            return SecretFile(
+                data=_read_all(descriptor, MAX_SIZE + 1),
+                attributes=Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)),
+                links=status.st_nlink,
+                has_acl=bool(acl_entries(descriptor)),
+                modified=status.st_mtime,
+            )
     finally:
         os.close(descriptor)
+
+
+def not_short_text(data: bytes) -> Optional[str]:
+    """Return why what :func:`read` gave is no short text, as a secret is in whatever format; None where it is.
+
+    What is none is somebody else's, and neither to be replaced nor to be removed.
+    """
+    if len(data) > MAX_SIZE:
+        return "it is larger than {0} bytes".format(MAX_SIZE)
+    try:
+        return "it is not text" if "\0" in data.decode("utf-8") else None
+    except UnicodeDecodeError:
+        return "it is not text"
 
 
 def unsafe_directory(path: str, uid: int, gid: int, future_mode: Optional[int] = None) -> Optional[Tuple[str, str]]:
     """Return the first directory above a path that others may write, and who; None where there is none.
 
-    Who may write a directory may replace what is in it, so every directory up to the root counts, sticky ones too.
-    Trusted are root, the account that asks, and the file's own user and group.
+    Trusted are root, the account that asks, and the file's own user and group; above a symbolic link only root and the account that asks.
 
     :param path: absolute; what is missing of it does not matter
     :param uid: the user that the file belongs to, or will belong to
     :param gid: its group
     :param future_mode: permissions that the file's own directory is about to get
     """
-    own = os.path.realpath(os.path.dirname(path))
-    users = frozenset((0, os.geteuid(), uid))
-    groups = frozenset((0, os.getegid(), gid))
-    for directory in directories_above(path):
-        status = os.stat(directory)
-        mode = future_mode if future_mode is not None and os.path.realpath(directory) == own else status.st_mode
-        who = _other_writer(directory, status, mode, users, groups)
-        if who:
-            return directory, who
-    return None
+    own = os.path.dirname(path)
+    steps, untrusted = steps_to(own)
+    found = first_open(steps, uid, gid, future_mode if os.path.realpath(own) == steps[-1].path else None)
+    return (untrusted.directory, untrusted.who) if found is None and untrusted else found
 
 
 def directories_above(path: str) -> List[str]:
@@ -212,42 +198,65 @@ def _with_parents(directory: str) -> List[str]:
     return found
 
 
-def _other_writer(directory: str, status: os.stat_result, mode: int, users: FrozenSet[int], groups: FrozenSet[int]) -> Optional[str]:
-    if mode & stat.S_IWOTH:
-        return "every account"
-    if status.st_uid not in users:
-        return "its owner {0}".format(user_name(status.st_uid))
-    if mode & stat.S_IWGRP and status.st_gid not in groups:
-        return "its group {0}".format(group_name(status.st_gid))
-    for entry in acl_entries(directory):
-        if entry.permissions & 2 and entry.id not in (users if entry.kind == "user" else groups):
-            return "the {0} {1} of its access control list".format(entry.kind, (user_name if entry.kind == "user" else group_name)(entry.id))
-    return None
+class NewDirectories:
+    """What is missing of a directory that is held, made and held in turn. To be used in a ``with`` statement."""
+
+    def __init__(self, nearest: Directory) -> None:
+        self.directory = nearest
+        self.paths = []  # type: List[str]
+        self._held = []  # type: List[Directory]
+        self._made = []  # type: List[Tuple[Directory, str]]
+
+    def __enter__(self) -> "NewDirectories":
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        for each in self._held:
+            each.close()
+
+    def make(self, mode: int, label: Label, owner: Optional[Tuple[int, int]] = None) -> None:
+        """Make them.
+
+        :param mode: of the innermost; the others get :data:`NEW_DIRECTORY_MODE`
+        :param owner: of the innermost, its user and group; the others belong to the own account
+        """
+        names = self.directory.missing
+        try:
+            for name in names:
+                above, last = self.directory, len(self._held) == len(names) - 1
+                if above.make(name, mode if last else NEW_DIRECTORY_MODE, label, owner if last else None):
+                    self._made.append((above, name))
+                    self.paths.append(os.path.join(above.path, name))
+                self.directory = above.below(name)
+                self._held.append(self.directory)
+        except BaseException:
+            self.undo()
+            raise
+
+    def undo(self) -> None:
+        """Remove what was made, as far as it is empty."""
+        while self._made:
+            above, name = self._made.pop()
+            if not above.rmdir(name):
+                return
 
 
-def make_directories(directory: str, mode: int, label: Callable[[str], None]) -> List[str]:
+def make_directories(directory: str, mode: int, label: Callable[[str], None], owner: Optional[Tuple[int, int]] = None) -> List[str]:
     """Make a directory and those above it that are missing; return what was made, the outermost first.
 
     :param mode: of the innermost; the others get :data:`NEW_DIRECTORY_MODE`
-    :param label: called with each new directory, for its security context
+    :param label: called with the path of each new directory, for its security context
+    :param owner: of the innermost, its user and group; by default the own account
     """
-    missing = [each for each in _with_parents(directory) if not os.path.isdir(each)]
-    made = []  # type: List[str]
-    try:
-        for each in missing:
-            try:
-                os.mkdir(each, 0o700)
-            except FileExistsError:
-                if os.path.isdir(each):  # made by another run in the meantime
-                    continue
-                raise
-            made.append(each)
-            label(each)
-            os.chmod(each, mode if each == directory else NEW_DIRECTORY_MODE)
-    except OSError:
-        remove_directories(made)
-        raise
-    return made
+    with Directory.hold(directory) as nearest, NewDirectories(nearest) as new:
+        new.make(mode, lambda _place, _path: None, owner)
+        try:
+            for each in new.paths:
+                label(each)
+        except OSError:
+            new.undo()
+            raise
+        return new.paths
 
 
 def remove_directories(made: List[str]) -> None:
@@ -265,69 +274,141 @@ def write(path: str, data: bytes, attributes: Attributes, label: Callable[[str],
     :param label: called with the temporary file's path before it takes the place of the old one, for its security context
     :raises SecureFileError: what is there afterwards is not what was written
     """
-    directory, name = os.path.split(path)
-    # mkstemp: mode 0600, O_EXCL and O_NOFOLLOW, in the same directory so that the rename is atomic
-    descriptor, temporary = tempfile.mkstemp(prefix=".{0}.".format(name[:100]), suffix=_TEMPORARY_SUFFIX, dir=directory)
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            _drop_acl(descriptor)
-            os.fchown(descriptor, attributes.uid, attributes.gid)
-            os.fchmod(descriptor, attributes.mode)
-            os.fsync(descriptor)
-        label(temporary)
-        os.rename(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    _sync_directory(directory)
+    directory, name = home(path)
+    with directory:
+        if directory.missing:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), shown(os.path.dirname(path)))
+        write_in(directory, name, data, attributes, lambda place, _path: label(place))
 
-    found = read(path)
+
+def write_in(directory: Directory, name: str, data: bytes, attributes: Attributes, label: Label) -> None:
+    """Replace a file of a directory that is held; see :func:`write`."""
+    path = os.path.join(directory.path, name)
+    with naming(path), directory.lock():
+        _tighten(directory, name, attributes)
+        temporary, descriptor = _new_file(directory, name)
+        try:
+            try:
+                _write_all(descriptor, data)
+                drop_acl(descriptor, ACL_ACCESS)
+                os.fchown(descriptor, attributes.uid, attributes.gid)
+                os.fchmod(descriptor, attributes.mode)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            label(directory.reach(temporary), path)
+            directory.rename(temporary, name)
+        except BaseException:
+            _unlink_quietly(directory, temporary)
+            raise
+        _sync_directory(directory)
+        found = read_in(directory, name)
     if found is None or found.data != data or found.attributes != attributes or found.has_acl:
-        raise SecureFileError("{0} does not hold what was just written: is something else managing it, or the file system unable to?".format(path))
+        raise SecureFileError(
+            "{0} does not hold what was just written: is something else managing it, or the file system unable to?".format(shown(path))
+        )
 
 
 def remove(path: str) -> None:
-    """Remove a file, durably."""
-    os.unlink(path)
-    _sync_directory(os.path.dirname(path))
+    """Remove a file, durably. One that somebody else removed in the meantime is gone as well."""
+    directory, name = home(path)
+    with directory:
+        remove_in(directory, name)
+
+
+def remove_in(directory: Directory, name: str) -> None:
+    """Remove a file of a directory that is held; see :func:`remove`."""
+    if not directory.missing:
+        with directory.lock():
+            if directory.unlink(name):
+                _sync_directory(directory)
 
 
 def leftovers(path: str, older_than: float = _STALE_SECONDS) -> List[str]:
-    """Return the temporary files that a killed :func:`write` of this path left behind.
+    """Return the temporary files that a killed :func:`write` of this path left behind, as far as they can be found.
 
     :param older_than: in seconds; a younger one may be at work still
     """
-    directory, name = os.path.split(path)
-    prefix = ".{0}.".format(name[:100])
     try:
-        names = os.listdir(directory)
-    except OSError:
+        directory, name = home(path)
+        with directory:
+            return [os.path.join(os.path.dirname(path), each) for each in leftovers_in(directory, name, older_than)]
+    except (OSError, SecureFileError):
         return []
-    found = [os.path.join(directory, each) for each in names if each.startswith(prefix) and each.endswith(_TEMPORARY_SUFFIX)]
-    return sorted(each for each in found if _age(each) > older_than)
 
 
-def _age(path: str) -> float:
+def leftovers_in(directory: Directory, name: str, older_than: float = _STALE_SECONDS) -> List[str]:
+    """Return the names of the temporary files that a killed :func:`write_in` of this file left behind.
+
+    :param older_than: in seconds; a younger one may be at work still
+    """
+    if directory.missing or not directory.readable:
+        return []
+    # exactly ours: the name of another file may begin with this one's
+    ours = re.compile("[a-z0-9_]+".join(map(re.escape, temporary_name(name, "\0").split("\0"))))
+    found = [(each, directory.stat(each)) for each in directory.names() if ours.fullmatch(each)]
+    return [each for each, status in found if status is not None and _is_left(status, older_than)]
+
+
+def _is_left(status: os.stat_result, older_than: float) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and time.time() - status.st_mtime > older_than
+
+
+def _tighten(directory: Directory, name: str, attributes: Attributes) -> None:
+    """Take from the file that is there what it permits too much. To replace it may fail, on a full disk say.
+
+    Only where it has no other name: it may be somebody else's file, too. What cannot be done here is seen when the file is replaced.
+    """
     try:
-        return time.time() - os.lstat(path).st_mtime
-    except FileNotFoundError:  # the write that it belonged to is done
-        return float("-inf")
-
-
-def _drop_acl(descriptor: int) -> None:
-    """Drop the access control list that a directory's default one gave a new file."""
+        descriptor = directory.open(name, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return
     try:
-        os.removexattr(descriptor, "system.posix_acl_access")
-    except OSError as exc:
-        if exc.errno not in (errno.ENODATA, errno.ENOTSUP, errno.EOPNOTSUPP):
-            raise
-
-
-def _sync_directory(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
+        status = os.fstat(descriptor)
+        right = status.st_uid == attributes.uid and status.st_gid == attributes.gid
+        mode = stat.S_IMODE(status.st_mode)
+        narrow = mode & attributes.mode & (0o777 if right else 0o700)
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and narrow != mode:
+            os.fchmod(descriptor, narrow)
+    except OSError:
+        pass
     finally:
         os.close(descriptor)
+
+
+def _new_file(directory: Directory, name: str) -> Tuple[str, int]:
+    """Make a file with a new name, mode 0600; return the name and its descriptor."""
+    while True:
+        temporary = temporary_name(name, "".join(_RANDOM.choice(_LETTERS) for _each in range(8)))
+        try:
+            return temporary, directory.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            continue
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    """Read so many bytes, or as many as there are."""
+    data = b""
+    while len(data) < size:
+        more = os.read(descriptor, size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write all bytes, which a single call may not."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _unlink_quietly(directory: Directory, name: str) -> None:
+    """Remove what is not to stay after a fault, which matters more than that it stays all the same."""
+    with contextlib.suppress(OSError):
+        directory.unlink(name)
+
+
+def _sync_directory(directory: Directory) -> None:
+    directory.sync()

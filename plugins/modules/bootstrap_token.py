@@ -34,12 +34,15 @@ options:
     description:
       - Absolute path of the file on the node.
       - A symbolic link as its last component is refused, as is a directory above it that others may write, sticky ones like C(/tmp) included.
+      - A symbolic link in the place of a directory is followed only if nobody but root and the account that the module runs as can have put it there.
+        Each directory is held open from when it is judged until the end, so nobody can exchange it in between.
+      - A file that is certainly no token, because it has more than 64 KiB or is not text, is neither replaced nor removed.
     type: path
     required: true
   state:
     description:
       - V(present) makes sure that the node holds the token, or is known not to need it.
-      - V(absent) removes the file. Directories stay.
+      - V(absent) removes the file. Directories stay. A file that cannot be looked at is an error, it does not count as absent.
     type: str
     choices: [present, absent]
     default: present
@@ -101,13 +104,15 @@ options:
     type: str
   mode:
     description:
-      - Permissions of the file, as a quoted octal string. Only bits of V(0640) are possible, so that nobody but owner and group gets near.
+      - Permissions of the file, as a quoted octal string of three digits or more.
+        Only bits of V(0640) are possible, so that nobody but owner and group gets near.
     type: raw
     default: '0600'
   directory_mode:
     description:
       - Permissions of the directory that holds the file, as a quoted octal string without write permission for others.
       - By default an existing directory is left as it is, and a missing one is made with V(0755), because the agent's configuration lies there as well.
+      - A directory that is made has no access control list, whatever the one above gives to what is new in it.
     type: raw
   remove_when_registered:
     description:
@@ -223,35 +228,38 @@ token_source:
   returned: success
 """
 
+import contextlib
 import os
 import stat
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS, NAME, decrypt, encrypt
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS, NAME, CredentialError, decrypt, encrypt
+from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError, parse, render
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
-from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker
+from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     MAX_SIZE,
     NEW_DIRECTORY_MODE,
     Attributes,
+    NewDirectories,
     SecretFile,
     SecureFileError,
     group_id,
     group_name,
-    leftovers,
-    make_directories,
+    home,
+    leftovers_in,
+    not_short_text,
     parse_mode,
-    read,
-    remove,
-    remove_directories,
-    unsafe_directory,
+    read_in,
+    remove_in,
     user_id,
     user_name,
-    write,
+    write_in,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, Token, TokenFault, fingerprint, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, Token, TokenFault, fingerprint, judge
 
 FILE_MODE_BITS = 0o640
 DIRECTORY_MODE_BITS = 0o775
@@ -264,6 +272,60 @@ class Plan(NamedTuple):
     msg: str
     data: Optional[bytes] = None
     token: Optional[Token] = None
+
+
+class Place(NamedTuple):
+    """A file in a directory that is held, as it was found there, and what killed runs left beside it."""
+
+    path: str
+    directory: Directory
+    name: str
+    found: Optional[SecretFile]
+    stale: List[str]
+
+
+@contextlib.contextmanager
+def holding(params: Dict[str, Any]) -> Iterator[Tuple[Place, List[Place]]]:
+    """Hold the directory of the file and those of files from an earlier way of delivery, and look at what is there."""
+    with contextlib.ExitStack() as stack:
+
+        def look(path: str, lenient: bool) -> Place:
+            directory, name = home(path, lenient)
+            stack.enter_context(directory)
+            return Place(path, directory, name, read_in(directory, name), leftovers_in(directory, name))
+
+        place = look(params["path"], params["state"] == "absent")
+        others = [look(each, True) for each in params["obsolete_paths"]]
+        yield place, [each for each in others if not same(each, place)]
+
+
+def same(one: Place, other: Place) -> bool:
+    """Whether two paths are one file's, be it through a link above it."""
+    return (one.name, one.directory.missing) == (other.name, other.directory.missing) and os.path.samestat(one.directory.status(), other.directory.status())
+
+
+def check_options(params: Dict[str, Any]) -> None:
+    """See that all options can be meant, those included that will not be needed; make paths plain and variables text.
+
+    :raises EdgeError: one cannot
+    """
+    params["path"] = _checks.path(params["path"], "path")
+    params["obsolete_paths"] = [_checks.path(each, "obsolete_paths") for each in params["obsolete_paths"]]
+    if not parse_mode(params["mode"], FILE_MODE_BITS):
+        raise SecureFileError("mode 0000 lets nobody read the file: give it '0600'")
+    if params["directory_mode"] not in (None, ""):
+        params["directory_mode"] = parse_mode(params["directory_mode"], DIRECTORY_MODE_BITS, "directory_mode")
+    else:
+        params["directory_mode"] = None
+    _checks.name(params["credential_name"], "credential_name")
+    variables = {name: _checks.scalar(value, "the value of {0}".format(_checks.short(name))) for name, value in params["variables"].items()}
+    if ENV_NAME in variables:
+        raise EnvFileError("{0} is the token itself: give it as option token, not among the variables".format(ENV_NAME))
+    size = len(render(dict(variables, **{ENV_NAME: ""})).encode("utf-8")) + min(len(params["token"] or ""), MAX_LENGTH)
+    if size > MAX_SIZE:
+        raise EnvFileError("with these variables it would have {0} bytes, more than {1}".format(size, MAX_SIZE))
+    params["variables"] = variables
+    markers(params)
 
 
 def wanted_attributes(module: EdgeModule, letting_go: bool) -> Attributes:
@@ -286,7 +348,10 @@ def wanted_attributes(module: EdgeModule, letting_go: bool) -> Attributes:
 def held_token(module: EdgeModule, data: bytes) -> str:
     """Return the token that a file's bytes hold, an empty text where they hold none."""
     if module.params["format"] == "encrypted":
-        return decrypt(module, data, module.params["credential_name"]) or ""
+        try:
+            return decrypt(module, data, module.params["credential_name"]) or ""
+        except CredentialError:  # where nobody can decrypt it, it can be removed all the same
+            return ""
     text = data.decode("utf-8", "replace")
     return parse(text).get(ENV_NAME, "") if module.params["format"] == "env" else text
 
@@ -300,14 +365,9 @@ def wanted_data(module: EdgeModule, token: Token, found: Optional[SecretFile]) -
             return found.data  # no two encryptions of a token are alike
         # encrypting may make the node's host key, so check mode does without
         return b"" if module.check_mode else encrypt(module, token.value, params["credential_name"], params["credential_key"])
-    if ENV_NAME in params["variables"]:
-        raise EnvFileError("{0} is the token itself: give it as option token, not among the variables".format(ENV_NAME))
     variables = {ENV_NAME: token.value}
-    variables.update((name, "" if value is None else str(value)) for name, value in params["variables"].items())
-    data = render(variables).encode("utf-8")
-    if len(data) > MAX_SIZE:
-        raise EnvFileError("with these variables it would have {0} bytes, more than {1}".format(len(data), MAX_SIZE))
-    return data
+    variables.update(params["variables"])
+    return render(variables).encode("utf-8")
 
 
 def differs(found: SecretFile, attributes: Attributes) -> bool:
@@ -315,8 +375,29 @@ def differs(found: SecretFile, attributes: Attributes) -> bool:
     return found.attributes != attributes or found.has_acl or found.links > 1
 
 
+def refuse_what_is_no_token(path: str, found: SecretFile) -> None:
+    """Refuse to replace or remove a file that can hold no token in any format: all of them are text, and short.
+
+    :raises SecureFileError: it is too long, or no text
+    """
+    what = not_short_text(found.data)
+    if what:
+        raise SecureFileError("{0}: {1}, so it is no token file: name another path, or remove the file yourself".format(path, what))
+
+
 def make_plan(module: EdgeModule, found: Optional[SecretFile], attributes: Attributes, marker: Optional[str]) -> Plan:
-    """Decide what to do. Changes nothing."""
+    """Decide what to do. Changes nothing.
+
+    :raises SecureFileError: what would be replaced or removed is certainly no token
+    """
+    plan = plan_for(module, found, attributes, marker)
+    if found is not None and plan.action in ("written", "repaired", "removed"):
+        refuse_what_is_no_token(module.params["path"], found)
+    return plan
+
+
+def plan_for(module: EdgeModule, found: Optional[SecretFile], attributes: Attributes, marker: Optional[str]) -> Plan:
+    """Decide what to do with the file, whatever it holds."""
     params = module.params
     path = params["path"]
     if params["state"] == "absent":
@@ -331,8 +412,6 @@ def make_plan(module: EdgeModule, found: Optional[SecretFile], attributes: Attri
             return Plan("removed", "registered already ({0} exists): token removed from {1}".format(marker, path))
         left = "registered already ({0} exists): the token left in {1} is no longer needed".format(marker, path)
         if differs(found, attributes):
-            if len(found.data) > MAX_SIZE:
-                raise SecureFileError("it is larger than {0} bytes, so it is no token file: name another path".format(MAX_SIZE))
             return Plan("repaired", left + "; its permissions were corrected", found.data)
         return Plan("kept", left)
 
@@ -360,24 +439,23 @@ def let_go(plan: Plan, obsolete: List[str]) -> Plan:
     return plan._replace(action=action, msg="{0}; an earlier delivery's token removed from {1}".format(plan.msg, ", ".join(obsolete)))
 
 
-def carry_out(module: EdgeModule, plan: Plan, attributes: Attributes, directory_mode: Optional[int]) -> None:
-    path = module.params["path"]
-    directory = os.path.dirname(path)
+def carry_out(module: EdgeModule, place: Place, plan: Plan, attributes: Attributes, directory_mode: Optional[int]) -> None:
+    """Do with the file what was planned, in the directory that was judged."""
 
-    def label(new: str) -> None:
+    def label(new: str, final: str) -> None:
         """Give a new file or directory the security context that belongs to its final place."""
-        target = path if os.path.isfile(new) else new
-        module.set_context_if_different(new, module.selinux_default_context(target), False)
+        module.set_context_if_different(new, module.selinux_default_context(final), False)
 
     if plan.action == "removed":
-        if os.path.lexists(path):
-            remove(path)
-    elif plan.data is not None:
-        made = make_directories(directory, NEW_DIRECTORY_MODE if directory_mode is None else directory_mode, label)
+        remove_in(place.directory, place.name)
+    if plan.data is None:
+        return
+    with NewDirectories(place.directory) as new:
+        new.make(NEW_DIRECTORY_MODE if directory_mode is None else directory_mode, label)
         try:
-            write(path, plan.data, attributes, label)
+            write_in(new.directory, place.name, plan.data, attributes, label)
         except (OSError, SecureFileError):
-            remove_directories(made)
+            new.undo()
             raise
 
 
@@ -395,45 +473,56 @@ def describe(module: EdgeModule, attributes: Optional[Attributes], data: Optiona
     }
 
 
+def judge_directory(module: EdgeModule, directory: Directory, attributes: Attributes) -> Optional[int]:
+    """Return the permissions that the file's directory is to have, None where they are to stay.
+
+    :raises SecureFileError: somebody else may replace what is in it
+    """
+    mode = module.params["directory_mode"]
+    unsafe = directory.other_writer(attributes.uid, attributes.gid, mode)
+    if unsafe:
+        raise SecureFileError("{1} may write the directory {0}, and so replace what is below it: close it, or name another path".format(*unsafe))
+    return mode
+
+
 def bring_about(module: EdgeModule) -> Dict[str, Any]:
     """Bring the file to its state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
-    path = params["path"] = os.path.normpath(params["path"])
-    if not os.path.isabs(path):
-        raise SecureFileError("the path is not absolute")
     marker = find_marker(params)
-    letting_go = params["state"] == "absent" or (marker is not None and (params["remove_when_registered"] or not os.path.lexists(path)))
-    attributes = wanted_attributes(module, letting_go)
-    directory = os.path.dirname(path)
-    directory_mode = None
-    if params["directory_mode"] not in (None, ""):
-        directory_mode = parse_mode(params["directory_mode"], DIRECTORY_MODE_BITS, "directory_mode")
+    with holding(params) as (place, others):
+        found, directory = place.found, place.directory
+        letting_go = params["state"] == "absent" or (marker is not None and (params["remove_when_registered"] or found is None))
+        attributes = wanted_attributes(module, letting_go)
+        directory_mode = judge_directory(module, directory, attributes)
+        plan = make_plan(module, found, attributes, marker)
+        obsolete = []
+        for each in others:
+            if each.found is not None:
+                refuse_what_is_no_token(each.path, each.found)
+                obsolete.append(each.path)
+        if obsolete:
+            plan = let_go(plan, obsolete)
 
-    unsafe = unsafe_directory(path, attributes.uid, attributes.gid, directory_mode)
-    if unsafe:
-        raise SecureFileError("{1} may write the directory {0}, and so replace what is below it: close it, or name another path".format(*unsafe))
+        open_directory = params["state"] == "present" and not directory.missing and directory_mode is not None
+        set_directory_mode = open_directory and stat.S_IMODE(directory.status().st_mode) != directory_mode
+        stale = any(each.stale for each in [place] + others)
+        changed = plan.data is not None or plan.action == "removed" or stale or bool(obsolete) or set_directory_mode
+        if changed and not module.check_mode:
+            if set_directory_mode and directory_mode is not None:
+                directory.chmod(directory_mode)
+            carry_out(module, place, plan, attributes, directory_mode)
+            for each in [place] + others:
+                names = each.stale + ([each.name] if each.path in obsolete else [])
+                for name in names:
+                    remove_in(each.directory, name)
+    return outcome(module, plan, found, attributes, marker=marker, changed=changed, obsolete=obsolete)
 
-    found = read(path)
-    plan = make_plan(module, found, attributes, marker)
-    obsolete = [each for each in map(os.path.normpath, params["obsolete_paths"]) if each != path and read(each) is not None]
-    if obsolete:
-        plan = let_go(plan, obsolete)
-    stale = leftovers(path)
-    set_directory_mode = (
-        directory_mode is not None
-        and params["state"] == "present"
-        and os.path.isdir(directory)
-        and stat.S_IMODE(os.stat(directory).st_mode) != directory_mode
-    )
-    changed = plan.data is not None or plan.action == "removed" or bool(stale) or bool(obsolete) or set_directory_mode
 
-    if changed and not module.check_mode:
-        if set_directory_mode and directory_mode is not None:
-            os.chmod(directory, directory_mode)
-        carry_out(module, plan, attributes, directory_mode)
-        for each in stale + obsolete:
-            remove(each)
-
+def outcome(
+    module: EdgeModule, plan: Plan, found: Optional[SecretFile], attributes: Attributes, marker: Optional[str], changed: bool, obsolete: List[str]
+) -> Dict[str, Any]:
+    """Return the result of what was done, or would be in check mode."""
+    path = module.params["path"]
     before = describe(module, found and found.attributes, found and found.data)
     after = before
     if plan.action == "removed":
@@ -450,7 +539,7 @@ def bring_about(module: EdgeModule) -> Dict[str, Any]:
         expires_at=plan.token.expires_at if plan.token else None,
         registered=marker is not None,
         obsolete_removed=obsolete,
-        token_source=params["token_source"],
+        token_source=module.params["token_source"],
         diff={"before": dict(before, path=path, obsolete=obsolete), "after": dict(after, path=path, obsolete=[])},
     )
 
@@ -458,9 +547,12 @@ def bring_about(module: EdgeModule) -> Dict[str, Any]:
 def work(module: EdgeModule) -> Dict[str, Any]:
     """Bring the file to its state; every fault names it."""
     try:
+        check_options(module.params)
         return bring_about(module)
     except EdgeError as exc:
         path, said = module.params["path"], str(exc)
+        if len(path) > _checks.LONGEST_PATH:
+            path = _checks.short(path)
         raise EdgeError(said if said.startswith(path) else "{0}: {1}".format(path, said)) from None
 
 

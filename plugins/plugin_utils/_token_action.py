@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
+from ansible_collections.expanso.edge.plugins.plugin_utils._reach import failure
 from ansible_collections.expanso.edge.plugins.plugin_utils._rendering import reader
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import Found, SourceError, decrypter, resolve
 
@@ -56,6 +58,8 @@ class TokenAction(ActionBase):
             result.update(self._with_token(module, variables))
         except SourceError as exc:
             result.update(failed=True, msg=str(exc))
+        except AnsibleConnectionFailure as exc:
+            result.update(failure(exc, variables))
         finally:
             if not in_background:
                 self._remove_tmp_path(self._connection._shell.tmpdir)

@@ -77,7 +77,8 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
         path.parent.mkdir()
         path.write_text(key)
         path.chmod(mode)
-    (home / "registered" / "data" / "identity").mkdir(parents=True)
+    (home / "registered" / "data").mkdir(parents=True)
+    (home / "registered" / "data" / "identity").touch()
     (home / "linked").mkdir()
     (home / "linked" / "bootstrap.token").symlink_to("/dev/null")
 
@@ -89,7 +90,7 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
         f"    linked: {home}/linked/bootstrap.token is a symbolic link, which is not followed: remove it, or name the file itself",
         f"    bad: {home}/bad/bootstrap.token: the token cannot be used: it has white space at its end (space, character {len(key) + 1}) "
         "(source: variable expanso_edge_token)",
-        "  no result (unreachable, not their turn yet, or left out by tags): 1 (down)",
+        "    down: the host cannot be reached: this host is down",
     ]
     assert summary(first) == [
         "10 nodes",
@@ -98,12 +99,12 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
         "  token removed: 1 (retired)",
         "  kept the token: 1 (keeps)",
         "  registered already: 1 (registered)",
-        "  failed: 2 (linked, bad)",
+        "  failed: 3 (linked, bad, down)",
         *failures,
         "next: 5 nodes hold a token and are not registered (new1, new2, keeps, open, own): " + NEXT,
     ]
-    assert first.returncode == 4  # to Ansible, hosts that were unreachable say more than hosts that failed
-    assert (first.totals()["failed"], first.totals()["unreachable"]) == (2, 1)
+    assert first.returncode == 2
+    assert (first.totals()["failed"], first.totals()["unreachable"]) == (3, 0)
     assert tokens(home) == {"new1": key, "new2": key, "keeps": key, "open": key, "own": own, "linked": ""}
     for name in ("new1", "open"):
         assert (home / name / "bootstrap.token").stat().st_mode & 0o777 == 0o600
@@ -114,7 +115,7 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
         "  kept the token: 5 (new1, new2, keeps, open, own)",
         "  no token to remove: 1 (retired)",
         "  registered already: 1 (registered)",
-        "  failed: 2 (linked, bad)",
+        "  failed: 3 (linked, bad, down)",
         *failures,
         "next: 5 nodes hold a token and are not registered (new1, new2, keeps, open, own): " + NEXT,
     ]
@@ -161,7 +162,8 @@ def test_a_jwt_for_two_hosts_is_refused_before_any_host_is_touched(controller: C
 
 
 def test_no_token_is_refused_where_one_is_needed(controller: Controller, home: Path) -> None:
-    (home / "registered" / "data" / "identity").mkdir(parents=True)
+    (home / "registered" / "data").mkdir(parents=True)
+    (home / "registered" / "data" / "identity").touch()
     run = controller.run(PROVISION, hosts=fleet(home, blank={}, registered={}))
     lines = summary(run)
     assert run.returncode == 2 and tokens(home) == {}
@@ -201,11 +203,29 @@ def test_all_fail(controller: Controller, home: Path) -> None:
     assert run.totals()["failed"] == 2
 
 
-def test_all_are_down(controller: Controller, home: Path) -> None:
-    """Then Ansible ends the play at once, before the summary, and says so itself."""
+@pytest.mark.parametrize("delivery", ["token_file", "systemd_service", "swarm_secret"])
+@pytest.mark.parametrize("serial", ["100%", "1"])
+def test_all_are_down(delivery: str, serial: str, controller: Controller, home: Path) -> None:
+    """Ansible by itself would end the play at once, before the summary."""
     key = new_key()
-    run = controller.run(PROVISION, hosts=fleet(home, one=DOWN, two=DOWN), environment={TOKEN_VARIABLE: key}, secrets=[key])
-    assert run.returncode == 4 and run.totals()["unreachable"] == 2
+    own: Json = {**DOWN, "expanso_edge_delivery": delivery, "swarm_secret_manager": "one"}
+    arguments = ["-e", f"expanso_edge_serial={serial}"]
+    run = controller.run(PROVISION, *arguments, hosts=fleet(home, one=own, two=own), environment={TOKEN_VARIABLE: key}, secrets=[key])
+    assert run.returncode == 2 and run.totals()["failed"] >= 1
+    lines = summary(run)
+    assert lines[0] == "2 nodes" and lines[1].startswith("  failed: ")
+    assert "one" in lines[2] and "the host cannot be reached: this host is down" in lines[2]
+
+
+def test_a_host_that_is_down_is_told_by_every_core(every_core: Controller, home: Path) -> None:
+    key = new_key()
+    run = every_core.run(PROVISION, hosts=fleet(home, up={}, off=DOWN), environment={TOKEN_VARIABLE: key}, secrets=[key])
+    assert summary(run)[1:4] == [
+        "  received a token: 1 (up)",
+        "  failed: 1 (off)",
+        "    off: the host cannot be reached: this host is down",
+    ]
+    assert run.returncode == 2
 
 
 def test_variables_of_the_playbook(controller: Controller, home: Path) -> None:

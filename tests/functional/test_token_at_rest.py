@@ -57,6 +57,11 @@ def put(content: str = KEY, mode: int = 0o600, name: str = "token", owner: int =
     return step
 
 
+def put_bytes(content: bytes, name: str = "token") -> Step:
+    """A file in the place that is no text."""
+    return lambda place: (place / name).write_bytes(content)
+
+
 def directory(name: str = ".", mode: int = 0o755, owner: int = -1, group: int = -1) -> Step:
     """A directory in the place."""
 
@@ -71,7 +76,7 @@ def directory(name: str = ".", mode: int = 0o755, owner: int = -1, group: int = 
 
 def link(name: str, target: str) -> Step:
     """A symbolic link in the place."""
-    return lambda place: (place / name).symlink_to(target)
+    return lambda place: (place / name).symlink_to(target.replace("{place}", str(place)))
 
 
 def grants(name: str, kind: str, permissions: int, mask: int = 7) -> Step:
@@ -113,7 +118,7 @@ class Case:
         args = {"path": f"{place}/{self.path}", "token": KEY, "data_dir": f"{place}/data", **self.args}
         args = {name: value.replace("{place}", str(place)) if isinstance(value, str) else value for name, value in args.items()}
         for name in {"registration_markers", "obsolete_paths"} & set(args):
-            args[name] = [each.replace("{place}", str(place)) for each in args[name]]
+            args[name] = args[name] and [each.replace("{place}", str(place)) for each in args[name]]
         return args
 
 
@@ -147,6 +152,7 @@ class Refused(Case):
 
 GONE = {"content": None, "changed": False}
 REGISTERED = put("", name="data/auth/credentials.creds")
+STALE_OF_ANOTHER = ".token.old.abcdefgh.expanso-edge.tmp"
 STALE, YOUNG = ".token.abcdefgh.expanso-edge.tmp", ".token.ijklmnop.expanso-edge.tmp"
 
 DONE = [
@@ -157,11 +163,12 @@ DONE = [
     Done("another token", (put(OTHER_KEY),)),
     Done("line feed at the end", (put(KEY + "\n"),)),
     Done("empty file", (put(""),)),
-    Done("much longer file", (put(OTHER_KEY * 3000),)),
-    Done("not text", (lambda place: (place / "token").write_bytes(b"\xff\0\xfe"),)),
+    Done("longer file", (put(OTHER_KEY * 1000),)),
     Done("another token, with wrong permissions", (put(OTHER_KEY, 0o666),)),
     Done("unreadable for its owner", (put(OTHER_KEY, 0o000),), root=True),
     Done("blanks and signs in the path", path="a b/ü $(id) 'token'"),
+    Done("name of 252 bytes in 63 characters", path="\U0001f511" * 63),
+    Done("name as long as can be", path="n" * 255),
     Done("dots in the path", (directory("a"),), path="a/../a/./b//token"),
     Done("directory reached by a safe link", (directory("real"), link("etc", "real")), path="etc/token", then=lambda p: file(p / "real/token")),
     Done("JWT", args={"token": JWT}, content=JWT),
@@ -225,6 +232,20 @@ DONE = [
         changed=True,
         then=lambda p: not (p / STALE).exists() and (p / YOUNG).exists(),
     ),
+    Done(
+        "left by a run that was killed: of this file alone, and no directory",
+        (put(), put(OTHER_KEY, name=STALE_OF_ANOTHER, age=3600), directory(".token.mnopqrst.expanso-edge.tmp")),
+        action="kept",
+        then=lambda p: (p / STALE_OF_ANOTHER).exists() and (p / ".token.mnopqrst.expanso-edge.tmp").is_dir(),
+    ),
+    Done(
+        "left by a run that was killed, of an earlier delivery",
+        (put(), put(OTHER_KEY, name="d/.old.abcdefgh.expanso-edge.tmp", age=3600)),
+        {"obsolete_paths": ["{place}/d/old"]},
+        action="kept",
+        changed=True,
+        then=lambda p: list((p / "d").iterdir()) == [],
+    ),
     # environment file
     Done("environment file", args={"format": "env"}, content=f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\n"),
     Done(
@@ -235,8 +256,8 @@ DONE = [
     ),
     Done(
         "variables that are no text",
-        args={"format": "env", "variables": {"NUMBER": 4711, "NOTHING": None}},
-        content=f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\nNUMBER=4711\nNOTHING=\n",
+        args={"format": "env", "variables": {"NUMBER": 4711, "NOTHING": None, "YES": True}},
+        content=f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\nNUMBER=4711\nNOTHING=\nYES=true\n",
     ),
     Done("environment file instead of a plain one", (put(),), {"format": "env"}, content=f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\n"),
     Done(
@@ -249,9 +270,14 @@ DONE = [
     Done("registered", (REGISTERED,), {"token": None}, action="not_needed", says="data/auth/credentials.creds exists", **GONE),
     Done("registered, by the connection", (put("", name="data/config.d/50-connection.yaml"),), action="not_needed", **GONE),
     Done("registered, by the registration", (put("", name="data/config.d/50-registration.yaml"),), action="not_needed", **GONE),
-    Done("registered, by the identity", (directory("data/identity"),), action="not_needed", **GONE),
+    Done("registered, by the identity", (put("", name="data/identity"),), action="not_needed", **GONE),
+    Done("registered, by a link to the identity", (put("", name="data/i"), link("data/identity", "i")), action="not_needed", **GONE),
+    Done("registered, data directory reached by a link", (put("", name="real/identity"), link("data", "real")), action="not_needed", **GONE),
     Done("registered, by a marker of its own", (put("", name="m"),), {"registration_markers": ["{place}/l", "{place}/m"]}, action="not_needed", **GONE),
     Done("not registered by other markers than its own", (REGISTERED,), {"registration_markers": ["{place}/m"]}),
+    Done("a directory is no marker", (directory("data/identity"), directory("data/auth/credentials.creds"))),
+    Done("a device is no marker", (directory("data"), link("data/identity", "/dev/null"))),
+    Done("data directory is a file", (put("", name="data"),)),
     Done("marker leads nowhere", (directory("data"), link("data/identity", "nowhere"))),
     Done("registered, bad token", (REGISTERED,), {"token": API_KEY}, action="not_needed", **GONE),
     Done("registered, token left", (REGISTERED, put(OTHER_KEY)), action="kept", says="no longer needed", content=OTHER_KEY),
@@ -262,7 +288,8 @@ DONE = [
     Done("absent", (put(),), {"state": "absent", "token": None}, action="removed", content=None, then=lambda p: is_directory(p, 0o755)),
     Done("absent already", args={"state": "absent", "token": None}, action="absent", **GONE),
     Done("absent with its directories", args={"state": "absent"}, action="absent", path="a/b/token", then=lambda p: not (p / "a").exists(), **GONE),
-    Done("absent, whatever it holds", (put("x" * 100000, 0o666),), {"state": "absent"}, action="removed", content=None),
+    Done("absent, any text", (put("x" * 60000, 0o666),), {"state": "absent"}, action="removed", content=None),
+    Done("absent, below a file", (put(name="d"),), {"state": "absent"}, "d/token", action="absent", then=lambda p: file(p / "d"), **GONE),
     Done("absent, its account too", (put(),), {"state": "absent", "owner": "no-such-account"}, action="removed", content=None),
     Done("registered, its account gone", (REGISTERED,), {"owner": "no-such-account"}, action="not_needed", **GONE),
     Done("registered, account and token go", (REGISTERED, put()), {"group": "no-such", "remove_when_registered": True}, action="removed", content=None),
@@ -280,6 +307,9 @@ DONE = [
 
 
 OPEN = "may write the directory {place}/d, and so replace what is below it"
+LINK = "its owner 4711 may write the directory {place}/d, and so exchange the symbolic link {place}/d/e, which is not followed"
+NOWHERE = "{place}/etc is a symbolic link that leads nowhere, for there is no {place}/disk"
+NO_TOKEN = "so it is no token file: name another path, or remove the file yourself"
 REFUSED = [
     # in the place of the file
     Refused("link to a file", (put(name="real"), link("token", "real")), says="{place}/token is a symbolic link, which is not followed", in_check_mode=True),
@@ -303,6 +333,33 @@ REFUSED = [
     Refused("link to an open directory", (directory("d", 0o777), directory("d/e"), link("etc", "d/e")), path="etc/token", says="every account " + OPEN),
     Refused("open directory, absent", (directory("d", 0o777), put(name="d/token")), {"state": "absent"}, "d/token", says="every account " + OPEN),
     Refused("open directory, registered", (REGISTERED, directory("d", 0o777)), path="d/token", says="every account " + OPEN),
+    Refused(
+        "link of the file's own account",
+        (directory("d", owner=4711), directory("root"), link("d/e", "{place}/root")),
+        {"owner": "4711"},
+        "d/e/token",
+        says=LINK,
+        in_check_mode=True,
+        root=True,
+    ),
+    Refused(
+        "link of the file's own account, absent",
+        (directory("d", owner=4711), put(name="root/token"), link("d/e", "{place}/root")),
+        {"owner": "4711", "state": "absent"},
+        "d/e/token",
+        says=LINK,
+        in_check_mode=True,
+        root=True,
+    ),
+    Refused(
+        "link of the file's own account, earlier delivery",
+        (directory("d", owner=4711), put(name="root/old"), link("d/e", "{place}/root")),
+        {"owner": "4711", "obsolete_paths": ["{place}/d/e/old"]},
+        says=LINK,
+        root=True,
+    ),
+    Refused("link to a disk that is not there", (link("etc", "{place}/disk/expanso"),), path="etc/token", says=NOWHERE, in_check_mode=True),
+    Refused("link to a disk that is not there, absent", (link("etc", "disk/expanso"),), {"state": "absent"}, "etc/a/token", says=NOWHERE),
     Refused("file in the place of a directory", (put(name="d"),), path="d/token", says="{place}/d"),
     Refused("name too long", path="x" * 300, says="File name too long"),
     Refused("path not absolute", args={"path": "etc/token"}, says="the path is not absolute"),
@@ -316,6 +373,54 @@ REFUSED = [
         Refused(f"mode {mode!r}", args={"mode": mode}, says=r"mode .*is not possible here: write it as a quoted octal string")
         for mode in ("0644", "0660", "0601", "0700", "4600", "rw-------", "0608", "", "-600", 644, 600, True, [0o600])
     ),
+    *(
+        Refused(f"mode {mode!r}", args={"mode": mode}, says=r"^{place}/token: mode .*is not possible here: write it as a quoted octal string")
+        for mode in (False, 0, "0", " 0600", "0600\n", "0_600", "٠٦٠٠", "0" * 10000)
+    ),
+    *(
+        Refused(f"directory_mode {mode!r}", args={"directory_mode": mode}, says="directory_mode .*is not possible here: write it as a quoted octal string")
+        for mode in (True, False, 0, " 0755", "0_755", "0755\n", ["0755"])
+    ),
+    Refused("mode 0000", args={"mode": "0000"}, says="mode 0000 lets nobody read the file"),
+    Refused("mode, absent", (put(),), {"state": "absent", "mode": "0644"}, says="mode 0644 is not possible here", in_check_mode=True),
+    *(
+        Refused(f"null for {option}", args={option: None}, says=rf"\b{option}\b")
+        for option in ("state", "format", "strict", "variables", "credential_name", "credential_key", "obsolete_paths", "mode", "data_dir")
+    ),
+    *(
+        Refused(f"NUL in {option}", args={option: value}, says=rf"^option {option} has a NUL character \(character \d+\): remove it$")
+        for option, value in {
+            "path": "/etc/\0/token",
+            "owner": "root\0",
+            "group": "\0",
+            "token_source": "a\0b",
+            "data_dir": "/\0",
+            "credential_name": "a\0",
+            "directory_mode": "0755\0",
+            "obsolete_paths": ["/a\0"],
+            "registration_markers": ["/a\0"],
+            "variables": {"A": "\0"},
+        }.items()
+    ),
+    *(
+        Refused(f"owner {owner!r:.20}", args={"owner": owner}, says=says)
+        for owner, says in {
+            "٠": "there is no account '٠' on this node",
+            "0" * 10000: r"there is no account '0{60}\.\.\. \(10000 characters\)' on this node",
+        }.items()
+    ),
+    Refused("variable that is no text", args={"format": "env", "variables": {"A": {"b": 1}}}, says="the value of A is not a text but a dictionary"),
+    Refused("variable that is a list, not needed", args={"variables": {"A": [1]}}, says="the value of A is not a text but a list"),
+    Refused("credential_name with a slash", args={"credential_name": "a/b"}, says="option credential_name: a/b cannot be the name of a file"),
+    Refused("credential_name empty", args={"credential_name": ""}, says="option credential_name: '' cannot be the name of a file"),
+    Refused("path is the root", path="../../../../../../../../../../..", says="option path: / is the root directory"),
+    Refused("path of too many bytes", path="/".join(["x" * 200] * 25), says="option path: File name too long: the path has"),
+    Refused("name of too many bytes", path="\U0001f511" * 64, says="option path: File name too long: a name in it has 256 bytes, and 255 is the most"),
+    Refused("earlier delivery, not absolute", args={"obsolete_paths": ["old"]}, says="option obsolete_paths: the path is not absolute: old"),
+    Refused("data directory leads nowhere", (link("data", "disk"),), says="{place}/data: it is a symbolic link that leads nowhere"),
+    Refused("marker is a directory", (directory("m"),), {"registration_markers": ["{place}/m"]}, says="registration marker {place}/m is not a regular file"),
+    Refused("marker is a device", args={"registration_markers": ["/dev/null"]}, says="the registration marker /dev/null is not a regular file"),
+    Refused("marker is the root", args={"registration_markers": ["/"]}, says="option registration_markers: / is the root directory"),
     Refused("directory_mode 0777", args={"directory_mode": "0777"}, says="directory_mode 0777 is not possible here"),
     Refused("directory_mode 1755", args={"directory_mode": "1755"}, says="directory_mode 1755 is not possible here"),
     Refused("marker that depends on where one is", args={"registration_markers": ["m"]}, says="the registration marker m is not an absolute path"),
@@ -324,6 +429,20 @@ REFUSED = [
     Refused("earlier delivery, a link", (put(name="r"), link("old", "r")), {"obsolete_paths": ["{place}/old"]}, says="{place}/old is a symbolic link"),
     Refused("variables too long", args={"format": "env", "variables": {"A": "x" * 70000}}, says="it would have 700.. bytes, more than 65536"),
     Refused("no token file at all", (REGISTERED, put("x" * 70000, 0o644)), says="it is larger than 65536 bytes, so it is no token file"),
+    Refused("much longer than a token", (put(OTHER_KEY * 3000),), says="{place}/token: it is larger than 65536 bytes, " + NO_TOKEN, in_check_mode=True),
+    Refused("not text", (put_bytes(b"\x7fELF\0"),), says="{place}/token: it is not text, " + NO_TOKEN, in_check_mode=True),
+    Refused("not text, environment file", (put_bytes(b"\xff\xfe"),), {"format": "env"}, says="it is not text, " + NO_TOKEN),
+    Refused("right permissions, not text", (put_bytes(KEY.encode() + b"\0"),), says="it is not text, " + NO_TOKEN),
+    Refused("absent, too large", (put("x" * 100000),), {"state": "absent"}, says="it is larger than 65536 bytes, " + NO_TOKEN, in_check_mode=True),
+    Refused("absent, not text", (put_bytes(b"\0"),), {"state": "absent"}, says="it is not text, " + NO_TOKEN, in_check_mode=True),
+    Refused("registered, not text", (REGISTERED, put_bytes(b"\0")), {"remove_when_registered": True}, says="it is not text, " + NO_TOKEN),
+    Refused(
+        "earlier delivery, not text",
+        (put_bytes(b"\0", name="old"),),
+        {"obsolete_paths": ["{place}/old"]},
+        says="{place}/old: it is not text, " + NO_TOKEN,
+        in_check_mode=True,
+    ),
     Refused("the token among the variables", args={"format": "env", "variables": {"EXPANSO_EDGE_BOOTSTRAP_TOKEN": "x"}}, says="is the token itself"),
     Refused("no name of a variable", args={"format": "env", "variables": {"MY-URL": "x"}}, says="'MY-URL' is no name of a variable"),
     Refused("line break in a variable", args={"format": "env", "variables": {"A": "1\nB=2"}}, says="the value of A has a line break"),
@@ -358,6 +477,7 @@ REFUSED = [
     Refused("assignment", args={"token": f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}"}, says="whole NAME=value line", fault="assignment"),
     Refused("truncated", args={"token": "exp_bk_"}, says="it ends after its prefix", fault="truncated"),
     Refused("too long", args={"token": "exp_bk_" + "x" * 17000}, says="17007 characters", fault="too_long"),
+    Refused("far too long", args={"token": "exp_bk_" + "x" * 2_000_000}, says="option token has 2000007 characters, more than 1048576", fault="too_long"),
 ]
 
 
@@ -450,7 +570,7 @@ def test_done(case: Done, outcomes: dict[str, Outcome]) -> None:
     assert (outcome.real["action"], outcome.real["changed"]) == (case.action, case.changes), outcome.real
     assert_says(outcome.real, case, place)
     assert case.then(place)
-    assert set(place.rglob("*.expanso-edge.tmp")) <= {place / YOUNG}
+    assert {each.name for each in place.rglob("*.expanso-edge.tmp") if each.is_file()} <= {YOUNG, STALE_OF_ANOTHER}
     described = {name: outcome.real[name] for name in ("owner", "group", "mode", "size")}
     if case.content is None:
         assert not os.path.lexists(path)
@@ -507,6 +627,27 @@ def test_no_part_of_a_refused_token_is_told(case: Refused, outcomes: dict[str, O
 def put_token(path: Path, **options: Any) -> Json:
     """The task that puts the token at a path."""
     return {"name": "put", "expanso.edge.bootstrap_token": {"path": str(path), "token": KEY, **options}}
+
+
+def test_what_utf8_cannot_hold(controller: Controller, place: Path) -> None:
+    """A plugin makes such text of bytes that are no UTF-8. Files of YAML and JSON cannot hold it."""
+    broken = "{{ '\\udcff' }}"
+    given = {
+        "path": f"/etc/{broken}/token",
+        "owner": broken,
+        "token": KEY + broken,
+        "obsolete_paths": [f"/{broken}"],
+        "registration_markers": [f"/{broken}"],
+        "variables": {"A": broken},
+    }
+    args = {"path": str(place / "utf8" / "token"), "token": KEY}
+    tasks = [{"name": option, "expanso.edge.bootstrap_token": {**args, option: value}, "ignore_errors": True} for option, value in given.items()]
+    run = controller.run([{"tasks": tasks}], secrets=SECRETS)
+    for option in given:
+        assert run.event(option)["outcome"] == "failed"
+        says = "not ASCII" if option == "token" else f"option {option} has a character that UTF-8 cannot hold"
+        assert says in run.result(option)["msg"], run.result(option)["msg"]
+    assert not (place / "utf8").exists()
 
 
 def test_account_may_come_later_in_check_mode(controller: Controller, place: Path) -> None:

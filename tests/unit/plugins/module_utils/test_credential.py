@@ -39,6 +39,12 @@ def test_encrypt_says_why_it_cannot() -> None:
         encrypt(Node((1, "", "warning\nTPM2 not available.\n")), TOKEN, "name", "tpm2")
 
 
+@pytest.mark.parametrize("answer", ["", "\n", "ünlesbar", "Warning: done"])
+def test_encrypt_takes_nothing_else_for_a_credential(answer: str) -> None:
+    with pytest.raises(CredentialError, match="what it gave is no credential"):
+        encrypt(Node((0, answer, "")), TOKEN, "name", "host")
+
+
 def test_decrypt() -> None:
     node = Node((0, TOKEN, ""))
     assert decrypt(node, b"Whxqht+d\n", "name") == TOKEN

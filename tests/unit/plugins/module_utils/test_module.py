@@ -6,6 +6,7 @@ import base64
 import errno
 import json
 import sys
+import time
 from typing import Any, Dict
 
 import pytest
@@ -192,3 +193,58 @@ def test_a_trifle_does_not_take_every_message_apart(capsys: pytest.CaptureFixtur
     assert answer["msg"].startswith("it is said: ")
     if "invocation" in answer:
         assert answer["invocation"]["module_args"]["token"] in ("", _module.MASK)
+
+
+@pytest.mark.parametrize("token", ["x" * 10000000, "exp_bk_" + "\ud800" * 10, "exp_bk_0123456789\0"], ids=["long", "no UTF-8", "NUL"])
+def test_a_token_that_cannot_be(token: str) -> None:
+    """A failure is told at once, whatever the token is."""
+    started = time.monotonic()
+
+    def judge(_module: EdgeModule) -> Dict[str, Any]:
+        raise TokenFault("not_ascii", "character 8 is not ASCII")
+
+    printed = run(judge, token=token).printed
+    assert printed["fault"] == ("too_long" if len(token) > 1000 else "not_ascii")
+    assert time.monotonic() - started < 3
+
+
+def test_options_are_checked_before_anything_is_done() -> None:
+    class Given(Module):
+        given = {"token": TOKEN, "proxy_headers": {"a": "\0"}}
+
+    module = Given(argument_spec=SPEC)
+    with pytest.raises(Ended):
+        module.execute(lambda _module: pytest.fail("it is done"), "do it")
+    assert module.printed["msg"] == "option proxy_headers has a NUL character (character 1): remove it"
+
+
+class Logging(Printing):
+    """The real module, but for the log."""
+
+    logged = []  # type: Any
+
+    def log(self, msg: str, log_args: Any = None) -> None:
+        self.logged.append(msg + repr(log_args))
+
+
+@pytest.mark.parametrize(
+    ("value", "logged"),
+    [
+        ("a\0b\nc\ud800", "a?b?c?"),
+        ("a" * 10000000, "(10000000 characters)"),
+        ({"a": "b" * 10000000}, "characters)"),
+        ({"users": [{"user": {"token": TOKEN}}]}, "users"),
+        ("plain", "plain"),
+    ],
+)
+def test_the_log_takes_every_option_and_holds_no_secret(value: Any, logged: str) -> None:
+    """Ansible logs them before the module could look at them."""
+
+    class Given(Logging):
+        given = {"token": TOKEN, "kubeconfig": value}
+        logged = []  # type: Any
+
+    module = Given(argument_spec=SPEC)
+    assert module.params["kubeconfig"] == value
+    assert logged in module.logged[0]
+    assert "Zq81mKx0" not in module.logged[0]

@@ -2,19 +2,24 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import errno
 import os
 import stat
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Union
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _secure_file
+from ansible_collections.expanso.edge.plugins.module_utils._directory import temporary_name
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     AclEntry,
     Attributes,
     SecureFileError,
     acl_entries,
+    exists,
+    group_id,
     leftovers,
     make_directories,
     parse_mode,
@@ -32,6 +37,11 @@ def unlabelled(_path: str) -> None:
     """A file system without security contexts."""
 
 
+def brief(value: object) -> str:
+    """A test's name, which Python would not print of a very large number."""
+    return "a huge number" if isinstance(value, int) and value > 1 << 64 else repr(value)[:40].encode("ascii", "backslashreplace").decode()
+
+
 def acl(*entries: tuple[int, int, int]) -> bytes:
     """The attribute system.posix_acl_access: version 2, then tag, permissions, id; linux/posix_acl_xattr.h."""
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
@@ -41,13 +51,17 @@ USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER, NOBODY = 0x01, 0x02, 0x04, 0x08, 
 
 
 @pytest.mark.parametrize(
-    ("text", "mode"), [("0600", 0o600), ("600", 0o600), ("0400", 0o400), ("0640", 0o640), ("0440", 0o440), (384, 0o600), (0, 0), ("0o600", 0o600)]
+    ("text", "mode"), [("0600", 0o600), ("600", 0o600), ("0400", 0o400), ("0640", 0o640), ("0440", 0o440), (384, 0o600), ("0000", 0), ("0o600", 0o600)]
 )
 def test_parse_mode(text: Union[str, int], mode: int) -> None:
     assert parse_mode(text, 0o640) == mode
 
 
-@pytest.mark.parametrize("text", ["0644", "0660", "0700", "0601", "4600", "u=rw", "", "384", "-600", "rw-------", 420, 600, -1, " 06 00"])
+NO_MODES = ["0644", "0660", "0700", "0601", "4600", "u=rw", "", "384", "-600", "rw-------", 420, 600, -1, " 06 00"]
+NO_MODES += [False, True, 0, "0", " 0600", "0600\n", "0_600", "٠٦٠٠", "0" * 10000, 10**5000]
+
+
+@pytest.mark.parametrize("text", NO_MODES, ids=brief)
 def test_parse_mode_refuses(text: Union[str, int]) -> None:
     with pytest.raises(SecureFileError, match="octal"):
         parse_mode(text, 0o640)
@@ -55,6 +69,10 @@ def test_parse_mode_refuses(text: Union[str, int]) -> None:
 
 def test_unknown_account() -> None:
     assert user_id("root") == 0 and user_id("4711") == 4711
+    for name, shown in {"٠": "٠", "²": "²", "9" * 10000: "9" * 60 + r"\.\.\. \(10000 characters\)", "a\0b": r"a\?b", "\ud800": r"\?", "": ""}.items():
+        for find, kind in ((user_id, "account"), (group_id, "group")):
+            with pytest.raises(SecureFileError, match=f"there is no {kind} '{shown}' on this node"):
+                find(name)
     with pytest.raises(SecureFileError, match="'no-such-account'"):
         user_id("no-such-account")
 
@@ -167,7 +185,7 @@ class TestWrite:
 
         def look(temporary: str) -> None:
             status = os.stat(temporary)
-            seen.append((status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode), os.path.dirname(temporary), path.exists()))
+            seen.append((status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode), os.path.realpath(os.path.dirname(temporary)), path.exists()))
 
         write(str(path), b"data", Attributes(4711, 4712, 0o440), look)
         assert seen == [(4711, 4712, 0o440, str(safe_path), False)]
@@ -187,11 +205,11 @@ class TestWrite:
         path = safe_path / "file"
         path.write_bytes(b"old")
 
-        def fail(*_arguments: object) -> None:
-            raise OSError(28, "No space left on device")
+        def fail(*_arguments: object, **_keywords: object) -> None:
+            raise OSError(28, "No space left on device", "a name that tells nobody anything")
 
         monkeypatch.setattr(_secure_file.os, step, fail)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(OSError, match=f"No space left on device: '{path}'$"):
             write(str(path), b"new", OWN, unlabelled)
         assert os.listdir(safe_path) == ["file"] and path.read_bytes() == b"old"
 
@@ -234,21 +252,113 @@ def test_directories_are_made_and_unmade(safe_path: Path) -> None:
     assert os.listdir(safe_path / "a") == ["file"]
 
 
-def test_a_directory_that_another_run_makes_in_the_meantime(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def mkdir_too_late(path: str, mode: int) -> None:
-        real_mkdir(path, 0o711)
-        real_mkdir(path, mode)
+@pytest.mark.parametrize("when", ["before it is looked for again", "as it gets its name"])
+def test_a_directory_that_another_run_makes_in_the_meantime(safe_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    theirs = safe_path / "a"
 
-    real_mkdir = os.mkdir
-    monkeypatch.setattr(os, "mkdir", mkdir_too_late)
-    assert make_directories(str(safe_path / "a"), 0o700, unlabelled) == []
-    assert stat.S_IMODE(os.stat(safe_path / "a").st_mode) == 0o711
-    (safe_path / "link").symlink_to("nowhere")
-    with pytest.raises(FileExistsError):
-        make_directories(str(safe_path / "link"), 0o700, unlabelled)
+    def another_run(*_arguments: object, **_keywords: object) -> None:
+        monkeypatch.undo()
+        theirs.mkdir()
+        theirs.chmod(0o711)
+        if when == "as it gets its name":
+            (theirs / "file").write_text("x")
+            os.rename(*_arguments, **_keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "fchmod" if when == "before it is looked for again" else "rename", another_run)
+    assert make_directories(str(theirs), 0o700, unlabelled) == []
+    assert stat.S_IMODE(os.stat(theirs).st_mode) == 0o711
+    assert os.listdir(safe_path) == ["a"]
 
 
-def test_remove(safe_path: Path) -> None:
+def test_remove_what_is_there(safe_path: Path) -> None:
     (safe_path / "file").write_text("x")
     remove(str(safe_path / "file"))
     assert os.listdir(safe_path) == []
+    remove(str(safe_path / "file"))  # somebody else was quicker
+
+
+class TestExists:
+    def test_only_what_is_certainly_not_there_does_not(self, safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (safe_path / "link").symlink_to("nowhere")
+        (safe_path / "file").write_text("x")
+        assert exists(str(safe_path / "file")) and exists(str(safe_path / "link"))
+        assert not exists(str(safe_path / "none")) and not exists(str(safe_path / "none" / "file")) and not exists(str(safe_path / "file" / "below"))
+
+        def broken(*_arguments: object, **_keywords: object) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(os, "stat", broken)
+        with pytest.raises(OSError, match="Input/output error: '.*/file'"):
+            exists(str(safe_path / "file"))
+
+
+def test_what_a_file_permits_too_much_goes_first(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file cannot be replaced on a full disk, but then nobody else can read it any more."""
+    path, other = safe_path / "file", safe_path / "other"
+    for each in (path, other):
+        each.write_bytes(b"old")
+        each.chmod(0o666)
+    os.link(other, safe_path / "second name")
+
+    def full(*_arguments: object, **_keywords: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    for each in (path, other):
+        with pytest.raises(OSError, match=f"No space left on device: '{each}'"):
+            write(str(each), b"new", OWN._replace(mode=0o640), unlabelled)
+    assert (stat.S_IMODE(path.stat().st_mode), path.read_bytes()) == (0o640, b"old")
+    assert stat.S_IMODE(other.stat().st_mode) == 0o666, "it has another name, by which it may be somebody else's"
+
+
+def test_short_writes_and_reads_are_completed(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_write, real_read = os.write, os.read
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real_write(descriptor, data[:3]))
+    monkeypatch.setattr(os, "read", lambda descriptor, size: real_read(descriptor, min(size, 2)))
+    write(str(safe_path / "file"), b"0123456789", OWN, unlabelled)
+    found = read(str(safe_path / "file"))
+    assert found is not None and found.data == b"0123456789"
+
+
+def test_two_writers_at_once(safe_path: Path) -> None:
+    """Neither takes what the other wrote for somebody else's work."""
+    path = str(safe_path / "file")
+
+    def work(number: int) -> None:
+        for _round in range(60):
+            write(path, str(number).encode() * 100, OWN, unlabelled)
+            leftovers(path, 0)
+            remove(path)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work, number) for number in range(4)]:
+            done.result()
+    assert os.listdir(safe_path) == []
+
+
+class TestLeftovers:
+    def put(self, path: Path) -> str:
+        path.write_text("x")
+        os.utime(path, (0, 0))
+        return path.name
+
+    def test_of_another_file_they_are_not(self, safe_path: Path) -> None:
+        ours, theirs = self.put(safe_path / ".token.abcdefgh.expanso-edge.tmp"), self.put(safe_path / ".token.old.abcdefgh.expanso-edge.tmp")
+        assert leftovers(str(safe_path / "token")) == [str(safe_path / ours)]
+        assert leftovers(str(safe_path / "token.old")) == [str(safe_path / theirs)]
+        assert leftovers(str(safe_path / "t.ken")) == [] == leftovers(str(safe_path / "toke"))
+
+    def test_of_long_names(self, safe_path: Path) -> None:
+        """Two names that are the same for long, and as long as they can be: 252 bytes, and 255."""
+        for name, other in (("ö" * 120 + "a" * 12, "ö" * 120 + "b" * 12), ("n" * 254 + "a", "n" * 254 + "b"), ("\U0001f511" * 63, "\U0001f511" * 62)):
+            left = self.put(safe_path / temporary_name(name, "abcdefgh"))
+            assert leftovers(str(safe_path / name)) == [str(safe_path / left)]
+            assert leftovers(str(safe_path / other)) == []
+            write(str(safe_path / name), b"data", OWN, unlabelled)
+
+    def test_are_files_of_one_name(self, safe_path: Path) -> None:
+        (safe_path / ".token.aaaaaaaa.expanso-edge.tmp").mkdir()
+        (safe_path / ".token.bbbbbbbb.expanso-edge.tmp").symlink_to("nowhere")
+        linked = safe_path / self.put(safe_path / ".token.cccccccc.expanso-edge.tmp")
+        os.link(linked, safe_path / "somebody else's")
+        assert leftovers(str(safe_path / "token"), -1) == []

@@ -279,7 +279,8 @@ def test_no_message_quotes_the_token(secret: str, fault: str) -> None:
     assert not any(secret[start : start + 4] in caught.value.message for start in range(len(secret) - 3))
 
 
-@given(st.text(alphabet="abcXYZ019._-", min_size=1, max_size=60).filter(lambda text: set(text) - set("x._-")))
+# Of these letters no placeholder is made; the marks that make one of anything are left out.
+@given(st.text(alphabet="abcVYZ019._-", min_size=1, max_size=60).filter(lambda text: text.strip("._-") and text[-3:] != "..." and text[:2] != "__"))
 def test_a_key_is_a_key(rest: str) -> None:
     assert judge("exp_bk_" + rest).kind == "bootstrap_key"
 

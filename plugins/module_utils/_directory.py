@@ -1,0 +1,473 @@
+# Copyright (c) Expanso Edge collection contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: BSD-2-Clause
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Directories that are held open, so that what was checked is what is used.
+
+A path is a question that is answered anew each time it is asked: whoever may write a directory above can exchange what it leads to in between.
+So each directory is opened from the root, one by one and without following links, and judged as it was opened. Everything
+afterwards is done relative to that descriptor.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import time
+from typing import Callable, FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
+
+from ansible_collections.expanso.edge.plugins.module_utils._permissions import (
+    ACL_ACCESS,
+    ACL_DEFAULT,
+    AclEntry,
+    Attributes,
+    SecureFileError,
+    acl_entries,
+    drop_acl,
+    other_writer,
+)
+
+NEW_DIRECTORY_MODE = 0o755
+"""For directories made on the way: the token's own mode protects it, and the agent's configuration lies beside it."""
+
+TEMPORARY_SUFFIX = ".expanso-edge.tmp"
+"""What the names of files and directories end with that are not complete yet."""
+
+Label = Callable[[str, str], None]
+"""Called with where something new can be reached and with its final path, to give it the security context that belongs there."""
+
+_SEARCH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAX_LINKS = 40  # as many as the kernel follows
+_LOCK_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+
+
+class LeadsNowhere(SecureFileError):
+    """A symbolic link in the place of a directory, whose target is not there."""
+
+    def __init__(self, link: str, target: str) -> None:
+        message = "{0} is a symbolic link that leads nowhere, for there is no {1}: bring that about first, or remove the link"
+        super(LeadsNowhere, self).__init__(message.format(shown(link), shown(target)))
+        self.link = link
+
+
+class UntrustedLink(SecureFileError):
+    """A symbolic link that somebody may exchange, so it is not followed."""
+
+    def __init__(self, link: str, directory: str, who: str) -> None:
+        message = (
+            "{2} may write the directory {1}, and so exchange the symbolic link {0}, which is not followed: "
+            "put a directory in its place, or name the path that it leads to"
+        )
+        super(UntrustedLink, self).__init__(message.format(shown(link), shown(directory), who))
+        self.directory = directory
+        self.who = who
+
+
+class Step(NamedTuple):
+    """A directory on the way to another, as it was when it was opened."""
+
+    path: str
+    attributes: Attributes
+    acl: List[AclEntry]
+
+    def other_writer(self, users: FrozenSet[int], groups: FrozenSet[int], future_mode: Optional[int] = None) -> Optional[str]:
+        """Return who may write it besides the users and groups given; None where nobody else may."""
+        attributes = self.attributes if future_mode is None else self.attributes._replace(mode=future_mode)
+        return other_writer(attributes, self.acl, users, groups)
+
+
+def shown(path: str) -> str:
+    """Return a path as a message can hold it: its characters may be any, or none."""
+    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Let every fault of the system name the path, not a descriptor or a temporary name."""
+    try:
+        yield
+    except OSError as exc:
+        raise OSError(exc.errno, exc.strerror, shown(path)) from None
+
+
+class Directory:
+    """A directory that is held open. What is done in it is done in this one, whatever becomes of its path.
+
+    Faults of the system name the whole path. To be used in a ``with`` statement, or closed.
+    """
+
+    def __init__(self, path: str, descriptor: int, steps: List[Step], missing: Tuple[str, ...] = ()) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.steps = steps
+        """What was opened on the way, the root first and this one last."""
+        self.missing = missing
+        """Names of the directories below it that were asked for and are not there, the outermost first."""
+        self.readable = not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_PATH
+
+    def __enter__(self) -> "Directory":
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    @classmethod
+    def hold(cls, path: str, lenient: bool = False) -> "Directory":
+        """Open a directory, or the nearest above it that is there.
+
+        A symbolic link on the way is resolved, and what it leads to is opened in the same way, if only root and the own account can have put it there.
+
+        :param lenient: take what is no directory for one that is missing, because there is nothing below it
+        :raises UntrustedLink: another account may exchange a link
+        :raises LeadsNowhere: the target of a link is not there
+        :raises OSError: something on the way is no directory, or cannot be opened
+        """
+        path = os.path.abspath(path)
+        walk = _Walk(path)
+        try:
+            missing = walk.descend(lenient)
+            descriptor = _readable(walk.descriptor)
+        finally:
+            walk.close()
+        for _name in missing:
+            path = os.path.dirname(path)
+        return cls(path, descriptor, walk.steps, tuple(missing))
+
+    def below(self, name: str) -> "Directory":
+        """Open a directory in this one, which is no link."""
+        path = os.path.join(self.path, name)
+        with naming(path):
+            descriptor = os.open(name, _SEARCH | os.O_DIRECTORY, dir_fd=self.descriptor)
+            try:
+                return Directory(path, _readable(descriptor), self.steps + [_step(path, descriptor)])
+            finally:
+                os.close(descriptor)
+
+    def other_writer(self, uid: int, gid: int, future_mode: Optional[int] = None) -> Optional[Tuple[str, str]]:
+        """Return the first directory on the way that others may write, and who; None where there is none.
+
+        :param uid: the user that is trusted besides root and the own account
+        :param gid: the group likewise
+        :param future_mode: permissions that this directory is about to get
+        """
+        return first_open(self.steps, uid, gid, None if self.missing else future_mode)
+
+    def status(self) -> os.stat_result:
+        return os.fstat(self.descriptor)
+
+    def stat(self, name: str) -> Optional[os.stat_result]:
+        """Return what a name is, a link not followed; None where there is nothing."""
+        with naming(os.path.join(self.path, name)):
+            try:
+                return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            except FileNotFoundError:
+                return None
+
+    def names(self) -> List[str]:
+        with naming(self.path):
+            if not self.readable:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return sorted(os.listdir(self.descriptor))
+
+    def open(self, name: str, flags: int, mode: int = 0o600) -> int:
+        """Open a file in this directory, never through a link."""
+        with naming(os.path.join(self.path, name)):
+            return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=self.descriptor)
+
+    def rename(self, old: str, new: str) -> None:
+        with naming(os.path.join(self.path, new)):
+            os.rename(old, new, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+
+    def unlink(self, name: str) -> bool:
+        """Remove a file; return whether it was there."""
+        with naming(os.path.join(self.path, name)):
+            try:
+                os.unlink(name, dir_fd=self.descriptor)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def rmdir(self, name: str) -> bool:
+        """Remove a directory if it is empty; return whether it is gone now."""
+        try:
+            os.rmdir(name, dir_fd=self.descriptor)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def chmod(self, mode: int) -> None:
+        with naming(self.path):
+            if self.readable:
+                os.fchmod(self.descriptor, mode)
+            else:
+                os.chmod(_by_descriptor(self.descriptor), mode)
+
+    def reach(self, name: str) -> str:
+        """Return a path by which a program finds something in this very directory, for what knows no descriptors."""
+        place = _by_descriptor(self.descriptor)
+        return os.path.join(place if os.path.isdir(place) else self.path, name)
+
+    def sync(self) -> None:
+        if self.readable:
+            with naming(self.path):
+                os.fsync(self.descriptor)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other runs of ours from changing something in this directory at the same time.
+
+        As well as can be: every account may lock what it may read, and not all file systems know locks, so nobody waits for ever.
+        """
+        held = self.readable and _lock(self.descriptor)
+        try:
+            yield
+        finally:
+            if held:
+                fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+
+    def make(self, name: str, mode: int, label: Label, owner: Optional[Tuple[int, int]] = None) -> bool:
+        """Make a directory, complete before it has its name; return whether it was made, and not by another run in the meantime.
+
+        It has no access control list, not even one that this directory gives to what is new in it.
+        """
+        path = os.path.join(self.path, name)
+        with naming(path), self.lock():
+            if self._is_directory(name):
+                return False
+            temporary = self._new_directory(name)
+            try:
+                descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.descriptor)
+                try:
+                    drop_acl(descriptor, ACL_ACCESS, ACL_DEFAULT)
+                    label(self.reach(temporary), path)
+                    if owner is not None:
+                        os.fchown(descriptor, *owner)
+                    os.fchmod(descriptor, mode)
+                finally:
+                    os.close(descriptor)
+                # a rename would take the place of an empty directory
+                if self._is_directory(name):
+                    self.rmdir(temporary)
+                    return False
+                self.rename(temporary, name)
+            except BaseException as exc:
+                self.rmdir(temporary)
+                if isinstance(exc, OSError) and exc.errno in (errno.ENOTEMPTY, errno.EEXIST) and self._is_directory(name):
+                    return False  # another run was quicker
+                raise
+        self.sync()
+        return True
+
+    def _is_directory(self, name: str) -> bool:
+        found = self.stat(name)
+        if found is not None and not stat.S_ISDIR(found.st_mode):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        return found is not None
+
+    def _new_directory(self, name: str) -> str:
+        """Make an empty directory under another name. It is the same each time, so what a killed run left is used up by the next."""
+        temporary = temporary_name(name)
+        self.rmdir(temporary)
+        try:
+            os.mkdir(temporary, 0o700, dir_fd=self.descriptor)
+        except FileExistsError:  # another run at work, or something that is not ours
+            temporary = temporary_name(name, "{0:08x}".format(int.from_bytes(os.urandom(4), "big")))
+            os.mkdir(temporary, 0o700, dir_fd=self.descriptor)
+        return temporary
+
+
+def temporary_name(name: str, part: str = "") -> str:
+    """Return what something is called until it is complete: no longer than a name can be, and never the one of another name.
+
+    :param part: makes the difference between several for the same name; letters, digits and underscores
+    """
+    if len(os.fsencode(name)) > 200:
+        name = _digest(name)
+    return ".{0}{1}{2}".format(name, "." + part if part else "", TEMPORARY_SUFFIX)
+
+
+def _digest(name: str) -> str:
+    """Return a short text that stands for a long name. FNV-1a: algorithms of the library may be forbidden on a node."""
+    digest = 0x6C62272E07BB014262B821756295C58D
+    for byte in os.fsencode(name):
+        digest = (digest ^ byte) * 0x0000000001000000000000000000013B % (1 << 128)
+    return "{0:032x}".format(digest)
+
+
+def steps_to(path: str) -> Tuple[List[Step], Optional[UntrustedLink]]:
+    """Return what can be opened on the way to a directory, and the link that is not to be followed, if it ends there."""
+    walk = _Walk(os.path.abspath(path))
+    untrusted = None
+    try:
+        walk.descend()
+    except UntrustedLink as exc:
+        untrusted = exc
+    except (OSError, LeadsNowhere):
+        pass  # nothing further can be told
+    finally:
+        walk.close()
+    return walk.steps, untrusted
+
+
+def first_open(steps: List[Step], uid: int, gid: int, future_mode: Optional[int] = None) -> Optional[Tuple[str, str]]:
+    """Return the first of the directories that others may write, and who; None where there is none.
+
+    Who may write a directory may replace what is in it, so every directory up to the root counts, sticky ones too.
+    """
+    users, groups = frozenset((0, os.geteuid(), uid)), frozenset((0, os.getegid(), gid))
+    for step in steps:
+        who = step.other_writer(users, groups, future_mode if step is steps[-1] else None)
+        if who:
+            return step.path, who
+    return None
+
+
+class _Walk:
+    """The way from the root to a directory, each directory held open until the end."""
+
+    def __init__(self, path: str) -> None:
+        self.steps = []  # type: List[Step]
+        self._held = []  # type: List[Tuple[str, int]]
+        # names to come, the next one last, each with the link that it was read from
+        self._pending = [(name, None) for name in reversed(_names(path))]  # type: List[Tuple[str, Optional[str]]]
+        self._links = 0
+
+    @property
+    def descriptor(self) -> int:
+        return self._held[-1][1]
+
+    def close(self) -> None:
+        while self._held:
+            os.close(self._held.pop()[1])
+
+    def descend(self, lenient: bool = False) -> List[str]:
+        """Go as far as there are directories; return the names that are missing then.
+
+        :param lenient: take what is no directory for one that is missing
+        """
+        self._enter("/", os.open("/", _SEARCH | os.O_DIRECTORY))
+        while self._pending:
+            name, link = self._pending.pop()
+            if name == "..":
+                self._leave(len(self._held) - 1)
+                continue
+            path = os.path.join(self._held[-1][0], name)
+            try:
+                found = _open(self.descriptor, name, path)
+            except NotADirectoryError:
+                if not lenient:
+                    raise
+                found = None
+            if found is None:
+                if link is not None:
+                    raise LeadsNowhere(link, path)
+                return [name] + [each for each, _link in reversed(self._pending)]
+            if stat.S_ISLNK(os.fstat(found).st_mode):
+                self._follow(path, found, link)
+            else:
+                self._enter(path, found)
+        return []
+
+    def _enter(self, path: str, descriptor: int) -> None:
+        self._held.append((path, descriptor))
+        step = _step(path, descriptor)
+        if step in self.steps:
+            self.steps.remove(step)  # the last one is where the way has come to
+        self.steps.append(step)
+
+    def _leave(self, depth: int) -> None:
+        while len(self._held) > max(depth, 1):
+            os.close(self._held.pop()[1])
+
+    def _follow(self, path: str, descriptor: int, link: Optional[str]) -> None:
+        try:
+            target = os.readlink("", dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        users, groups = frozenset((0, os.geteuid())), frozenset((0, os.getegid()))
+        for step in self.steps:
+            who = step.other_writer(users, groups)
+            if who:
+                raise UntrustedLink(path, step.path, who)
+        self._links += 1
+        if self._links > _MAX_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), shown(link or path))
+        if target.startswith("/"):
+            self._leave(1)
+        self._pending += [(name, link or path) for name in reversed(_names(target))]
+
+
+def _names(path: str) -> List[str]:
+    return [name for name in path.split("/") if name not in ("", ".")]
+
+
+def _open(descriptor: int, name: str, path: str) -> Optional[int]:
+    """Open a directory or a link to search or read it; None where there is nothing.
+
+    :raises NotADirectoryError: it is something else
+    """
+    with naming(path):
+        try:
+            # asked for as a directory first, because that is what mounts one that is mounted on demand
+            return os.open(name, _SEARCH | os.O_DIRECTORY, dir_fd=descriptor)
+        except OSError as exc:
+            if exc.errno == errno.ENOENT:
+                return None
+            if exc.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+        try:
+            found = os.open(name, _SEARCH, dir_fd=descriptor)
+        except FileNotFoundError:
+            return None
+        mode = os.fstat(found).st_mode
+        if stat.S_ISLNK(mode) or stat.S_ISDIR(mode):
+            return found
+        os.close(found)
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+
+def _readable(descriptor: int) -> int:
+    """Open a directory once more, to read it where that is permitted."""
+    try:
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=descriptor)
+    except PermissionError:
+        return os.dup(descriptor)
+
+
+def _step(path: str, descriptor: int) -> Step:
+    status = os.fstat(descriptor)
+    # a descriptor that is only for searching has no attributes of its own; without /proc, its path has
+    place = _by_descriptor(descriptor)
+    acl = acl_entries(place if os.path.isdir(place) else path)
+    return Step(path, Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), acl)
+
+
+def _by_descriptor(descriptor: int) -> str:
+    return "/proc/self/fd/{0}".format(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+        except OSError:  # a file system without locks
+            return False
+        time.sleep(_POLL_SECONDS)

@@ -211,3 +211,20 @@ def test_a_node_without_an_agent_gets_no_token(controller: Controller, place: Pa
     play["vars"] = {**variables, "token_file_register": False}
     assert controller.run([play], secrets=[token]).returncode == 0
     assert (home / "etc/bootstrap.token").exists()
+
+
+@pytest.mark.parametrize("way", ["start-at-task", "ignore_errors"])
+def test_a_run_that_knows_no_result_says_what_is_wrong(way: str, every_core: Controller, place: Path) -> None:
+    """It does not speak of the role's own variables."""
+    home = place / f"{every_core.core}-{way}"
+    home.mkdir()
+    variables = {
+        "token_file_path": str(home / "bootstrap.token"),
+        "token_file_data_dir": str(home / "data"),
+        "token_file_binary": "/bin/true",
+        "token_file_register": True,
+    }
+    import_role: Json = {"name": "Set up", "ansible.builtin.import_role": {"name": "expanso.edge.token_file"}, "ignore_errors": way == "ignore_errors"}
+    arguments = ["--start-at-task", f"expanso.edge.token_file : {REGISTRATION}"] if way == "start-at-task" else []
+    run = every_core.run([{"vars": variables, "tasks": [import_role]}], *arguments)
+    assert "bootstrap token file not found" in run.result(REGISTRATION)["msg"]

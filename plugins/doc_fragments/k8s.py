@@ -21,7 +21,7 @@ options:
     description: URL of the API server. Also E(K8S_AUTH_HOST).
     type: str
   api_key:
-    description: Bearer token of the account. Also E(K8S_AUTH_API_KEY).
+    description: Bearer token of the account. Also E(K8S_AUTH_API_KEY). One line break at its end, as files have, is not part of it.
     type: str
   username:
     description: Account for basic authentication. Also E(K8S_AUTH_USERNAME).
@@ -52,18 +52,12 @@ options:
     description: Hosts that are reached without the proxy, separated by commas. Also E(K8S_AUTH_NO_PROXY).
     type: str
   proxy_headers:
-    description: Headers for the proxy.
+    description:
+      - Headers for the proxy, a dictionary.
+      - C(proxy_basic_auth), name and password for the proxy, separated by a colon. Also E(K8S_AUTH_PROXY_HEADERS_PROXY_BASIC_AUTH).
+      - C(basic_auth), name and password, separated by a colon. Also E(K8S_AUTH_PROXY_HEADERS_BASIC_AUTH).
+      - C(user_agent), user agent. Also E(K8S_AUTH_PROXY_HEADERS_USER_AGENT).
     type: dict
-    suboptions:
-      proxy_basic_auth:
-        description: Name and password for the proxy, separated by a colon. Also E(K8S_AUTH_PROXY_HEADERS_PROXY_BASIC_AUTH).
-        type: str
-      basic_auth:
-        description: Name and password, separated by a colon. Also E(K8S_AUTH_PROXY_HEADERS_BASIC_AUTH).
-        type: str
-      user_agent:
-        description: User agent. Also E(K8S_AUTH_PROXY_HEADERS_USER_AGENT).
-        type: str
   persist_config:
     description: Save refresh tokens of the account to the kubeconfig. Also E(K8S_AUTH_PERSIST_CONFIG).
     type: bool

@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, judge
-from ansible_collections.expanso.edge.plugins.plugin_utils._sources import TOKEN_VARIABLE, SourceError, resolve
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import DELIVERY_VARIABLE, NOT_TEMPLATED, some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._sources import FILE_VARIABLE, TOKEN_VARIABLE, Found, SourceError, resolve
 from jinja2.exceptions import UndefinedError
 
-DELIVERY_VARIABLE = "expanso_edge_delivery"
 DELIVERIES = ("token_file", "systemd_service", "swarm_secret", "k8s_secret")
+
+_SHOWN = re.compile(r"[a-z_., ]{1,80}")
+"""What may be shown of a delivery that there is not: a word, and no token that was put into the wrong variable."""
+
+Holders = dict[str, list[str]]
 
 
 def token_problems(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str] | None = None) -> list[str]:
@@ -22,51 +28,67 @@ def token_problems(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], 
 
     A delivery that there is not is a problem of the job, because it is no fault of the host that names it.
     What is wrong with a host's own token is no problem of the job: it is refused there, if that host needs a token at all.
+    One that several hosts share is judged like a job-wide one, but for its expiry, of which registered hosts do not care.
     """
     problems = set()
-    holders: dict[str, list[str]] = {}  # of single-use tokens, by fingerprint
+    single_use: Holders = {}  # by fingerprint
+    faulty: Holders = {}  # own tokens that cannot be used, by what is wrong with them
     for host in hosts:
         problem = _delivery_problem(hostvars[host], host)
         if problem:
             problems.add(problem)
-        try:
-            found = resolve(hostvars[host].get, environ)
-        except SourceError as exc:
-            if exc.job_wide:
-                problems.add(str(exc))
-            continue
-        except (AnsibleError, UndefinedError):  # a variable of this host that cannot be decrypted or is made of undefined ones
-            continue
-        if found.token is None:
+        found, problem = _found(hostvars[host], environ)
+        if problem:
+            problems.add(problem)
+        if found is None or found.token is None:
             continue
         try:
             token = judge(found.token)
         except TokenFault as exc:
             if found.job_wide:
                 problems.add(f"{found.source}: {exc.message}")
+            elif exc.code not in ("empty", "expired"):
+                faulty.setdefault(f"{found.source}: {exc.message}", []).append(host)
             continue
         if token.kind == "jwt":
-            holders.setdefault(token.fingerprint, []).append(host)
-    problems.update(_shared(fingerprint, names) for fingerprint, names in holders.items() if len(names) > 1)
+            single_use.setdefault(token.fingerprint, []).append(host)
+    problems.update(f"{fault} (on {len(names)} hosts: {some_of(names)})" for fault, names in faulty.items() if len(names) > 1)
+    problems.update(_shared(fingerprint, names) for fingerprint, names in single_use.items() if len(names) > 1)
     return sorted(problems)
+
+
+def _found(variables: Mapping[str, Any], environ: Mapping[str, str] | None) -> tuple[Found | None, str]:
+    """Return a host's token, or the problem of a job-wide source; neither where the host's own source cannot be used."""
+    if TOKEN_VARIABLE not in variables and variables.get(FILE_VARIABLE) == NOT_TEMPLATED:
+        return None, f"variable {FILE_VARIABLE} cannot be templated: is a variable in it not defined?"
+    try:
+        return resolve(variables.get, environ), ""
+    except SourceError as exc:
+        return None, str(exc) if exc.job_wide else ""
+    except (AnsibleError, UndefinedError):  # a variable of this host that cannot be decrypted or is made of undefined ones
+        return None, ""
 
 
 def _delivery_problem(variables: Mapping[str, Any], host: str) -> str:
     """Say what is wrong with the deliveries that a host names, nothing where they are right."""
     try:
         named = variables.get(DELIVERY_VARIABLE, DELIVERIES[0])
-    except (AnsibleError, UndefinedError) as exc:
-        return f"{host}: variable {DELIVERY_VARIABLE} cannot be templated ({type(exc).__name__})"
+    except (AnsibleError, UndefinedError):
+        named = NOT_TEMPLATED
+    if named == NOT_TEMPLATED:
+        return f"{host}: variable {DELIVERY_VARIABLE} cannot be templated: is a variable in it not defined?"
     names = named if isinstance(named, list) else [named]
-    if names and all(name in DELIVERIES for name in names):
+    if names and all(isinstance(name, str) and name in DELIVERIES for name in names):
         return ""
-    return f"{host}: variable {DELIVERY_VARIABLE} is {named!r}, but has to name one or more of {', '.join(DELIVERIES)}"
+    text = ", ".join(map(str, names))
+    value = f"is {text!r}, but" if _SHOWN.fullmatch(text) else "is set, but"
+    return f"{host}: variable {DELIVERY_VARIABLE} {value} has to name one or more of {', '.join(DELIVERIES)}"
 
 
 def _shared(fingerprint: str, hosts: list[str]) -> str:
     """A JWT registers one node: two nodes that carry the same would race for it, and one would fail."""
     return (
-        f"the single-use token (JWT) with fingerprint {fingerprint} is meant for {len(hosts)} hosts ({', '.join(hosts)}): "
+        f"the single-use token (JWT) with fingerprint {fingerprint} is meant for {len(hosts)} hosts ({some_of(hosts)}): "
         f"give each its own in variable {TOKEN_VARIABLE}, or limit the run to one host"
     )
 

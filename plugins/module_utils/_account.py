@@ -9,7 +9,7 @@
 
 import os
 import pwd
-from typing import List, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import group_id, user_id
 
@@ -21,13 +21,6 @@ class Account(NamedTuple):
     gid: int
     name: str  # the number as text where it has no name
     home: str
-
-    def prefix(self) -> List[str]:
-        """Return what to put before a command so that it runs as this account; needs setpriv of util-linux, but for the own account."""
-        if (self.uid, self.gid) == (os.geteuid(), os.getegid()):
-            return []
-        groups = "--init-groups" if self.name != str(self.uid) else "--clear-groups"
-        return ["setpriv", "--reuid={0}".format(self.uid), "--regid={0}".format(self.gid), groups, "--"]
 
 
 def find_account(user: Optional[str] = None, group: Optional[str] = None) -> Account:

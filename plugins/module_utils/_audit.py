@@ -237,7 +237,7 @@ def _missing(path: str, policy: Policy, elsewhere: bool) -> Finding:
 
 
 def _unreadable(facts: Facts, account: str) -> Finding:
-    if facts.problem != os.strerror(errno.EACCES):
+    if facts.problem != os.strerror(errno.EACCES) or account == user_name(0):
         message = "{0} cannot be read: {1}".format(facts.path, facts.problem)
         return Finding("not_readable", "warning", message, "look into that, and run this again")
     return Finding(

@@ -12,6 +12,7 @@ from typing import List, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
 
 NAME = "expanso-edge-bootstrap-token"
 """What a credential is called unless asked otherwise. It is bound to its name."""
@@ -33,7 +34,8 @@ def encrypt(module: AnsibleModule, token: str, name: str, key: str) -> bytes:
     """
     code, out, err = _systemd_creds(module, ["encrypt", "--with-key={0}".format(key), "--name={0}".format(name)], token.encode("ascii"))
     if code:
-        raise CredentialError("systemd-creds cannot encrypt the token with key {0}: {1}".format(key, _last_line(err)))
+        said = last_lines(err.encode("utf-8", "replace"), 1, token)
+        raise CredentialError("systemd-creds cannot encrypt the token with key {0}: {1}".format(key, said[0] if said else "it said nothing"))
     if not _CREDENTIAL.fullmatch(out):
         raise CredentialError("systemd-creds says that it encrypted the token, but what it gave is no credential: that would be base64 text")
     return out.encode("ascii")
@@ -50,7 +52,3 @@ def _systemd_creds(module: AnsibleModule, arguments: List[str], data: bytes) -> 
     if program is None:
         raise CredentialError("there is no systemd-creds on this node, which came with systemd 250: choose another format")
     return module.run_command([program] + arguments + ["-", "-"], data=data, binary_data=True)
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it said nothing"])[-1]

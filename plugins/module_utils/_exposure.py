@@ -14,14 +14,20 @@ Processes and files may vanish at any moment: then they are no place.
 import os
 import re
 import stat
+import time
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._audit import Finding, Policy, others_may_read
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, encodings
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, acl_entries, leftovers
 
-_MAX_FILE = 4 * 1024 * 1024
-_NAMED = 10  # processes that a message names at most
+_MAX_FILE = 16 * 1024 * 1024  # bytes of a file that are looked at
+_CHUNK = 2 * 1024 * 1024
+_OVERLAP = 64 * 1024  # longer than any form of a token
+_MOST_FILES = 5000  # beside a token, and in a directory of units
+_MOST_SECONDS = 60.0
+_NAMED = 10  # processes and files that a message names at most
+_MOST_FINDINGS = 20  # of a kind
 _GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
 _NEW_TOKEN = "take a new token from the workspace's Keys page and revoke this one"
 
@@ -31,7 +37,7 @@ Forms = Tuple[bytes, ...]
 class Place(NamedTuple):
     """Bytes that should not hold a token. ``repr()`` does not show them."""
 
-    kind: str  # arguments, environment, unit, copy, exposed_copy or pipeline
+    kind: str  # arguments, environment, unit, copy, exposed_copy or pipeline; rest: what was left out, in words
     name: str
     data: Optional[bytes]  # None: they cannot be read
 
@@ -55,7 +61,11 @@ def search(places: Iterable[Place], tokens: Dict[str, Forms]) -> Tuple[Dict[str,
     """Return the places where each token is, and those that could not be read."""
     found = {key: [] for key in tokens}  # type: Dict[str, List[Place]]
     unread = []  # type: List[Place]
+    deadline = time.monotonic() + _MOST_SECONDS
     for place in places:
+        if time.monotonic() > deadline:
+            unread.append(Place("rest", "what comes after {0} seconds of searching".format(int(_MOST_SECONDS)), None))
+            break
         if place.data is None:
             unread.append(place)
         for key, wanted in tokens.items():
@@ -151,8 +161,7 @@ def _is_agent(process: _Process, programs: FrozenSet[str], scripts: FrozenSet[st
 
 def _is_script(path: str) -> bool:
     try:
-        with open(path, "rb") as handle:
-            return handle.read(2) == b"#!"
+        return next(_chunks(path), b"")[:2] == b"#!"
     except OSError:
         return False
 
@@ -170,7 +179,12 @@ def units(directories: Iterable[str], audited: Iterable[str]) -> Iterator[Place]
     seen = set()  # type: Set[Tuple[int, int]]
     for top in directories:
         closed = []  # type: List[OSError]
+        count = 0
         for directory, _directories, names in os.walk(top, onerror=closed.append):
+            count += len(names)
+            if count > _MOST_FILES:
+                yield Place("rest", "files in {0} beyond the first {1}".format(top, _MOST_FILES), None)
+                break
             for path in (os.path.join(directory, name) for name in sorted(names)):
                 try:
                     status = os.stat(path)
@@ -200,7 +214,12 @@ def siblings(audited: List[str], policy: Policy) -> Iterator[Place]:
         except OSError:
             yield Place("copy", directory, None)
             continue
-        for path in found:
+        if len(found) > _MOST_FILES:
+            yield Place("rest", "{0} files in {1}, which has more than {2}".format(len(found) - _MOST_FILES, directory, _MOST_FILES), None)
+        # those that are named like the token's file first
+        beginnings = tuple(os.path.basename(path) for path in audited if os.path.dirname(path) == directory)
+        found.sort(key=lambda path: not os.path.basename(path).lstrip(".#").startswith(beginnings))
+        for path in found[:_MOST_FILES]:
             if path not in skip:
                 yield from _place("exposed_copy" if _exposed(path, policy) else "copy", path)
 
@@ -208,10 +227,9 @@ def siblings(audited: List[str], policy: Policy) -> Iterator[Place]:
 def pipeline_files(paths: Iterable[str]) -> Iterator[Place]:
     """Return the files of pipeline secrets. One that is missing could not be read: its name may be wrong."""
     for path in paths:
-        try:
-            yield Place("pipeline", path, _read(path))
-        except OSError:
-            yield Place("pipeline", path, None)
+        places = _place("pipeline", path)
+        yield next(places, Place("pipeline", path, None))
+        yield from places
 
 
 def backups(path: str, policy: Policy) -> List[Place]:
@@ -253,11 +271,15 @@ def _exposed(path: str, policy: Policy) -> bool:
     return others_may_read(Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), acl_entries(path), policy)
 
 
-def _place(kind: str, path: str) -> List[Place]:
+def _place(kind: str, path: str) -> Iterator[Place]:
+    """Yield what is in a file, in pieces; None where that, or the rest of it, cannot be read."""
     try:
-        return [Place(kind, path, _attempt(path))]
+        for chunk in _chunks(path):
+            yield Place(kind, path, chunk)
     except _GONE:
-        return []
+        return
+    except OSError:
+        yield Place(kind, path, None)
 
 
 def _attempt(path: str) -> Optional[bytes]:
@@ -274,12 +296,33 @@ def _attempt(path: str) -> Optional[bytes]:
 
 
 def _read(path: str) -> bytes:
-    # O_NONBLOCK: what was a file a moment ago may be a pipe now
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as handle:
-        data = handle.read(_MAX_FILE + 1) if stat.S_ISREG(os.fstat(handle.fileno()).st_mode) else None
-    if data is None or len(data) > _MAX_FILE:
-        raise OSError("nothing that can be looked into")
-    return data
+    return next(_chunks(path, _MAX_FILE), b"")
+
+
+def _chunks(path: str, size: int = _CHUNK) -> Iterator[bytes]:
+    """Yield pieces of a file that overlap, one of an empty file.
+
+    :raises OSError: it cannot be looked into, or not to its end
+    """
+    # O_NONBLOCK: what was a file a moment ago may be a pipe now, and some files of the kernel wait for news
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as handle:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("nothing that can be looked into")
+        before, total = b"", 0
+        while total < _MAX_FILE:
+            data = handle.read(min(size, _MAX_FILE - total))
+            if data is None:
+                raise OSError("nothing to read yet")
+            if not data and total:
+                return
+            total += len(data)
+            yield before + data
+            if len(data) < size and total < _MAX_FILE:
+                return
+            before = data[-_OVERLAP:]
+        if handle.read(1):
+            raise OSError("too long to be looked into")
 
 
 def report(found: Iterable[Place]) -> List[Finding]:
@@ -296,17 +339,17 @@ def report(found: Iterable[Place]) -> List[Finding]:
         message = "the token is in the environment of {0}, which hands it on to every program that it starts".format(_list(by_kind["environment"]))
         remedy = "give it to nothing but 'expanso-edge bootstrap', for the time that this takes; end or restart what holds it"
         findings.append(Finding("token_in_environment", "warning", message, remedy))
-    for name in by_kind.get("unit", []):
+    for name in _bounded(by_kind.get("unit", [])):
         message = "the token is in {0}; every local account can ask systemd what a unit says".format(name)
         remedy = "use EnvironmentFile= or LoadCredential= and reload systemd; " + _NEW_TOKEN
         findings.append(Finding("token_in_unit", "error", message, remedy))
-    for name in by_kind.get("pipeline", []):
+    for name in _bounded(by_kind.get("pipeline", [])):
         message = "the token is also a pipeline secret, in {0}: pipelines, and whoever writes them, can enrol nodes with it".format(name)
         findings.append(Finding("pipeline_secret", "error", message, "give pipelines a secret of their own; " + _NEW_TOKEN))
-    for name in by_kind.get("exposed_copy", []):
+    for name in _bounded(by_kind.get("exposed_copy", [])):
         message = "{0} holds the token too, and others can read it".format(name)
         findings.append(Finding("copy_readable", "error", message, "remove it, or the token from it; " + _NEW_TOKEN))
-    for name in by_kind.get("copy", []):
+    for name in _bounded(by_kind.get("copy", [])):
         findings.append(Finding("copy", "warning", "{0} holds the token too".format(name), "remove it, or the token from it"))
     return findings
 
@@ -314,31 +357,55 @@ def report(found: Iterable[Place]) -> List[Finding]:
 def report_backups(found: Iterable[Place], path: str) -> List[Finding]:
     """Return in words what looks like a backup, whatever it holds."""
     findings = []
-    for place in found:
+    places = sorted(found, key=lambda place: place.kind != "exposed_copy")
+    shown = places[:_MOST_FINDINGS] if len(places) > _MOST_FINDINGS + 1 else places
+    for place in shown:
         message = "{0} looks like a backup of {1}, maybe with a former token".format(place.name, path)
         finding = Finding("copy", "warning", message, "look into it, and remove it")
         if place.kind == "exposed_copy":
             finding = finding._replace(code="copy_readable", severity="error", message=message + ", and others can read it")
         findings.append(finding)
+    if len(places) > len(shown):
+        message = "{0} more files look like backups of {1}, and are not named here".format(len(places) - len(shown), path)
+        open_ones = places[len(shown)].kind == "exposed_copy"  # they come first
+        code, severity = ("copy_readable", "error") if open_ones else ("copy", "warning")
+        findings.append(Finding(code, severity, message, "look into them, and remove them"))
     return findings
+
+
+def _bounded(names: List[str]) -> List[str]:
+    """Return the names that get a finding of their own, and as the last one how many others there are."""
+    if len(names) <= _MOST_FINDINGS + 1:
+        return names
+    return names[:_MOST_FINDINGS] + ["{0} more files, which are not named here,".format(len(names) - _MOST_FINDINGS)]
 
 
 def report_unread(unread: Iterable[Place]) -> List[Finding]:
     """Return in words what could not be looked into."""
-    processes_unread = {place.name for place in unread if place.kind in ("arguments", "environment")}
-    files_unread = {place.name for place in unread if place.kind in ("unit", "copy", "exposed_copy")}
+    places = list(unread)
+    processes_unread = {place.name for place in places if place.kind in ("arguments", "environment")}
+    files_unread = sorted({place.name for place in places if place.kind in ("unit", "copy", "exposed_copy")})
+    remedy = "look at them by hand" if os.geteuid() == 0 else "run it as root (become: true)"
     findings = []
     if processes_unread or files_unread:
         message = "could not look everywhere for the token (processes: {0}, files: {1})".format(len(processes_unread), len(files_unread))
-        findings.append(Finding("exposure_incomplete", "info", message, "run it as root (become: true)"))
-    for place in unread:
-        if place.kind == "pipeline":
-            message = "the file of pipeline secrets {0} could not be read, so nobody knows whether the token is in it".format(place.name)
-            findings.append(Finding("pipeline_unknown", "info", message, "check its name, and run this as root (become: true)"))
+        if files_unread:
+            message += ", not to the end of {0}".format(_some(files_unread))
+        findings.append(Finding("exposure_incomplete", "info", message, remedy))
+    for name in sorted({place.name for place in places if place.kind == "rest"}):
+        message = "the token was not looked for in {0}".format(name)
+        findings.append(Finding("exposure_incomplete", "info", message, "keep the token in a directory of its own, or look there by hand"))
+    for name in sorted({place.name for place in places if place.kind == "pipeline"}):
+        message = "the file of pipeline secrets {0} could not be read to its end, so nobody knows whether the token is in it".format(name)
+        remedy = "check its name and what it is" + ("" if os.geteuid() == 0 else ", and run this as root (become: true)")
+        findings.append(Finding("pipeline_unknown", "info", message, remedy))
     return findings
 
 
 def _list(names: List[str]) -> str:
+    return "{0} {1}".format("process" if len(names) == 1 else "processes", _some(names))
+
+
+def _some(names: List[str]) -> str:
     more = len(names) - _NAMED
-    listed = ", ".join(names[:_NAMED]) + (" and {0} more".format(more) if more > 0 else "")
-    return "{0} {1}".format("process" if len(names) == 1 else "processes", listed)
+    return ", ".join(names[:_NAMED]) + (" and {0} more".format(more) if more > 0 else "")

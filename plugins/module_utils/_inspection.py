@@ -52,7 +52,8 @@ def asked_for(params: Dict[str, Any]) -> Tuple[Policy, List[Finding]]:
         registered = marker is not None
     except OSError as exc:
         message = "nobody can tell whether this node is registered: {0}: {1}".format(exc.filename, exc.strerror)
-        findings.append(Finding("registration_unknown", "info", message, "run this as root (become: true)"))
+        remedy = "run this as root (become: true)" if os.geteuid() else "look into that, and run this again"
+        findings.append(Finding("registration_unknown", "info", message, remedy))
 
     reader = None
     if uid:

@@ -22,6 +22,8 @@ Result = Dict[str, Any]
 _STRUCTURED = ("kubeconfig", "proxy_headers")
 """Options that may hold secrets deep inside, which Ansible does not know of."""
 
+LONGEST_LOGGED = 4096
+
 _SECRET_KEY = re.compile(r"token|password|secret|auth$|key-data|certificate-data|^value$", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"(?:token|password|secret|auth|key-data|certificate-data|value)[\"']?\s*:\s*[\"']?([^\s\"',}]{8,})", re.IGNORECASE)
 
@@ -68,6 +70,8 @@ class EdgeModule(AnsibleModule):
         given = [value for name, option in self.argument_spec.items() if option.get("no_log") for value in _texts(self.params.get(name))]
         for name in _STRUCTURED:
             given += _sensitive(self.params.get(name))
+        if not isinstance(self.params.get("proxy_headers"), dict):  # of the wrong shape, so nothing tells what of it is secret
+            given += _texts(self.params.get("proxy_headers"))
         # what is too long for a secret is refused before anybody else is told, and takes minutes to look for
         given = [each for each in given if len(each) <= _checks.LONGEST]
         # no program can print what is between these, which UTF-8 does not know
@@ -86,6 +90,16 @@ class EdgeModule(AnsibleModule):
 
         return masked(value)
 
+    def _log_invocation(self) -> None:
+        """Log that the module runs. Ansible logs the options before anybody could look at them, and ends in a fault where the log takes them not."""
+        self.no_log_values.update(self._secrets())
+        given = dict(self.params)  # type: Result
+        self.params = {name: _loggable(value) for name, value in given.items()}  # type: Result
+        try:
+            super(EdgeModule, self)._log_invocation()
+        finally:
+            self.params = given
+
     def _return_formatted(self, kwargs: Result) -> None:
         """Print the result. Ansible calls this for its own failures, too, some of which come before it knows what is secret."""
         self.no_log_values.update(self._secrets())
@@ -99,6 +113,14 @@ class EdgeModule(AnsibleModule):
         if new_secrets is not None:
             new_secrets.flush()
         super(EdgeModule, self)._return_formatted(kwargs)
+
+
+def _loggable(value: Any) -> Any:
+    """Return an option's value as a log takes it: no text without end, which Ansible would search for minutes, and no control characters."""
+    text = value if isinstance(value, str) else str(value)
+    if len(text) > LONGEST_LOGGED:
+        return "({0} characters)".format(len(text))
+    return "".join(each if each.isprintable() else "?" for each in text) if isinstance(value, str) else value
 
 
 def _refused(fault: OSError, doing: str) -> str:

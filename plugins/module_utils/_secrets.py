@@ -8,11 +8,11 @@
 """Keep secrets out of what other programs say."""
 
 import base64
+import functools
 import hashlib
-import itertools
 import json
 import re
-from typing import Iterator, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Set, Tuple
 from urllib.parse import quote
 
 MASK = "********"
@@ -20,48 +20,113 @@ MASK = "********"
 PIECE = 8
 """A shorter piece of a token tells nothing, and stands in any text by chance."""
 
+MOST = 1024 * 1024
+"""Characters of a text that are looked at. Nobody reads more, and masking it would take longer than the work that it tells of."""
+
+SAID = 64 * 1024
+"""Characters of a program's last words that are looked at."""
+
+LINE = 2000
+"""Characters of a line that are shown."""
+
+_DIGESTS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha512_256", "sha3_256", "blake2b")
+_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}  # str.lower() may change the length of a text
+
+
+LONGEST = 16 * 1024
+"""Characters of a secret that are looked for. No token or key is longer, and the pieces of a text of megabytes would fill the memory."""
+
+
+_BEGINNINGS = (b"exp_bk_", b"exp_ak_", b"eyJhbGciOi", b"eyJ0eXAiOi", b"eyJraWQiOi")
+"""Of keys, and of JWTs, which begin with the name of a field of their header."""
+
+
+def _base64_shapes() -> Iterator[str]:
+    """Yield what the beginning of a token looks like in base64, at each of three offsets."""
+    for beginning in _BEGINNINGS:
+        for offset in range(3):
+            encoded = base64.b64encode(b"\0" * offset + beginning).decode("ascii").rstrip("=")
+            whole = encoded[(0, 2, 3)[offset] : len(encoded) - (1 if (offset + len(beginning)) % 3 else 0)]
+            yield re.escape(whole) + r"[A-Za-z0-9+/_=-]*"
+
+
 SHAPES = re.compile(
-    r"exp_[ab]k_[A-Za-z0-9_-]{8,}"  # a bootstrap key, an API key
-    r"|[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{16,}"  # a JWT
+    r"(?i:exp_[ab]k_[a-z0-9_-]{8,})"  # a bootstrap key, an API key
+    # a JWT. One trial for a word is enough: more would take minutes for a long one.
+    r"|(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{16,}"
+    r"|" + "|".join(_base64_shapes())
 )
 """What can only be a token, whichever. A program may print another one than the one that it was given."""
+
+_BETWEEN = r"(?:[\s:,-]{0,3}(?:0x|\\x|\\u00|%)?)"
+_HEX = re.compile(r"(?i)[0-9a-f]{2}(?:" + _BETWEEN + r"[0-9a-f]{2}){7,}")
+_HEX_PAIR = re.compile(r"(?i)" + _BETWEEN + r"([0-9a-f]{2})")
+_HEX_SHAPE = re.compile("(?:{0})(?:[0-9a-f]{{2}})*".format("|".join(beginning.hex() for beginning in _BEGINNINGS)))
+_NUMBERS = re.compile(r"(?<!\d)\d{2,3}(?:[,\s]{1,3}\d{2,3}){7,}(?!\d)")  # how Go and Python print bytes
+_NUMBER = re.compile(r"\d+")
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_SPECIAL = re.compile(r"[^\x20-\x7e\n]")
 
 
 def encodings(token: str) -> Tuple[str, ...]:
     """Return the token and the encodings of it that programs print, longest first.
 
-    base64 looks different at each of three offsets, so of each the part that depends on the token alone is taken.
+    base64 looks different at each of three offsets, base32 at each of five, so of each the part that depends on the token alone is taken.
     """
-    data = token.encode("utf-8")
+    data = token.encode("utf-8", "surrogateescape")
     quoted = json.dumps(token)[1:-1]
     # Go, which the agent is written in, keeps JSON safe for HTML
     quoted_by_go = quoted.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    forms = {token, quote(token, safe=""), data.hex(), data.hex().upper(), quoted, quoted_by_go}
-    for offset in range(3):
-        for encode in (base64.standard_b64encode, base64.urlsafe_b64encode):
-            whole = encode(b"\0" * offset + data).decode("ascii").rstrip("=")
-            inner = whole[(0, 2, 3)[offset] : len(whole) - (1 if (offset + len(data)) % 3 else 0)]
-            if len(inner) >= 8:  # less would mask by chance
-                forms.add(inner)
+    forms = {token, quote(data, safe=""), data.hex(), data.hex().upper(), quoted, quoted_by_go}
+    forms.update(_inner(data))
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
+def _inner(data: bytes) -> Iterator[str]:
+    for encode, unit, bits in ((base64.standard_b64encode, 3, 6), (base64.urlsafe_b64encode, 3, 6), (base64.b32encode, 5, 5)):
+        for offset in range(unit):
+            whole = encode(b"\0" * offset + data).decode("ascii").rstrip("=")
+            begin = -(-offset * 8 // bits)
+            inner = whole[begin : len(whole) - (1 if (offset + len(data)) * 8 % bits else 0)]
+            if len(inner) >= PIECE:  # less would mask by chance
+                yield inner
 
 
 def mask(text: str, *secrets: str) -> str:
     """Return the text with every piece of the secrets, in whatever encoding, and all that has a token's shape, replaced by asterisks.
 
     Pieces, because programs show the ends of a token, break base64 into lines, and escape single characters in their own way.
+    Upper and lower case count as the same. Of a text longer than :data:`MOST` the end is returned.
     """
+    text = text[-MOST:]
     hidden = bytearray(len(text))
-    for secret in secrets:
-        for form, width in _to_hide(secret):
-            pieces = {form[start : start + width] for start in range(len(form) - width + 1)}
-            for start in range(len(text) - width + 1):
-                if text[start : start + width] in pieces:
-                    hidden[start : start + width] = b"\1" * width
+    same = text.translate(_ASCII_LOWER)
+    secrets = tuple(secret[:LONGEST] for secret in secrets)
+    for width, pieces in _pieces(secrets).items():
+        for start in range(len(same) - width + 1):
+            if same[start : start + width] in pieces:
+                hidden[start : start + width] = b"\1" * width
+    for begin, end in _spelled_out(same, secrets):
+        hidden[begin:end] = b"\1" * (end - begin)
     for found in SHAPES.finditer(text):
         hidden[found.start() : found.end()] = b"\1" * (found.end() - found.start())
-    runs = itertools.groupby(range(len(text)), hidden.__getitem__)
-    return "".join(MASK if secret else "".join(text[position] for position in run) for secret, run in runs)
+    result, position = [], 0
+    for run in re.finditer(b"\1+", hidden):
+        result += [text[position : run.start()], MASK]
+        position = run.end()
+    return "".join(result + [text[position:]])
+
+
+@functools.lru_cache(maxsize=2)  # many texts are masked for the same secrets
+def _pieces(secrets: Tuple[str, ...]) -> Dict[int, Set[str]]:
+    """Return all pieces of all forms of the secrets, by their length. A look into a set costs the same for many as for one."""
+    found = {}  # type: Dict[int, Set[str]]
+    for secret in set(secrets):
+        for form, width in _to_hide(secret):
+            form = form.translate(_ASCII_LOWER)
+            found.setdefault(width, set()).update(form[start : start + width] for start in range(len(form) - width + 1))
+    return found
 
 
 def _to_hide(token: str) -> Iterator[Tuple[str, int]]:
@@ -71,8 +136,63 @@ def _to_hide(token: str) -> Iterator[Tuple[str, int]]:
     for form in encodings(token):
         # what PIECE characters of the token become; all of it where it is shorter
         yield form, len(form) if len(token) < PIECE else max(PIECE, PIECE * len(form) // len(token))
-    for name in ("md5", "sha1", "sha256"):
-        try:
-            yield hashlib.new(name, token.encode("utf-8")).hexdigest(), PIECE
-        except ValueError:  # a node that allows no such algorithm, so nothing there prints it
-            continue
+    data = token.encode("utf-8", "surrogateescape")
+    for name in _DIGESTS:
+        for what in (data, data + b"\n"):  # echo adds a line break
+            try:
+                digest = hashlib.new(name, what)
+            except ValueError:  # a node that allows no such algorithm, so nothing there prints it
+                continue
+            yield digest.hexdigest(), PIECE
+            yield base64.b64encode(digest.digest()).decode("ascii"), PIECE + 4
+
+
+@functools.lru_cache(maxsize=2)
+def _bytes(secrets: Tuple[str, ...]) -> Tuple[FrozenSet[bytes], FrozenSet[str]]:
+    """Return all pieces of the secrets, in lower case, and in hexadecimal."""
+    datas = [secret.encode("utf-8", "surrogateescape") for secret in secrets]
+    pieces = [data[start : start + PIECE] for data in datas for start in range(len(data) - PIECE + 1)]
+    return frozenset(piece.lower() for piece in pieces), frozenset(piece.hex() for piece in pieces)
+
+
+def _spelled_out(text: str, secrets: Tuple[str, ...]) -> Iterator[Tuple[int, int]]:
+    """Yield where a text holds pieces of the secrets, or a key, byte for byte as numbers with something in between."""
+    wanted, digits = _bytes(secrets)
+    for run in _HEX.finditer(text):
+        at = []  # type: List[int]
+        for pair in _HEX_PAIR.finditer(text, run.start(), run.end()):
+            at += [pair.start(1), pair.start(1) + 1]
+        said = "".join(text[position] for position in at)
+        for start in range(len(said) - 2 * PIECE + 1):
+            if said[start : start + 2 * PIECE] in digits:
+                yield at[start], at[start + 2 * PIECE - 1] + 1
+        for found in _HEX_SHAPE.finditer(said):
+            yield at[found.start()], at[found.end() - 1] + 1
+    for run in _NUMBERS.finditer(text):
+        numbers = list(_NUMBER.finditer(text, run.start(), run.end()))
+        data = bytes(min(int(number.group()), 255) for number in numbers).lower()
+        for start in range(len(data) - PIECE + 1):
+            if data[start : start + PIECE] in wanted:
+                yield numbers[start].start(), numbers[start + PIECE - 1].end()
+
+
+def last_lines(output: bytes, count: int, *secrets: str) -> List[str]:
+    """Return the last lines of what another program said, as they may be shown: masked, without control characters, not too long."""
+    said = output[-SAID:].decode("utf-8", "replace")
+    lines = (line.strip() for line in mask(printable(said), *secrets).split("\n"))
+    return [line if len(line) <= LINE else line[:LINE] + "..." for line in lines if line][-count:]
+
+
+def printable(text: str) -> str:
+    """Return a text without anything that a terminal would obey; line breaks stay."""
+    text = _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    return _SPECIAL.sub(lambda found: _shown(found.group()), text)
+
+
+def _shown(char: str) -> str:
+    return char if char.isprintable() else " " if char.isspace() else ""
+
+
+def visible(name: str) -> str:
+    """Return a name as it may be shown: a question mark for every character that is none, or no UTF-8."""
+    return "".join(char if char.isprintable() else "?" for char in name)

@@ -13,6 +13,7 @@ Pure: what the engine's API returned goes in, decisions come out. Nothing here t
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import texts
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
 
@@ -27,6 +28,8 @@ NAME_LENGTH = 64
 _NAME = re.compile(r"[a-zA-Z0-9]+(?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?")
 SERVICE_NAME_LENGTH = 63
 _SERVICE_NAME = re.compile(r"[a-zA-Z0-9](?:[-_]*[a-zA-Z0-9]+)*")
+_CONSTRAINT = re.compile(r"\s*[A-Za-z_][A-Za-z0-9_.-]+\s*[=!]=\s*[A-Za-z0-9:_\s.*()?+\[\]\\^$|/-]+")
+_IMAGE = re.compile(r"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9._/-]+(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[A-Za-z0-9_+.-]+:[0-9a-fA-F]{32,})?")
 _LONGEST_NUMBER = 6
 _ERRORS_SHOWN = 3
 
@@ -79,14 +82,19 @@ class ServiceState(NamedTuple):
 # Engine
 
 
-def check_engine(info: Dict[str, Any], where: str) -> None:
+def check_engine(info: Dict[str, Any], where: str, was_manager: bool = False) -> None:
     """See that an engine is an active manager of a swarm.
 
     :param info: answer of ``GET /info``
+    :param was_manager: whether it was one before, so that it must not be told to begin a new swarm
     :raises SwarmError: it is not
     """
     swarm = info.get("Swarm") or {}
+    if not isinstance(swarm, dict):
+        raise SwarmError("{0} answers, but not as a Docker engine does: it tells nothing of a swarm".format(where))
     state = swarm.get("LocalNodeState") or "inactive"
+    if state == "inactive" and was_manager:
+        raise SwarmError("{0} is in no swarm, or not yet after a restart: see docker info, and do not initialise another swarm".format(where))
     if state == "inactive":
         raise SwarmError("{0} is in no swarm: initialise one (docker swarm init), or name a manager of one".format(where))
     if state == "locked":
@@ -94,7 +102,7 @@ def check_engine(info: Dict[str, Any], where: str) -> None:
     if state != "active":
         raise SwarmError("{0} is not active in its swarm (state {1}): see docker info".format(where, state))
     if not swarm.get("ControlAvailable"):
-        managers = ", ".join(sorted(manager["Addr"] for manager in swarm.get("RemoteManagers") or []))
+        managers = ", ".join(sorted(str(manager.get("Addr")) for manager in swarm.get("RemoteManagers") or []))
         raise SwarmError("{0} is a worker of its swarm, not a manager: name a manager{1}".format(where, " (they are {0})".format(managers) if managers else ""))
 
 
@@ -106,7 +114,7 @@ def check_name(name: str) -> None:
     longest = NAME_LENGTH - len("_v") - _LONGEST_NUMBER
     if len(name) > longest or not _NAME.fullmatch(name):
         raise SwarmError(
-            "{0!r} cannot name a secret: letters, digits and '-_.' inside, {1} characters at most, because versions get a number".format(name, longest)
+            "{0!r} cannot name a secret: letters, digits and '-_.' inside, {1} characters at most, because versions get a number".format(name[:70], longest)
         )
 
 
@@ -119,7 +127,26 @@ def check_service_name(name: str) -> None:
     :raises SwarmError: it will not
     """
     if len(name) > SERVICE_NAME_LENGTH or not _SERVICE_NAME.fullmatch(name):
-        raise SwarmError("{0!r} cannot name a service: letters, digits and '-_' inside, {1} characters at most".format(name, SERVICE_NAME_LENGTH))
+        raise SwarmError("{0!r} cannot name a service: letters, digits and '-_' inside, {1} characters at most".format(name[:70], SERVICE_NAME_LENGTH))
+
+
+def check_plan(plan: Optional[Dict[str, Any]]) -> None:
+    """See that the engine will take what a service is going to be made of, before the token is stored for it.
+
+    :raises SwarmError: it will not
+    """
+    plan = plan or {}
+    for name in texts("the service's environment", plan.get("environment")):
+        if "=" in name or name != name.strip():
+            raise SwarmError("{0!r} cannot be a variable of a service: it has a blank at an end, or '=' in its name".format(name[:70]))
+    for sort in ("labels", "container_labels"):
+        texts("the service's {0}".format(sort), plan.get(sort))
+    for constraint in plan.get("constraints") or []:
+        if not isinstance(constraint, str) or not _CONSTRAINT.fullmatch(constraint):
+            raise SwarmError("{0!r} is no constraint of a service: write it as node.labels.edge == true".format(str(constraint)[:70]))
+    image = plan.get("image")
+    if image is not None and (not isinstance(image, str) or not _IMAGE.fullmatch(image)):
+        raise SwarmError("{0!r} is no image: write it as registry.example.com/name:tag or name@sha256:..., the name in lower case".format(str(image)[:70]))
 
 
 def find_versions(name: str, secrets: List[Dict[str, Any]], services: List[Dict[str, Any]]) -> List[Version]:

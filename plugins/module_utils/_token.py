@@ -57,6 +57,17 @@ _PATH = re.compile(
     re.DOTALL,
 )
 
+# base64 has the slash among its characters, so one random token in 64 begins with it. Such a text is a path where it begins in a directory
+# that systems have, or where each of its parts is a word: /etc/expanso/token, /Volumes/Stick/token, but not /k3F/9sQx+Zt8c.
+_BASE64 = re.compile(r"/[A-Za-z0-9+/]+={0,2}")
+_SYSTEM_PATH = re.compile(
+    r"/(?:bin|boot|data|dev|etc|home|lib|lib64|media|mnt|nix|opt|private|proc|root|run|runner|secrets|snap|srv|sys|tmp|usr|var|vault|vagrant"
+    r"|Applications|Library|System|Users|Volumes)(?:/|$)"
+)
+_WORDS_PATH = re.compile(r"/(?:(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]{0,2}(?:/|$))+")
+
+_KEY_PREFIX = "exp_bk_"
+
 _CONTROL_NAMES = {"\0": "NUL", "\t": "tab", "\n": "line feed", "\r": "carriage return", "\x1b": "escape", "\x7f": "delete"}
 
 
@@ -87,7 +98,11 @@ class Token(NamedTuple):
 
 def fingerprint(text: str) -> str:
     """Return 12 hexadecimal digits that tell tokens apart and are of no use for anything else."""
-    return hashlib.sha256(b"expanso.edge bootstrap token\0" + text.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a character, as JSON can write it
+        data = text.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(b"expanso.edge bootstrap token\0" + data).hexdigest()[:12]
 
 
 def decode(data: bytes) -> str:
@@ -121,8 +136,11 @@ def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token
     if claims is not None:
         expiry = _expiry(claims)
         expires_at = None if expiry is None else _iso8601(expiry)
-        if expiry is not None and expiry <= (time.time() if now is None else now):
-            raise TokenFault("expired", "it is a JWT that expired at {0}; get a new one".format(expires_at or "a time long past"))
+        now = time.time() if now is None else now
+        if expiry is not None and expiry <= now:
+            # the day, so that the same is said of it all day long
+            by = "the clock of this machine says {0}: get a new one, or correct that clock".format((_iso8601(now) or "later")[:10])
+            raise TokenFault("expired", "it is a JWT that expired at {0}, and {1}".format(expires_at or "a time long past", by))
         return Token(text, "jwt", fingerprint(text), expires_at)
 
     if strict:
@@ -134,7 +152,7 @@ def _refuse_not_a_token(text: str) -> None:
     if not text:
         raise TokenFault("empty", "it is empty")
     if len(text) > MAX_LENGTH:
-        raise TokenFault("too_long", "it has {0} characters, more than {1}: that is no token".format(len(text), MAX_LENGTH))
+        raise TokenFault("too_long", "it has more than {0} characters: that is no token".format(MAX_LENGTH))
     if text.startswith("$ANSIBLE_VAULT;"):
         raise TokenFault("vault_text", "it is vault-encrypted text that nobody decrypted; give Ansible the vault password, or use '!vault'")
     if text.startswith(("ENC[", "vault:v")):  # sops, and the transit engine of HashiCorp Vault
@@ -160,12 +178,42 @@ def _refuse_not_a_token(text: str) -> None:
         raise TokenFault("placeholder", "it is a placeholder from the documentation; put the real token in its place")
     if text.endswith("..."):
         raise TokenFault("truncated", "it ends in dots, where something was left out; copy the whole token")
+    _refuse_malformed_key(text)
     if re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", text):
         raise TokenFault("url", "it is a URL, not a token")
-    if not _BOOTSTRAP_KEY.fullmatch(text) and _PATH.fullmatch(text):
+    if not _BOOTSTRAP_KEY.fullmatch(text) and _is_path(text):
         raise TokenFault("path", "it is the path of a file, not the token in it; use the option or variable for a token file")
+    stuck = text.lower().find(_KEY_PREFIX)
+    if stuck > 0 and not _JWT.fullmatch(text):
+        raise TokenFault("malformed_key", "something stands before the key, which begins as character {0}; give the key alone".format(stuck + 1))
     if len(text) < MIN_LENGTH:
         raise TokenFault("too_short", "it has {0} characters: that is no token".format(len(text)))
+
+
+def _refuse_malformed_key(text: str) -> None:
+    """Refuse what begins as a bootstrap key and is none: a key with something stuck to it."""
+    if not text.lower().startswith(_KEY_PREFIX):
+        return
+    for position, (char, right) in enumerate(zip(text, _KEY_PREFIX), 1):
+        if char != right:
+            raise TokenFault("malformed_key", "a key begins with exp_bk_ in small letters, and character {0} is a capital".format(position))
+    wrong = re.search(r"[^A-Za-z0-9._-]", text)
+    if wrong:
+        raise TokenFault(
+            "malformed_key",
+            "it begins as a bootstrap key, and character {0} cannot stand in one; give the key alone, without what is stuck to it".format(
+                wrong.start() + 1
+            ),
+        )
+    second = text.find(_KEY_PREFIX, 1)
+    if second > 0:
+        raise TokenFault("malformed_key", "it holds two keys, the second of which begins as character {0}; give one".format(second + 1))
+
+
+def _is_path(text: str) -> bool:
+    if not _PATH.fullmatch(text):
+        return False
+    return not _BASE64.fullmatch(text) or bool(_SYSTEM_PATH.match(text) or _WORDS_PATH.fullmatch(text))
 
 
 def _refuse_characters(text: str) -> None:

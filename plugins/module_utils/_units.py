@@ -12,7 +12,7 @@ that a service is started without its secret.
 """
 
 import re
-from typing import List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 
@@ -54,6 +54,17 @@ WELCOME_SINCE = {
 }
 """Settings that tighten or refine a service, and the version of systemd that brought each; systemd.exec(5), systemd.resource-control(5)."""
 
+MARKER = "# Managed by expanso.edge."
+"""The line that tells our units from those of others."""
+
+MOST = 65536
+"""Bytes of a unit at most: what is read of a file."""
+
+_MARKED = re.compile(r"^# (?:Managed by expanso\.edge\b|Ansible manages this file \(expanso\.edge\.)", re.MULTILINE)  # the second: the role's templates
+_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(?:service|socket|target|timer|path|mount|automount|swap|slice|scope|device)")  # systemd.unit(5)
+
+_ODD = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
 _SETTING = re.compile(r"([A-Za-z]+)[ \t]*=")
 _VERSION = re.compile(r"systemd (\d+)")
 _NO_COMMAND = "is not executable:"
@@ -93,6 +104,42 @@ def fit(name: str, text: str, version: int) -> Fitted:
             line = "# needs systemd {0}: {1}".format(WELCOME_SINCE[key], line)
         lines.append(line)
     return Fitted("".join(line + "\n" for line in lines), left_out)
+
+
+def is_ours(text: str) -> bool:
+    """Tell whether a unit file was written by this collection."""
+    return bool(_MARKED.search(text))
+
+
+def marked(text: str) -> str:
+    """Return a unit file with the line that says that it is ours."""
+    return text if is_ours(text) else "{0}\n{1}".format(MARKER, text)
+
+
+def check_name(name: Any) -> None:
+    """See that this can be the name of a unit.
+
+    :raises UnitError: it cannot
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 255:
+        shown = "".join(char if char.isprintable() else "?" for char in str(name)[:60])
+        raise UnitError("'{0}' is no name of a unit, such as expanso-edge.service".format(shown))
+
+
+def check_units(units: Dict[Any, Any]) -> None:
+    """See that units are names with texts.
+
+    :raises UnitError: one is not
+    """
+    for name, text in units.items():
+        check_name(name)
+        if not isinstance(text, str):
+            raise UnitError("units: the content of {0} is not a text, but of type {1}".format(name, type(text).__name__))
+        odd = _ODD.search(text)
+        if odd:
+            raise UnitError("units: the content of {0} has the character U+{1:04X}, which no unit may have".format(name, ord(odd.group())))
+        if len(text.encode("utf-8")) > MOST:
+            raise UnitError("units: the content of {0} is longer than {1} bytes".format(name, MOST))
 
 
 def complaints(output: str, directory: str, names: Sequence[str]) -> List[str]:

@@ -103,6 +103,8 @@ options:
       - /lib/systemd/system
 notes:
   - Run it as root (C(become=true)). Other accounts see a part only. What they could not look into is a finding.
+  - The search is bounded, by 16 MiB of a file, 5000 files of a directory, and 60 seconds. Of more than 21 findings of a kind the number is told.
+    What was left out is a finding, too.
   - The processes that run this module are not looked at, nor is the run of Ansible on the same node that has the token in its own environment.
 seealso:
   - module: expanso.edge.bootstrap_token
@@ -209,8 +211,8 @@ tokens:
             - "About the file: V(token_not_found), V(not_readable), V(permission_denied), V(not_regular_file), V(symbolic_link), V(hard_link),
               V(mode_too_wide), V(wrong_owner), V(wrong_group), V(account_missing), V(acl_grants_access), V(directory_writable), V(temporary_file)."
             - "About what is in it: V(empty), V(whitespace), V(line_break), V(control_character), V(bom), V(not_ascii), V(api_key),
-              V(path), V(url), V(placeholder), V(masked), V(vault_text), V(template), V(quoted), V(assignment), V(truncated), V(too_short), V(too_long),
-              V(no_text), V(expired), V(unknown_shape), V(variable_missing), V(trailing_newline)."
+              V(path), V(url), V(placeholder), V(masked), V(vault_text), V(template), V(quoted), V(assignment), V(truncated), V(malformed_key),
+              V(too_short), V(too_long), V(no_text), V(expired), V(unknown_shape), V(variable_missing), V(trailing_newline)."
             - "About its life: V(left_over), V(registration_unknown), V(too_old)."
             - "About other places: V(token_in_arguments), V(token_in_environment), V(token_in_unit), V(copy_readable), V(copy), V(pipeline_secret),
               V(pipeline_unknown), V(exposure_incomplete)."
@@ -271,8 +273,9 @@ from ansible_collections.expanso.edge.plugins.module_utils._exposure import (
 )
 from ansible_collections.expanso.edge.plugins.module_utils._inspection import asked_for, look
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, mask
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, mask, visible
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     SecureFileError,
     group_name,
@@ -356,7 +359,8 @@ def describe(subject: Subject, policy: Policy, tokens: Iterable[str]) -> Dict[st
     attributes, token = facts.attributes, content.token if content else None
     findings = [finding._asdict() for finding in sorted(subject.findings, key=lambda each: SEVERITIES.index(each.severity))]
     for finding in findings:
-        finding["message"] = mask(finding["message"], *tokens)  # a file may be named after its token
+        # a file may be named after its token, or so that it breaks a terminal
+        finding.update({key: mask(visible(finding[key]), *tokens) for key in ("message", "remedy")})
     return {
         "path": subject.path,
         "exists": None if facts.state == "unknown" else facts.state != "absent",
@@ -377,6 +381,7 @@ def describe(subject: Subject, policy: Policy, tokens: Iterable[str]) -> Dict[st
 
 
 def audit(module: EdgeModule) -> Dict[str, Any]:
+    check_options(module)
     params = module.params
     params["paths"] = [os.path.normpath(path) for path in params["paths"]]
     for path in params["paths"]:

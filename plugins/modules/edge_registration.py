@@ -57,7 +57,7 @@ options:
       - By default the primary group of O(user).
     type: str
   timeout:
-    description: How long the agent may take until a marker exists, in seconds, V(1) at least. Then it is stopped.
+    description: How long the agent may take until a marker exists, in seconds, from V(1) to V(604800). Then it is stopped, with all that it started.
     type: int
     default: 120
   remove_token_file:
@@ -66,7 +66,9 @@ options:
     default: false
 notes:
   - A missing O(data_dir) is made with mode V(0700) for O(user) and O(group).
-  - Needs C(timeout) of coreutils on the node and, to run as another account, C(setpriv) of util-linux.
+  - Whatever the agent leaves at work is ended with it, because it has the token in its environment.
+  - Two runs at the same time spend one token. The second waits for the first, and for an agent that a killed run left at work.
+  - A O(data_dir) that others may exchange, because they may write a directory above it, is refused.
 seealso:
   - module: expanso.edge.bootstrap_token
 author:
@@ -88,13 +90,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 registered:
-  description: Whether the node is registered. V(false) in check mode where it would be.
+  description:
+    - Whether the node is registered. V(false) in check mode where it would be.
+    - An agent may fail after it registered the node. Then the module fails, and the next run finds a registered node.
   type: bool
-  returned: success
+  returned: success, and when the agent was run
 marker:
   description: The registration marker that exists, V(null) where there is none.
   type: str
-  returned: success
+  returned: success, and when the agent was run
 token_removed:
   description: Whether O(token_file) was removed, or would be in check mode.
   type: bool
@@ -114,7 +118,10 @@ fault:
   returned: when the token cannot be used
 """
 
+import errno
+import fcntl
 import os
+import subprocess
 import time
 from typing import Any, Dict, List
 
@@ -122,15 +129,24 @@ from ansible_collections.expanso.edge.plugins.module_utils._account import Accou
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
+from ansible_collections.expanso.edge.plugins.module_utils._process import Program
+from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import make_directories, read, remove
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import make_directories, read, remove, unsafe_directory
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, decode, judge
 
 URL_ENV_NAME = "EXPANSO_EDGE_BOOTSTRAP_URL"
 DATA_DIR_MODE = 0o700
 LAST_LINES = 15
-TIMED_OUT = (124, 137, -9)  # timeout(1) ended the agent by TERM, by KILL, by KILL and itself with it
+LONGEST = 7 * 24 * 3600
+"""Seconds that may be asked for: more is a slip, and more than some calls of the system can take."""
+
+BY_ANOTHER = {"changed": False, "msg": "registered by another run at the same time"}  # type: Dict[str, Any]
+
+PATIENCE = 5.0
+"""Seconds that an agent has to stop when it is told to."""
 
 
 class RegistrationError(EdgeError):
@@ -158,76 +174,183 @@ def read_token(params: Dict[str, Any]) -> str:
         raise TokenFault(exc.code, "invalid bootstrap token in {0}: {1}".format(path, exc.message)) from None
 
 
-def command(params: Dict[str, Any], account: Account) -> List[str]:
+def command(params: Dict[str, Any]) -> List[str]:
     """Return the command line: no shell, and no token on it."""
-    arguments = ["timeout", "--kill-after=5", str(params["timeout"])]
-    arguments += account.prefix() + [params["binary"], "bootstrap", "--data-dir", params["data_dir"]]
+    arguments = [params["binary"], "bootstrap", "--data-dir", params["data_dir"]]
     if params["config_file"]:
         arguments += ["--config", params["config_file"]]
     return arguments
 
 
-def register(module: EdgeModule, token: str) -> List[str]:
+def check_data_dir(params: Dict[str, Any], account: Account) -> None:
+    """Look at the data directory before anything is done.
+
+    :raises RegistrationError: others may exchange it, or what is in it
+    """
+    path = params["data_dir"]
+    if os.path.islink(path) and not os.path.exists(path):
+        raise RegistrationError("the data directory {0} is a symbolic link that leads nowhere, to {1}".format(path, os.readlink(path)))
+    unsafe = unsafe_directory(os.path.join(path, "marker"), account.uid, account.gid)
+    if unsafe:
+        message = "{1} may write the directory {0}, and so decides what the data directory is: close it, set data_dir, or register as that user"
+        raise RegistrationError(message.format(*unsafe))
+
+
+def open_data_dir(module: EdgeModule, account: Account) -> int:
+    """Return the data directory's descriptor. A missing one is made for the account.
+
+    :raises OSError: it is no directory
+    """
+    path = module.params["data_dir"]
+
+    def label(directory: str) -> None:
+        module.set_context_if_different(directory, module.selinux_default_context(directory), False)
+
+    made = make_directories(path, DATA_DIR_MODE, label)
+    # resolved and checked before: what is a link by now was put there by somebody else
+    descriptor = os.open(os.path.realpath(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if path in made and status.st_uid == os.geteuid() and not os.listdir(descriptor):
+            os.fchown(descriptor, account.uid, account.gid)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def lock(module: EdgeModule, descriptor: int, deadline: float) -> None:
+    """Wait until no other registration is at work here. The agent inherits the lock, so that it holds even where the run that started it was killed.
+
+    :raises RegistrationError: one still is after the time given
+    """
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as exc:
+            if exc.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR):
+                module.warn("{0} cannot be locked ({1}): make sure that nothing else registers this node".format(module.params["data_dir"], exc.strerror))
+                return
+        if time.monotonic() >= deadline:
+            raise RegistrationError(
+                "another registration is at work in {0} and did not end within {1} seconds: look for a process that runs "
+                "'expanso-edge bootstrap'; no token was spent by this run".format(module.params["data_dir"], module.params["timeout"])
+            )
+        time.sleep(0.1)
+
+
+def start(params: Dict[str, Any], account: Account, token: str, descriptor: int) -> Program:
+    """Start the agent.
+
+    :raises RegistrationError: it cannot be run
+    """
+    environment = {ENV_NAME: token, "HOME": account.home}
+    if params["bootstrap_url"]:
+        environment[URL_ENV_NAME] = params["bootstrap_url"]
+    reason = ""
+    try:
+        return Program(command(params), environment, account, [descriptor])
+    except subprocess.SubprocessError:
+        hint = "" if os.geteuid() == 0 else ": run it as root (become: true)"
+        reason = "this account may not run programs as {0}{1}".format(account.name, hint)
+    except OSError as exc:
+        if exc.errno == errno.ENOEXEC:
+            reason = "the system cannot run it: is it for another machine, or damaged?"
+        elif exc.errno == errno.ENOENT:
+            reason = "the interpreter or loader that it names is missing"
+        else:
+            reason = "{0} (as {1})".format(exc.strerror, account.name)
+    raise RegistrationError("the agent {0} could not be started: {1}".format(params["binary"], reason))
+
+
+def register(module: EdgeModule, token: str, account: Account, descriptor: int, deadline: float) -> List[str]:
     """Run the agent once, wait for the marker, and return the agent's last lines.
 
     :raises RegistrationError: the agent failed, or no marker came in time
     """
     params = module.params
-    account = find_account(params["user"], params["group"])
-
-    def own(directory: str) -> None:
-        module.set_context_if_different(directory, module.selinux_default_context(directory), False)
-        if directory == params["data_dir"]:
-            os.chown(directory, account.uid, account.gid)
-
-    make_directories(params["data_dir"], DATA_DIR_MODE, own)
-    environment = {ENV_NAME: token, "HOME": account.home}
-    if params["bootstrap_url"]:
-        environment[URL_ENV_NAME] = params["bootstrap_url"]
-
-    deadline = time.monotonic() + params["timeout"]
-    code, out, err = module.run_command(command(params, account), environ_update=environment, cwd="/")
-    said = (out + err).encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # results are UTF-8
-    lines = [line for line in mask(said, token).splitlines() if line.strip()][-LAST_LINES:]
-    if code in TIMED_OUT and time.monotonic() >= deadline:
-        raise RegistrationError("the agent did not finish within {0} seconds and was stopped".format(params["timeout"]), agent_output=lines)
-    if code:
+    agent = start(params, account, token, descriptor)
+    left = 0
+    try:
+        in_time = agent.wait(deadline, lambda: agent.code is not None)
+        code = agent.code
+        if code == 0:
+            agent.wait(deadline, lambda: find_marker(params) is not None)
+    finally:
+        left = agent.end(PATIENCE)
+    lines = last_lines(agent.output, LAST_LINES, token)
+    fault = ""
+    if not in_time:
+        fault = "the agent did not finish within {0} seconds and was stopped".format(params["timeout"])
+    elif code:
         how = "failed with exit code {0}".format(code) if code > 0 else "was ended by signal {0}".format(-code)
-        raise RegistrationError("expanso-edge bootstrap {0}: {1}".format(how, lines[-1] if lines else "it said nothing"), agent_output=lines)
-    while find_marker(params) is None:
-        if time.monotonic() >= deadline:
-            raise RegistrationError(
-                "expanso-edge bootstrap succeeded, but after {0} seconds there is none of the registration markers {1}: "
-                "is data_dir the one that the agent uses?".format(params["timeout"], ", ".join(markers(params))),
-                agent_output=lines,
-            )
-        time.sleep(0.2)
+        fault = "expanso-edge bootstrap {0}: {1}".format(how, lines[-1] if lines else "it said nothing")
+    elif find_marker(params) is None:
+        fault = (
+            "expanso-edge bootstrap succeeded, but after {0} seconds there is none of the registration markers {1}: "
+            "is data_dir the one that the agent uses?".format(params["timeout"], ", ".join(markers(params)))
+        )
+    if left:
+        module.warn("{0} processes of the agent could not be ended, and may hold the token still".format(left))
+    if fault:
+        marker = find_marker(params)
+        if marker:
+            fault += "; this node is registered all the same: {0} exists, and the next run goes on from there".format(marker)
+        raise RegistrationError(fault, agent_output=lines, registered=marker is not None, marker=marker)
     return lines
+
+
+def register_once(module: EdgeModule) -> Dict[str, Any]:
+    """Register the node, unless another run does so at the same time.
+
+    :raises RegistrationError: that is not possible
+    """
+    params = module.params
+    deadline = time.monotonic() + params["timeout"]
+    try:
+        token = module.learn(read_token(params))
+    except TokenFault:
+        if find_marker(params) is None:
+            raise
+        return BY_ANOTHER  # which let go of the token, too
+    check_agent(params["binary"], "binary (token_file_binary)")
+    account = find_account(params["user"], params["group"])
+    check_data_dir(params, account)
+    descriptor = open_data_dir(module, account)
+    try:
+        lock(module, descriptor, deadline)
+        if find_marker(params) is not None:
+            return BY_ANOTHER
+        return {"changed": True, "msg": "registered", "agent_output": register(module, token, account, descriptor, deadline)}
+    finally:
+        os.close(descriptor)
 
 
 def bring_about(module: EdgeModule) -> Dict[str, Any]:
     """Register the node where that is needed, let go of the token, and return the result."""
+    check_options(module)
     params = module.params
     params["data_dir"] = os.path.normpath(params["data_dir"])
-    if params["timeout"] < 1:  # to timeout(1), 0 means for ever
-        raise RegistrationError("timeout is {0}, but has to be 1 second or more".format(params["timeout"]))
+    if not 1 <= params["timeout"] <= LONGEST:
+        raise RegistrationError("timeout is {0}, but has to be 1 second or more, and {1} at most".format(params["timeout"], LONGEST))
     marker = find_marker(params)
     result = {"changed": False, "msg": "registered already"}  # type: Dict[str, Any]
     if marker is None:
         result = {"changed": True, "msg": "would be registered"}
         if not module.check_mode:
-            token = read_token(params)
-            if not os.access(params["binary"], os.X_OK) or os.path.isdir(params["binary"]):
-                raise RegistrationError("the agent {0} is missing or not executable: install it first, or set binary".format(params["binary"]))
-            result = {"changed": True, "msg": "registered", "agent_output": register(module, token)}
+            result = dict(register_once(module))
             marker = find_marker(params)
 
     wants_removal = params["remove_token_file"] and params["token_file"] is not None
     token_removed = bool(wants_removal and read(params["token_file"]) is not None)
+    if token_removed and not module.check_mode:
+        try:
+            remove(params["token_file"])
+        except FileNotFoundError:  # another run did so at the same time
+            token_removed = False
     if token_removed:
         result["changed"] = True
-        if not module.check_mode:
-            remove(params["token_file"])
     return dict(result, marker=marker, registered=marker is not None, token_removed=token_removed)
 
 

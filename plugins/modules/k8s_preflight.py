@@ -35,24 +35,14 @@ options:
     choices: [refuse, create, ignore]
     default: refuse
   permissions:
-    description: What the account has to be allowed to do in the namespace.
+    description:
+      - What the account has to be allowed to do in the namespace, a dictionary each.
+      - C(kind) is the kind of object, V(ConfigMap), V(Deployment), V(Event), V(Namespace), V(PersistentVolumeClaim), V(Pod) or V(Secret).
+      - C(verbs) are what is done to it, a list of such as V(get) or V(patch).
+      - C(name) is the name of the object. Unless set, any.
     type: list
     elements: dict
     default: []
-    suboptions:
-      kind:
-        description: Kind of object, such as V(Secret).
-        type: str
-        required: true
-        choices: [ConfigMap, Deployment, Event, Namespace, PersistentVolumeClaim, Pod, Secret]
-      verbs:
-        description: What is done to it, such as V(get) or V(patch).
-        type: list
-        elements: str
-        required: true
-      name:
-        description: Name of the object. Unless set, any.
-        type: str
   manifests:
     description:
       - Objects that are going to be applied. They are validated strictly against the schema of the cluster's version, so that a misspelt
@@ -65,19 +55,10 @@ options:
     description:
       - Objects that are going to be removed. One that exists and is somebody else's is refused, unless O(force=true).
       - Somebody else's is a Secret of another type than C(Opaque), and any other object without the label C(app.kubernetes.io/managed-by=expanso.edge).
+      - C(kind) is V(ConfigMap), V(Deployment), V(PersistentVolumeClaim) or V(Secret), C(name) the object's name.
     type: list
     elements: dict
     default: []
-    suboptions:
-      kind:
-        description: What it is.
-        type: str
-        required: true
-        choices: [ConfigMap, Deployment, PersistentVolumeClaim, Secret]
-      name:
-        description: Its name.
-        type: str
-        required: true
   require_validation:
     description:
       - Fail where kubernetes-validate is not installed. Otherwise only the API server validates the manifests then.
@@ -116,6 +97,10 @@ server_version:
   type: str
   returned: success
   sample: v1.32.5
+dry_run:
+  description: Whether the cluster can tell beforehand what it would do. V(false) where an admission webhook takes no dry run.
+  type: bool
+  returned: success
 validated:
   description: Whether the manifests were validated here.
   type: bool
@@ -126,19 +111,23 @@ msg:
   returned: always
 """
 
-import re
-import traceback
 from typing import Any, Dict, List, Optional
 
-from ansible.module_utils.basic import missing_required_lib
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, record
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
     ARGUMENT_SPEC,
     FIELD_MANAGER,
     KINDS,
+    LABEL_KEY,
+    LABEL_VALUE,
     MANAGED_BY,
+    NAME,
     SECRET_TYPE,
     Api,
     ApiError,
+    SetupError,
+    being_removed,
+    unusable,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 
@@ -146,11 +135,12 @@ try:
     import kubernetes_validate
     import kubernetes_validate.utils
 
-    VALIDATE_ERROR = None  # type: Optional[str]
-except ImportError:
-    VALIDATE_ERROR = traceback.format_exc()
+    VALIDATE_FAULT = None  # type: Optional[Exception]
+except Exception as exc:  # pylint: disable=broad-except
+    VALIDATE_FAULT = exc
 
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+PERMITTED = ("ConfigMap", "Deployment", "Event", "Namespace", "PersistentVolumeClaim", "Pod", "Secret")
+REMOVABLE = ("ConfigMap", "Deployment", "PersistentVolumeClaim", "Secret")
 
 
 def namespace_exists(api: Api, namespace: str) -> Optional[bool]:
@@ -161,8 +151,8 @@ def namespace_exists(api: Api, namespace: str) -> Optional[bool]:
         if exc.status == 403:
             return None
         raise
-    if found and found["metadata"].get("deletionTimestamp"):
-        raise ApiError("namespace {0} is being removed: try again when it is gone".format(namespace))
+    if being_removed(found):
+        raise ApiError("namespace {0} is {1}: try again when it is gone".format(namespace, being_removed(found)))
     return found is not None
 
 
@@ -202,12 +192,35 @@ def malformed(params: Dict[str, Any]) -> List[str]:
     names = [("Namespace", params["namespace"])] + [(each["kind"], each["name"]) for each in params["permissions"] if each["name"]]
     faults = ["{0} {1!r}: no name in Kubernetes (lower case letters, digits, '-' and '.')".format(*each) for each in names if not NAME.fullmatch(each[1])]
     for manifest in params["manifests"]:
+        faults += _no_texts(manifest)
         pod = ((manifest.get("spec") or {}).get("template") or {}).get("spec") or {}
         for container in (pod.get("initContainers") or []) + (pod.get("containers") or []):
             places = [mount.get("mountPath", "").rstrip("/") for mount in container.get("volumeMounts") or []]
             twice = sorted({place or "/" for place in places if not place or places.count(place) > 1})
             faults += ["container {0}: nothing else can be mounted at {1}".format(container.get("name"), place) for place in twice]
     return list(dict.fromkeys(faults))
+
+
+def _no_texts(manifest: Dict[str, Any]) -> List[str]:
+    """Return which labels, annotations and variables are no texts, or no labels: names that are too long for one among them."""
+    faults = []
+    template = (manifest.get("spec") or {}).get("template") or {}
+    for place in (manifest, template):
+        metadata = place.get("metadata") or {}
+        what = "{0} {1}".format(manifest.get("kind"), (manifest.get("metadata") or {}).get("name"))
+        for sort in ("labels", "annotations"):
+            for key, value in (metadata.get(sort) or {}).items():
+                if not isinstance(value, str):
+                    faults.append("{0}: {1} {2} has to be text".format(what, sort[:-1], key))
+                elif not LABEL_KEY.fullmatch(key):
+                    faults.append("{0}: {1!r} is no key of {2}".format(what, key[:70], sort))
+                elif sort == "labels" and not LABEL_VALUE.fullmatch(value):
+                    faults.append("{0}: {1!r} cannot be the value of label {2}: letters, digits and '-_.', 63 at most".format(what, value[:70], key))
+    for container in ((template.get("spec") or {}).get("initContainers") or []) + ((template.get("spec") or {}).get("containers") or []):
+        for each in container.get("env") or []:
+            if "valueFrom" not in each and not isinstance(each.get("value"), str):
+                faults.append("container {0}: the value of variable {1} has to be text".format(container.get("name"), each.get("name")))
+    return faults
 
 
 def of_others(api: Api, params: Dict[str, Any]) -> List[str]:
@@ -224,9 +237,9 @@ def of_others(api: Api, params: Dict[str, Any]) -> List[str]:
     for manifest in params["manifests"]:
         metadata = manifest.get("metadata") or {}
         found = api.get(manifest["kind"], params["namespace"], metadata.get("name", "")) or {}
-        if (found.get("metadata") or {}).get("deletionTimestamp"):
+        if being_removed(found):
             what = "{0} {1} in namespace {2}".format(manifest["kind"], metadata["name"], params["namespace"])
-            faults.append("{0} is being removed: try again when it is gone".format(what))
+            faults.append("{0} is {1}: try again when it is gone".format(what, being_removed(found)))
     return faults
 
 
@@ -235,9 +248,52 @@ def numbers(version: str) -> List[int]:
     return [int(part) for part in version.lstrip("v").split(".")[:2]]
 
 
+def _with_list(found: Dict[str, Any], key: str) -> Dict[str, Any]:
+    """Return a dictionary where a list may be text with commas, as Ansible takes it."""
+    return dict(found, **{key: found[key].split(",")}) if isinstance(found.get(key), str) else found
+
+
+def planned(params: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the options with their dictionaries looked at.
+
+    :raises OptionError: one holds something else than it may
+    """
+    permissions = [
+        record("option permissions, entry {0}".format(number), _with_list(each, "verbs"), {"kind": str, "verbs": list}, {"name": str})
+        for number, each in enumerate(params["permissions"] or [], 1)
+    ]
+    removals = [
+        record("option removals, entry {0}".format(number), each, {"kind": str, "name": str}, {})
+        for number, each in enumerate(params["removals"] or [], 1)
+    ]
+    for option, found, possible in (("permissions", permissions, PERMITTED), ("removals", removals, REMOVABLE)):
+        for each in found:
+            if each["kind"] not in possible:
+                raise OptionError("option {0}: kind {1!r} is not possible, but {2} are".format(option, each["kind"][:70], ", ".join(possible)))
+    for number, manifest in enumerate(params["manifests"] or [], 1):
+        metadata = manifest.get("metadata")
+        if manifest.get("kind") not in KINDS or not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+            raise OptionError("option manifests, entry {0}: it needs a kind, one of {1}, and metadata with a name".format(number, ", ".join(sorted(REMOVABLE))))
+    return dict(params, permissions=permissions, removals=removals)
+
+
+def try_out(api: Api, module: EdgeModule) -> bool:
+    """Have the API server apply the manifests in a dry run; return whether it could."""
+    api.dry_run = True
+    for manifest in module.params["manifests"]:
+        try:
+            api.apply(manifest, module.params["force"])
+        except ApiError as exc:
+            if not exc.no_dry_run:
+                raise
+            module.warn("the cluster cannot tell beforehand whether it takes {0} {1}: {2}".format(manifest["kind"], manifest["metadata"]["name"], exc))
+            return False
+    return True
+
+
 def look(module: EdgeModule) -> Dict[str, Any]:
-    params = module.params
     api = Api(module)
+    params = planned(module.params)
     version = api.version()
     exists = namespace_exists(api, params["namespace"])
     if exists is False and params["missing_namespace"] == "refuse":
@@ -251,19 +307,17 @@ def look(module: EdgeModule) -> Dict[str, Any]:
     faults = [] if exists is False else of_others(api, params)
     if faults:
         raise ApiError("; ".join(faults))
-    if VALIDATE_ERROR is not None and params["require_validation"]:
-        raise ApiError(missing_required_lib("kubernetes-validate"), exception=VALIDATE_ERROR)
-    validated = VALIDATE_ERROR is None and bool(params["manifests"])
+    if VALIDATE_FAULT is not None and params["require_validation"]:
+        raise SetupError(unusable(VALIDATE_FAULT, "kubernetes_validate").replace("kubernetes_validate", "kubernetes-validate"))
+    validated = VALIDATE_FAULT is None and bool(params["manifests"])
     if validated:
         faults = invalid(params["manifests"], version)
         if faults:
             raise ApiError("the manifests are not valid for Kubernetes {0}: {1}".format(version, "; ".join(faults)))
-    if exists is not False:
-        api.dry_run = True
-        for manifest in params["manifests"]:
-            api.apply(manifest, params["force"])
+    dry_run = try_out(api, module) if exists is not False else True
     return {
         "changed": False,
+        "dry_run": dry_run,
         "namespace_exists": exists,
         "server_version": version,
         "validated": validated,
@@ -276,30 +330,10 @@ def main() -> None:
         argument_spec={
             "namespace": {"type": "str", "required": True},
             "missing_namespace": {"type": "str", "choices": ["refuse", "create", "ignore"], "default": "refuse"},
-            "permissions": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "kind": {
-                        "type": "str",
-                        "required": True,
-                        "choices": ["ConfigMap", "Deployment", "Event", "Namespace", "PersistentVolumeClaim", "Pod", "Secret"],
-                    },
-                    "verbs": {"type": "list", "elements": "str", "required": True},
-                    "name": {"type": "str"},
-                },
-            },
+            # looked at in planned(): see record()
+            "permissions": {"type": "list", "elements": "dict", "default": []},
             "manifests": {"type": "list", "elements": "dict", "default": []},
-            "removals": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "kind": {"type": "str", "required": True, "choices": ["ConfigMap", "Deployment", "PersistentVolumeClaim", "Secret"]},
-                    "name": {"type": "str", "required": True},
-                },
-            },
+            "removals": {"type": "list", "elements": "dict", "default": []},
             "require_validation": {"type": "bool", "default": False},
             "force": {"type": "bool", "default": False},
             **ARGUMENT_SPEC,

@@ -9,7 +9,7 @@ module: k8s_rollout
 short_description: Wait until a Deployment has rolled out, and say why when it does not
 version_added: 1.0.0
 description:
-  - Waits until all pods of a Deployment are of its latest version and available.
+  - Waits until all pods of a Deployment are of its latest version and available. An API server that is away for a while meanwhile is no fault.
   - Where that does not happen in time, the message says what the Deployment, its pods and containers and their events say, such as an image
     that cannot be pulled, a volume that cannot be mounted, a quota, or an agent that could not register.
   - Changes nothing.
@@ -74,16 +74,20 @@ msg:
 """
 
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import OddAnswer, check_options, reading
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, Api, ApiError
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, FINGERPRINT, Api, ApiError, being_removed
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 
 USUAL = frozenset(("ContainerCreating", "PodInitializing"))
 """Why a container waits that nothing is wrong with."""
 
 MOST_EVENTS = 5
+
+NO_TOKEN = "the agent is not registered"
+"""How the role's one-shot ends that finds neither an identity nor a token, see roles/k8s_secret/templates/register.sh.j2."""
 
 
 class RolloutError(EdgeError):
@@ -94,6 +98,8 @@ def progress(deployment: Dict[str, Any]) -> Tuple[bool, str]:
     """Return whether a Deployment has rolled out, and how far it is."""
     wanted = deployment["spec"].get("replicas", 1)
     status = deployment.get("status") or {}
+    if being_removed(deployment):
+        return False, "it is {0}".format(being_removed(deployment))
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
         return False, "its change has not been seen yet"
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
@@ -109,6 +115,10 @@ def selector(deployment: Dict[str, Any]) -> str:
 def troubles(deployment: Dict[str, Any]) -> List[str]:
     """Return what a Deployment itself says is wrong, a quota or a forbidden pod for instance."""
     found = []
+    if deployment["spec"].get("paused"):
+        metadata = deployment["metadata"]
+        where = " --namespace {0}".format(metadata["namespace"]) if metadata.get("namespace") else ""
+        found.append("it is paused, so changes wait: kubectl rollout resume deployment {0}{1}".format(metadata.get("name", "NAME"), where))
     for condition in (deployment.get("status") or {}).get("conditions") or []:
         bad = "True" if condition["type"] == "ReplicaFailure" else "False"
         if condition["status"] == bad and condition["type"] != "Available":
@@ -127,6 +137,13 @@ def pod_troubles(pod: Dict[str, Any]) -> List[str]:
     ]
     if status.get("reason"):  # evicted, preempted
         found.append("pod {0}: {1}: {2}".format(name, status["reason"], status.get("message", "")))
+    if being_removed(pod):
+        node = (pod.get("spec") or {}).get("nodeName")
+        found.append(
+            "pod {0} is {1}, but still there{2}, and the next one starts only once it is gone: see whether that node is lost".format(
+                name, being_removed(pod), " on node {0}".format(node) if node else ""
+            )
+        )
     for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
         found += ["pod {0}, container {1}: {2}".format(name, container["name"], text) for text in _container_troubles(container)]
     return found
@@ -160,38 +177,100 @@ def event_troubles(events: List[Dict[str, Any]], names: List[str]) -> List[str]:
     return found[:MOST_EVENTS]
 
 
+def claims_of(deployment: Dict[str, Any]) -> List[str]:
+    """Return the names of the PersistentVolumeClaims that a Deployment's pods use."""
+    volumes = deployment["spec"]["template"]["spec"].get("volumes") or []
+    return [volume["persistentVolumeClaim"]["claimName"] for volume in volumes if volume.get("persistentVolumeClaim")]
+
+
+def way_out(api: Api, namespace: str, claims: List[str], reasons: List[str]) -> List[str]:
+    """Return what to do where an agent finds no identity on a volume that is marked as one that holds it, so that it gets no token."""
+    if not any(NO_TOKEN in reason for reason in reasons):
+        return []
+    found = []
+    for name in claims:
+        claim = api.get("PersistentVolumeClaim", namespace, name) or {}
+        if FINGERPRINT in ((claim.get("metadata") or {}).get("annotations") or {}):
+            found.append(
+                "PersistentVolumeClaim {0} is marked as one that holds an identity, but there is none on the volume (an empty or a restored one?): "
+                "take the mark away, then run this again with a token: kubectl annotate persistentvolumeclaim {0} --namespace {1} {2}-".format(
+                    name, namespace, FINGERPRINT
+                )
+            )
+    return found
+
+
 def diagnose(api: Api, params: Dict[str, Any], deployment: Optional[Dict[str, Any]]) -> List[str]:
     """Collect what the cluster says; what may not be looked at is said as well."""
     if deployment is None:
         return []
-    reasons = troubles(deployment)
-    names = [params["name"]]
-    for volume in deployment["spec"]["template"]["spec"].get("volumes") or []:
-        if volume.get("persistentVolumeClaim"):
-            names.append(volume["persistentVolumeClaim"]["claimName"])
+    reasons = []  # type: List[str]
     try:
-        for pod in api.find("Pod", params["namespace"], selector(deployment)):
-            reasons += pod_troubles(pod)
-        reasons += event_troubles(api.find("Event", params["namespace"]), names)
-    except ApiError as exc:
+        with reading(api.server, "a Deployment, a pod or an event"):
+            reasons += troubles(deployment)
+            claims = claims_of(deployment)
+            for pod in api.find("Pod", params["namespace"], selector(deployment)):
+                reasons += pod_troubles(pod)
+            reasons += way_out(api, params["namespace"], claims, reasons)
+            reasons += event_troubles(api.find("Event", params["namespace"]), [params["name"]] + claims)
+    except (ApiError, OddAnswer) as exc:
         reasons.append(str(exc))
     return reasons
 
 
-def wait(api: Api, module: EdgeModule) -> Dict[str, Any]:
+class Look(NamedTuple):
+    """What one look at the Deployment told."""
+
+    done: bool
+    text: str
+    deployment: Optional[Dict[str, Any]] = None
+    fault: Optional[EdgeError] = None
+
+
+class Watch:
+    """Looks at a Deployment again and again. An API server that does not answer meanwhile is no reason to give up."""
+
+    def __init__(self, module: EdgeModule) -> None:
+        self.module = module
+        self.api = None  # type: Optional[Api]
+        self.answered = False
+
+    def look(self) -> Look:
+        params = self.module.params
+        try:
+            if self.api is None:
+                self.api = Api(self.module)
+            deployment = self.api.get("Deployment", params["namespace"], params["name"])
+            self.answered = True
+            if deployment is None:
+                return Look(False, "it does not exist")
+            with reading(self.api.server, "the Deployment"):
+                done, text = progress(deployment)
+            return Look(done, text, deployment)
+        except (ApiError, OddAnswer) as exc:
+            return Look(False, str(exc), None, exc)
+
+
+def wait(module: EdgeModule) -> Dict[str, Any]:
     params = module.params
+    check_options(params, module.argument_spec)
     what = "Deployment {0}/{1}".format(params["namespace"], params["name"])
-    end = time.time() + params["timeout"]
+    end = time.monotonic() + params["timeout"]
+    watch = Watch(module)
     while True:
-        deployment = api.get("Deployment", params["namespace"], params["name"])
-        done, text = progress(deployment) if deployment else (False, "it does not exist")
-        if done or module.check_mode:
-            return {"changed": False, "available": done, "msg": "{0}: {1}".format(what, text)}
-        if time.time() >= end:
-            reasons = diagnose(api, params, deployment)
-            said = "; ".join(reasons) or "the cluster does not say why"
-            raise RolloutError("{0} has not rolled out after {1} s: {2}. {3}".format(what, params["timeout"], text, said), reasons=reasons)
-        time.sleep(params["interval"])
+        seen = watch.look()
+        refused = getattr(seen.fault, "status", None) in (401, 403) and not watch.answered
+        if seen.fault is not None and (module.check_mode or refused):
+            raise seen.fault
+        if seen.done or module.check_mode:
+            return {"changed": False, "available": seen.done, "msg": "{0}: {1}".format(what, seen.text)}
+        left = end - time.monotonic()
+        if left <= 0:
+            break
+        time.sleep(min(max(params["interval"], 0.1), left))
+    reasons = diagnose(watch.api, params, seen.deployment) if watch.api is not None and seen.fault is None else []
+    said = "; ".join(reasons) or ("the last look failed" if seen.fault else "the cluster does not say why")
+    raise RolloutError("{0} has not rolled out after {1} s: {2}. {3}".format(what, params["timeout"], seen.text, said), reasons=reasons)
 
 
 def main() -> None:
@@ -205,7 +284,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    module.execute(lambda module: wait(Api(module), module), "wait for the Deployment")
+    module.execute(wait, "wait for the Deployment")
 
 
 if __name__ == "__main__":

@@ -189,6 +189,7 @@ token_source:
 import base64
 import binascii
 import re
+import time
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
@@ -196,10 +197,13 @@ from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
     ARGUMENT_SPEC,
     FIELD_MANAGER,
     FINGERPRINT,
+    LABEL_VALUE,
     MANAGED_BY,
     SECRET_TYPE,
     Api,
     ApiError,
+    being_removed,
+    labels_of,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
@@ -207,6 +211,9 @@ from ansible_collections.expanso.edge.plugins.module_utils._token import Token, 
 KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 FAMILY = "expanso.edge/secret"
 """Label that the Secrets of one name share when each token has its own."""
+
+GOES_WITHIN = 5
+"""How long the API server may take until what it deleted is gone, in seconds, where nothing holds it."""
 
 
 class SecretError(EdgeError):
@@ -254,11 +261,13 @@ def held(manifest: Optional[Dict[str, Any]], params: Dict[str, Any]) -> Optional
                 manifest["metadata"]["name"], params["namespace"], manifest["type"], SECRET_TYPE
             )
         )
+    if not isinstance(manifest.get("data") or {}, dict):
+        raise SecretError("Secret {0} in namespace {1} has data of another shape than a Secret's".format(manifest["metadata"]["name"], params["namespace"]))
     data = dict(manifest.get("data") or {})
     encoded = data.pop(params["key"], None)
     try:
         value = None if encoded is None else base64.b64decode(encoded).decode("utf-8", "surrogateescape")
-    except binascii.Error:  # the API server lets no such thing in
+    except (binascii.Error, TypeError, ValueError):  # the API server lets no such thing in
         value = None
     return Held(manifest, value, sorted(data))
 
@@ -266,7 +275,7 @@ def held(manifest: Optional[Dict[str, Any]], params: Dict[str, Any]) -> Optional
 def wanted_manifest(params: Dict[str, Any], plan: Plan, found: Optional[Held]) -> Dict[str, Any]:
     """Return the manifest to apply: our fields alone."""
     data = (plan.value or "").encode("utf-8", "surrogateescape")
-    labels = {key: str(value) for key, value in params["labels"].items()}
+    labels = labels_of("option labels", params["labels"])
     labels.update({"app.kubernetes.io/name": "expanso-edge", MANAGED_BY: FIELD_MANAGER, FAMILY: params["name"]})
     manifest = {
         "apiVersion": "v1",
@@ -335,27 +344,42 @@ def describe(manifest: Optional[Dict[str, Any]], params: Dict[str, Any]) -> Dict
     }
 
 
+def ours(manifest: Optional[Dict[str, Any]], wanted: Dict[str, Any]) -> Any:
+    """Return what of a Secret we own. What a policy of the cluster adds at each run is no change of ours."""
+    found = manifest or {}
+    metadata = found.get("metadata") or {}
+    parts = [{key: (metadata.get(sort) or {}).get(key) for key in wanted["metadata"][sort]} for sort in ("labels", "annotations")]
+    return parts, {key: (found.get("data") or {}).get(key) for key in wanted["data"]}, found.get("type", SECRET_TYPE), bool(found.get("immutable"))
+
+
 def registered_with(api: Api, params: Dict[str, Any]) -> Optional[str]:
     """Return the fingerprint of the token that the agent was given last, None for one that is not registered."""
     if not params["claim"]:
         return None
     claim = api.get("PersistentVolumeClaim", params["namespace"], params["claim"])
+    if being_removed(claim):  # and the identity with it
+        return None
     return ((claim or {}).get("metadata", {}).get("annotations") or {}).get(FINGERPRINT)
 
 
 def find_current(api: Api, params: Dict[str, Any], given: Optional[str], last: Optional[str]) -> Optional[Held]:
     """Return the Secret that there is: where each token has its own, that of the given token, else that of the one before."""
     names = [secret_name(params, each) for each in (given, last) if each] if params["immutable"] else [params["name"]]
-    found = (held(api.get("Secret", params["namespace"], name), params) for name in names)
-    return next((each for each in found if each is not None), None)
+    for name in names:
+        manifest = api.get("Secret", params["namespace"], name)
+        if being_removed(manifest) and name == names[0]:
+            raise SecretError("Secret {0}/{1} is {2}: try again when it is gone".format(params["namespace"], name, being_removed(manifest)))
+        found = None if being_removed(manifest) else held(manifest, params)
+        if found is not None:
+            return found
+    return None
 
 
 def bring_about(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
     """Bring the Secret to its state and return the result."""
+    check(params)
     if params["state"] == "absent":
         return remove_all(api, params)
-    if not KEY.fullmatch(params["key"]):
-        raise SecretError("{0!r} cannot be a key of a Secret: letters, digits, '-', '_' and '.' can".format(params["key"]))
     last = registered_with(api, params)
     given = fingerprint(params["token"]) if params["token"] else None
     current = find_current(api, params, given, last)
@@ -367,7 +391,7 @@ def bring_about(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
         after = let_go(api, params, current)
     elif plan.value is not None:
         after, created = apply(api, wanted_manifest(params, plan, current), params)
-        if action == "kept" and describe(before, params) != describe(after, params):
+        if action == "kept" and ours(before, wanted_manifest(params, plan, current)) != ours(after, wanted_manifest(params, plan, current)):
             action, msg = "repaired", msg + "; its labels were corrected"
     result = finish(params, plan.name, describe(before, params), describe(after, params))
     result.update(
@@ -383,11 +407,25 @@ def bring_about(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
     return result
 
 
+def check(params: Dict[str, Any]) -> None:
+    """See that what is going to be made can be, before anything is.
+
+    :raises SecretError: a name cannot be such
+    """
+    if not KEY.fullmatch(params["key"]):
+        raise SecretError("{0!r} cannot be a key of a Secret: letters, digits, '-', '_' and '.' can".format(params["key"][:70]))
+    if not LABEL_VALUE.fullmatch(params["name"]):
+        raise SecretError("option name: {0!r} is too long: it becomes the value of a label as well, 63 characters at most".format(params["name"][:70]))
+    labels_of("option labels", params["labels"])
+
+
 def apply(api: Api, manifest: Dict[str, Any], params: Dict[str, Any]) -> Tuple[Dict[str, Any], bool]:
     """Apply the Secret; return it, and whether the namespace had to be created for it."""
     try:
         return api.apply(manifest, params["force"]), False
     except ApiError as exc:
+        if exc.no_dry_run and api.dry_run:
+            return manifest, False
         if exc.status != 404 or not params["create_namespace"]:
             raise
     api.create_namespace(params["namespace"])
@@ -399,10 +437,37 @@ def let_go(api: Api, params: Dict[str, Any], found: Optional[Held]) -> Optional[
     """Remove the token: with the Secret, or from a Secret that holds keys of others as well. Returns what is left."""
     if found is None:
         return None
-    if not found.others:
+    try:
+        if found.others:
+            return api.remove_key(found.manifest, params["key"])
         api.delete(found.manifest)
+    except ApiError as exc:
+        if not (exc.no_dry_run and api.dry_run):
+            raise
         return None
-    return api.remove_key(found.manifest, params["key"])
+    if not api.dry_run:
+        see_that_it_goes(api, found.manifest, params)
+    return None
+
+
+def see_that_it_goes(api: Api, manifest: Dict[str, Any], params: Dict[str, Any]) -> None:
+    """Look whether a Secret that was deleted is gone.
+
+    :raises SecretError: it is not, so that the token in it can still be read
+    """
+    end = time.monotonic() + GOES_WITHIN
+    while True:
+        left = api.again(manifest)
+        if left is None:
+            return
+        if time.monotonic() >= end:
+            why = being_removed(left) or "there as before, although the API server said that it deletes it"
+            raise SecretError(
+                "Secret {0}/{1} is {2}, so the token in it can still be read: see to what holds it, then run this again".format(
+                    params["namespace"], manifest["metadata"]["name"], why
+                )
+            )
+        time.sleep(0.2)
 
 
 def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
@@ -442,6 +507,14 @@ def finish(params: Dict[str, Any], name: str, before: Dict[str, Any], after: Dic
     )
 
 
+def work(module: EdgeModule) -> Dict[str, Any]:
+    api = Api(module)
+    result = bring_about(api, module.params)
+    if api.untold:
+        module.warn("the cluster cannot tell beforehand whether it takes this: {0}".format(api.untold))
+    return result
+
+
 def main() -> None:
     module = EdgeModule(
         argument_spec={
@@ -463,7 +536,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    module.execute(lambda module: bring_about(Api(module), module.params), "manage the Secret", "Secret {namespace}/{name}".format(**module.params))
+    module.execute(work, "manage the Secret", "Secret {namespace}/{name}".format(**module.params))
 
 
 if __name__ == "__main__":

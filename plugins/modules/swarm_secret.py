@@ -42,8 +42,10 @@ options:
       - V(present) makes sure that the newest version holds the token. Removes nothing.
       - V(pruned) waits until O(service) has settled, then removes the versions that are not needed any more. Those that a service uses stay.
       - V(absent) removes O(service), where it is given, and all versions.
+      - V(checked) changes nothing. It sees that the engine can be reached and is a manager of a swarm, that nothing there is somebody else's, and that
+        the engine will take O(service_plan). Added in version 1.1.0.
     type: str
-    choices: [present, pruned, absent]
+    choices: [present, pruned, absent, checked]
     default: present
   token:
     description:
@@ -98,6 +100,12 @@ options:
       - With O(state=pruned), V(false) tells that an update which failed is an earlier one. It is no fault where the tasks run as they should now.
       - By default V(false) with O(state=present), V(true) with O(state=pruned).
     type: bool
+  service_plan:
+    description:
+      - What O(service) is going to be made of, so that what the engine refuses is found before the token is stored for it, a dictionary.
+      - C(environment), C(labels) and C(container_labels) are dictionaries of texts, C(constraints) a list of texts, C(image) is a text.
+    type: dict
+    version_added: 1.1.0
   remove_when_registered:
     description:
       - With O(state=present), ask for no token once all tasks of O(service) are registered, and return no version for the service to use.
@@ -140,10 +148,11 @@ action:
   description:
     - What was done, or would be done in check mode.
     - V(written) means that there is a new version. V(kept), V(not_needed) and V(absent) mean that there was nothing to do.
+    - V(checked) is what O(state=checked) returns.
     - With O(state=present), V(removed) means that no version is needed any more. Removing them is up to O(state=pruned), once the service uses none.
   type: str
   returned: success
-  choices: [written, kept, removed, not_needed, absent]
+  choices: [written, kept, removed, not_needed, absent, checked]
 msg:
   description: The same in a sentence.
   type: str
@@ -214,12 +223,14 @@ token_source:
 """
 
 import os
+import re
 import socket
 import time
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import env_fallback
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import OddAnswer, OptionError, check_options, learn_url, reading, texts
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import parse_mode
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
@@ -230,6 +241,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     check_engine,
     check_foreign,
     check_name,
+    check_plan,
     check_service_name,
     find_versions,
     plan_present,
@@ -257,11 +269,16 @@ except Exception as exc:  # pylint: disable=broad-except
 
 
 PLAIN = ("tcp", "http")
+SCHEMES = ("unix", "http+unix", "tcp", "http", "https", "ssh", "npipe")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 NEW_ID = "(will be known once it is made)"
 FILE_NAME = "expanso_bootstrap_token"  # below /run/secrets
 FILE_MODE_BITS = 0o440
 POLL_SECONDS = 1
+RESTART_SECONDS = 30
+"""How long an engine may take to be a manager again after a restart."""
+
+LARGEST_ID = 0xFFFFFFFE
 
 
 # Engine
@@ -273,21 +290,39 @@ def certificate(params: Dict[str, Any], option: str, name: str) -> Optional[str]
     return params[option] or (os.path.join(folder, name) if folder else None)
 
 
-def connect(params: Dict[str, Any], where: str) -> Any:
+class UnusableError(SwarmError):
+    """What no second try mends."""
+
+
+def check_host(host: str, secured: bool) -> None:
+    """See that an address is one, and that the token does not cross a network in the clear.
+
+    :raises UnusableError: it would
+    """
+    try:
+        address = urlsplit(host)
+        hostname = address.hostname
+    except ValueError:
+        raise UnusableError("option docker_host: {0!r} is no address".format(host[:200])) from None
+    if host and address.scheme not in SCHEMES:
+        raise UnusableError("option docker_host: {0!r} begins with none of {1}".format(host[:200], ", ".join(each + "://" for each in SCHEMES)))
+    if address.scheme in PLAIN and not secured and hostname not in LOOPBACK:
+        raise UnusableError("{0} is not secured: the token would cross the network in the clear; set validate_certs, or use a socket or SSH".format(host))
+
+
+def connect(params: Dict[str, Any], where: str, was_manager: bool = False) -> Any:
     """Return a client of the engine that is a manager of a swarm.
 
     :raises SwarmError: there is none, with one message for each reason
     """
     host = params["docker_host"]
     if SDK_FAULT is not None:
-        raise SwarmError(
+        raise UnusableError(
             "the Docker SDK for Python cannot be imported on {0} ({1}): install it there for this Python "
             "(Debian and Ubuntu: python3-docker; others: pip install docker)".format(where, SDK_FAULT)
         )
     secured = params["tls"] or params["validate_certs"]
-    address = urlsplit(host)
-    if address.scheme in PLAIN and not secured and address.hostname not in LOOPBACK:
-        raise SwarmError("{0} is not secured: the token would cross the network in the clear; set validate_certs, or use a socket or SSH".format(host))
+    check_host(host, secured)
     try:
         tls = None
         if secured:
@@ -302,15 +337,56 @@ def connect(params: Dict[str, Any], where: str) -> Any:
         info = client.info()
     except Exception as exc:  # the SDK lets those of requests, paramiko and ssl through
         raise SwarmError("the Docker engine {0} cannot be reached from {1}: {2}".format(host, where, reason(exc))) from None
-    check_engine(info, "the Docker engine {0} on {1}".format(host, where))
+    if not isinstance(info, dict):
+        raise SwarmError("{0} answers, but not as a Docker engine does: is that the right address?".format(host))
+    check_engine(info, "the Docker engine {0} on {1}".format(host, where), was_manager)
     return client
+
+
+def connect_again(params: Dict[str, Any], where: str) -> Any:
+    """Return a client of an engine that was a manager before, and may be about to start anew.
+
+    :raises SwarmError: it does not come back in time
+    """
+    end = time.monotonic() + min(RESTART_SECONDS, params["wait_timeout"])
+    while True:
+        try:
+            return connect(params, where, was_manager=True)
+        except UnusableError:
+            raise
+        except SwarmError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(POLL_SECONDS)
+
+
+def patiently(end: float, what: str, attempt: Callable[[], Any]) -> Any:
+    """Return what an attempt does. An engine that does not answer, or is being restarted, is asked again until the time is up.
+
+    :raises SwarmError: it is, and this was the last fault
+    """
+    while True:
+        try:
+            return attempt()
+        except (DockerException, OSError, OddAnswer) as exc:
+            if 400 <= (getattr(exc, "status_code", None) or 0) < 500:  # it answers, and will say the same
+                raise
+            fault = reason(exc)
+        if time.monotonic() >= end:
+            raise SwarmError("{0}: the time is up, and the Docker engine does not answer as it should: {1}".format(what, fault))
+        time.sleep(POLL_SECONDS)
 
 
 def reason(exc: BaseException) -> str:
     """Return what is behind an error of the SDK, which wraps it several times, and what to do about it."""
     text = str(exc)
+    if "http+docker" in text:
+        return misfit()
     if isinstance(exc, APIError):
-        return exc.explanation or text
+        text = exc.explanation if isinstance(exc.explanation, str) and exc.explanation else text
+        if "not a swarm manager" in text:
+            return "it is no manager of a swarm, or not yet after a restart: see docker info"
+        return text
     if "CERTIFICATE_VERIFY_FAILED" in text or "SSLError" in text or "SSLCertVerificationError" in text:
         return "TLS failed ({0}): check ca_path, client_cert and client_key, and for which names the engine's certificate is".format(text)
     for sign, advice in (
@@ -325,6 +401,19 @@ def reason(exc: BaseException) -> str:
         if sign in text:
             return advice
     return text
+
+
+def misfit() -> str:
+    """Return that the SDK and the library that it sends requests with are of versions that do not fit, and what does."""
+    versions = []
+    for name in ("docker", "requests"):
+        try:
+            versions.append("{0} {1}".format(name, getattr(__import__(name), "__version__", "of an unknown version")))
+        except Exception:  # pylint: disable=broad-except
+            versions.append(name)
+    return "the Docker SDK for Python and its library requests do not fit together ({0}): install docker 7.1 or newer, or requests below 2.32".format(
+        ", ".join(versions)
+    )
 
 
 # What the swarm holds
@@ -342,35 +431,40 @@ class Swarm(NamedTuple):
 
 
 def look(client: Any, params: Dict[str, Any]) -> Swarm:
-    versions = find_versions(params["name"], client.secrets(filters={"name": params["name"]}), client.services())
-    return Swarm(versions, read_service(client, params["service"]))
+    with reading("the Docker engine {0}".format(params["docker_host"]), "its list of secrets or services"):
+        versions = find_versions(params["name"], client.secrets(filters={"name": params["name"]}) or [], client.services() or [])
+    return Swarm(versions, read_service(client, params["service"], params["docker_host"]))
 
 
-def read_service(client: Any, name: Optional[str]) -> Optional[ServiceState]:
+def read_service(client: Any, name: Optional[str], host: str) -> Optional[ServiceState]:
     if not name:
         return None
     try:
         service = client.inspect_service(name)
     except NotFound:
         return None
-    if service["Spec"]["Name"] != name:  # the engine takes beginnings of identifiers as well
-        return None
-    hostnames = {node["ID"]: node["Description"]["Hostname"] for node in client.nodes()}
-    return service_state(service, client.tasks(filters={"service": service["ID"]}), hostnames)
+    with reading("the Docker engine {0}".format(host), "a service, one of its tasks or a node"):
+        if service["Spec"]["Name"] != name:  # the engine takes beginnings of identifiers as well
+            return None
+        hostnames = {node["ID"]: (node.get("Description") or {}).get("Hostname") or node["ID"] for node in client.nodes()}
+        return service_state(service, client.tasks(filters={"service": service["ID"]}), hostnames)
 
 
-def wait_for_service(client: Any, params: Dict[str, Any]) -> Optional[ServiceState]:
+def waited_for(params: Dict[str, Any]) -> str:
+    return "service {0}".format(params["service"]) if params["service"] else "secret {0}".format(params["name"])
+
+
+def wait_for_service(client: Any, params: Dict[str, Any], end: float) -> Optional[ServiceState]:
     """Wait until the service runs as it was told to.
 
     :raises SwarmError: it will not, or not in time
     """
-    deadline = time.time() + params["wait_timeout"]
     while True:
-        state = read_service(client, params["service"])
+        state = patiently(end, waited_for(params), lambda: read_service(client, params["service"], params["docker_host"]))  # type: Optional[ServiceState]
         problem = state.failed if state and params["service_changed"] is not False else None
         if state is None or (state.settled and not problem):
             return state
-        if problem is None and time.time() >= deadline:
+        if problem is None and time.monotonic() >= end:
             problem = "it did not settle within {0} seconds".format(params["wait_timeout"])
         if problem is not None:
             raise SwarmError(
@@ -384,16 +478,16 @@ def wait_for_service(client: Any, params: Dict[str, Any]) -> Optional[ServiceSta
 # States
 
 
-def bring_about(module: EdgeModule, client: Any) -> Dict[str, Any]:
+def bring_about(module: EdgeModule, client: Any, found: Optional[Swarm] = None) -> Dict[str, Any]:
     """Bring the secret to its state and return the result."""
     params = module.params
-    found = look(client, params)
+    found = look(client, params) if found is None else found
     check_foreign(found.versions, params["adopt"])
     if found.service is not None and not found.service.ours and not params["adopt"]:
         raise SwarmError(
             "somebody else made the service {0}: choose another name, or adopt it, so that it becomes what it is told to be".format(params["service"])
         )
-    act = {"present": be_present, "pruned": be_pruned, "absent": be_absent}[params["state"]]
+    act = {"present": be_present, "pruned": be_pruned, "absent": be_absent, "checked": be_checked}[params["state"]]
     result = act(module, client, found)
     before = [version.name for version in found.versions]
     after = [version.name for version in result["after"]]
@@ -440,8 +534,8 @@ def check_ids(params: Dict[str, Any]) -> None:
     :raises SwarmError: they are not
     """
     for option in ("uid", "gid"):
-        if not params[option].isdecimal():
-            raise SwarmError("{0} {1!r} is no number: give that of the image's user".format(option, params[option]))
+        if not re.fullmatch("[0-9]{1,10}", params[option]) or int(params[option]) > LARGEST_ID:
+            raise SwarmError("{0} {1!r} is no number: give that of the image's user".format(option, params[option][:70]))
 
 
 def file_mode(params: Dict[str, Any]) -> int:
@@ -449,7 +543,10 @@ def file_mode(params: Dict[str, Any]) -> int:
 
     community.docker.docker_swarm_service would take '0400' as decimal, and leave out 0, so that everybody could read the secret.
     """
-    mode = parse_mode(params["mode"], FILE_MODE_BITS)
+    mode = params["mode"]
+    if not isinstance(mode, (int, str)) or isinstance(mode, bool) or (isinstance(mode, str) and not re.fullmatch("[0-9o]{1,12}", mode)):
+        raise SwarmError("option mode is no permissions: write them as a quoted octal string such as '0400'")
+    mode = parse_mode(mode, FILE_MODE_BITS)
     if mode == 0:
         raise SwarmError("mode 0000 lets nobody read the secret: give it '0400'")
     return mode
@@ -471,8 +568,9 @@ def be_present(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     if plan.create is not None and plan.current is not None:
         identifier = NEW_ID
         if not module.check_mode:
-            labels = dict(params["labels"], **{FINGERPRINT_LABEL: plan.create.fingerprint})
-            identifier = client.create_secret(plan.current, plan.create.value.encode("ascii"), labels=labels)["ID"]
+            labels = dict(texts("option labels", params["labels"]), **{FINGERPRINT_LABEL: plan.create.fingerprint})
+            with reading("the Docker engine {0}".format(params["docker_host"]), "what it says of the new secret"):
+                identifier = client.create_secret(plan.current, plan.create.value.encode("ascii"), labels=labels)["ID"]
         versions.append(Version(plan.current, identifier, versions[-1].number + 1 if versions else 1, plan.create.fingerprint, ()))
     used = [version for version in versions if version.name == plan.current]
     return {
@@ -487,14 +585,19 @@ def be_present(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     }
 
 
+def be_checked(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
+    return {"action": "checked", "msg": "the engine is a manager of a swarm, and nothing there is in the way", "after": found.versions}
+
+
 def be_pruned(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     params = module.params
-    state = found.service if module.check_mode else wait_for_service(client, params)
-    found = Swarm(look(client, params).versions, state)
+    end = time.monotonic() + params["wait_timeout"]
+    state = found.service if module.check_mode else wait_for_service(client, params, end)
+    found = patiently(end, waited_for(params), lambda: Swarm(look(client, params).versions, state))
     used = any(params["service"] in version.users for version in found.versions)
     keep = 0 if params["remove_when_registered"] and found.registered and not used else max(params["versions_to_keep"], 1)
     goes, stays = plan_prune(found.versions, keep)
-    remove(module, client, goes)
+    patiently(end, waited_for(params), lambda: remove(module, client, goes))
     left = [version for version in found.versions if version not in goes]
     msg = "removed {0}".format(", ".join(version.name for version in goes)) if goes else "there is no version to remove"
     if stays:
@@ -537,27 +640,54 @@ def be_absent(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
 def remove(module: EdgeModule, client: Any, versions: List[Version]) -> None:
     if not module.check_mode:
         for version in versions:
-            client.remove_secret(version.id)
+            try:
+                client.remove_secret(version.id)
+            except NotFound:  # gone at an earlier try that got no answer
+                continue
 
 
-def work(module: EdgeModule) -> Dict[str, Any]:
+def check(module: EdgeModule) -> None:
+    """See that the options can be used, before anybody is asked.
+
+    :raises OptionError: one cannot
+    """
     params = module.params
+    check_options(params, module.argument_spec)
+    learn_url(module.learn, params["docker_host"])
     check_name(params["name"])
     if params["service"]:
         check_service_name(params["service"])
     check_ids(params)
     file_mode(params)
+    texts("option labels", params["labels"])
+    check_plan(params["service_plan"])
+    if params["timeout"] < 1:
+        raise OptionError("option timeout: an engine that has no time cannot answer")
+
+
+def work(module: EdgeModule) -> Dict[str, Any]:
+    check(module)
+    params = module.params
+    where = socket.gethostname()
+    service = params["service"]
     try:
-        return bring_about(module, connect(params, socket.gethostname()))
+        if params["state"] != "pruned" or not service or module.check_mode:
+            return bring_about(module, connect(params, where))
+        client = connect_again(params, where)
+        end = time.monotonic() + min(RESTART_SECONDS, params["wait_timeout"])
+        found = patiently(end, waited_for(params), lambda: look(client, params))  # type: Swarm
+        return bring_about(module, client, found)
     except DockerException as exc:
         raise SwarmError("the Docker engine refused: {0}".format(reason(exc))) from None
+    except OSError as exc:  # of requests
+        raise SwarmError("the Docker engine {0} cannot be reached from {1}: {2}".format(params["docker_host"], where, reason(exc))) from None
 
 
 def main() -> None:
     module = EdgeModule(
         argument_spec={
             "name": {"type": "str", "default": "expanso_bootstrap_token"},
-            "state": {"type": "str", "choices": ["present", "pruned", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "pruned", "absent", "checked"], "default": "present"},
             "token": {"type": "str", "no_log": True},
             "token_source": {"type": "str", "no_log": False},
             "strict": {"type": "bool", "default": False},
@@ -569,6 +699,7 @@ def main() -> None:
             "mode": {"type": "raw", "default": "0400"},
             "service": {"type": "str"},
             "service_changed": {"type": "bool"},
+            "service_plan": {"type": "dict"},
             "remove_when_registered": {"type": "bool", "default": False},
             "wait_timeout": {"type": "int", "default": 300},
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock", "fallback": (env_fallback, ["DOCKER_HOST"])},

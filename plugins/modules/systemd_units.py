@@ -14,7 +14,9 @@ description:
     One complaint about any of them, and nothing is changed.
   - A unit that loads a credential is refused where systemd is too old for it, because systemd would start the service without its secret.
     A sandboxing switch that systemd is too old for is left in the file as a comment, and reported.
-  - Does not talk to the service manager. Reload, enable and start with M(ansible.builtin.systemd_service).
+  - Touches no unit of somebody else's. A unit is ours where it carries the line C(# Managed by expanso.edge.), which this module writes, or that of
+    the role P(expanso.edge.systemd_service#role).
+  - Does not talk to the service manager but to stop what it removes. Reload, enable and start with M(ansible.builtin.systemd_service).
 extends_documentation_fragment:
   - expanso.edge.attributes
 attributes:
@@ -32,14 +34,19 @@ options:
     type: dict
     default: {}
   absent:
-    description: Names of units that must not be there. Drop-ins stay.
+    description: Names of units that must not be there. One that is ours is disabled and stopped before it is removed. Drop-ins stay.
     type: list
     elements: str
     default: []
   directory:
-    description: Where the unit files lie.
+    description: Where the unit files lie. Refused where others may write it, or a directory above it.
     type: path
     default: /etc/systemd/system
+  adopt:
+    description: Replace, and with O(absent) remove, a unit that is not ours, such as one that was made by hand. Otherwise it is refused.
+    type: bool
+    default: false
+    version_added: 1.1.0
   executables:
     description: Programs that the units need. One that O(user) cannot execute is an error, and nothing is changed.
     type: list
@@ -54,8 +61,21 @@ options:
     description: Account that the units run as, by name or number.
     type: str
     default: root
-notes:
-  - To look at O(executables) and O(files) as another account than its own it needs C(setpriv) of util-linux on the node.
+  group:
+    description: Group that the units run as, by name or number. By default the primary group of O(user).
+    type: str
+    version_added: 1.1.0
+  data_dir:
+    description:
+      - Data directory of the agent. It may be missing. Refused where it is a symbolic link, which C(StateDirectory=) does not follow, and where
+        others may exchange it.
+    type: path
+    version_added: 1.1.0
+  running:
+    description: Whether systemd has to run on the node. Where it does not, as while an image is built, units can be written and enabled, but not started.
+    type: bool
+    default: false
+    version_added: 1.1.0
 seealso:
   - module: ansible.builtin.systemd_service
 author:
@@ -93,6 +113,10 @@ reload_needed:
   description: Whether the service manager has to be told, because of a change now or of an earlier one that it was never told of.
   type: bool
   returned: success
+running:
+  description: Whether systemd runs on the node.
+  type: bool
+  returned: success
 systemd_version:
   description: Version of systemd on the node.
   type: int
@@ -114,17 +138,46 @@ complaints:
   returned: when a unit is refused
 """
 
+import grp
 import os
+import pwd
 import shutil
 import tempfile
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._account import find_account
+from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, SecureFileError, read, remove, write
-from ansible_collections.expanso.edge.plugins.module_utils._units import UnitError, complaints, fit, parse_version
+from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
+from ansible_collections.expanso.edge.plugins.module_utils._process import may_access
+from ansible_collections.expanso.edge.plugins.module_utils._program import unfit
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, SecureFileError, read, remove, unsafe_directory, write
+from ansible_collections.expanso.edge.plugins.module_utils._units import (
+    MARKER,
+    UnitError,
+    check_name,
+    check_units,
+    complaints,
+    fit,
+    is_ours,
+    marked,
+    parse_version,
+)
 
 UNIT_FILE = Attributes(0, 0, 0o644)
+
+DIRECTORIES = (
+    "/etc/systemd/system",
+    "/run/systemd/transient",
+    "/run/systemd/generator.early",
+    "/run/systemd/system",
+    "/run/systemd/generator",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+    "/run/systemd/generator.late",
+)
+"""Where systemd finds units; systemd.unit(5). A unit of ours in one of them would take the place of that in another."""
 
 
 class VerifyError(UnitError):
@@ -153,10 +206,11 @@ def systemd_version(module: EdgeModule) -> int:
     return version
 
 
-def reload_pending(module: EdgeModule, names: List[str]) -> bool:
-    """Whether the service manager works with older unit files than those on disk. Without one running, it does not."""
-    out = module.run_command([module.get_bin_path("systemctl", True), "show", "--property=NeedDaemonReload", "--"] + names)[1]
-    return "NeedDaemonReload=yes" in out.split()
+def ask_manager(module: EdgeModule, names: List[str]) -> Tuple[bool, bool]:
+    """Return whether systemd runs, and whether it works with older unit files than those on disk."""
+    code, out, err = module.run_command([module.get_bin_path("systemctl", True), "show", "--property=NeedDaemonReload", "--"] + names)
+    running = "NeedDaemonReload=" in out or not (code or "ignoring" in out + err)  # in a chroot it ignores what it is asked
+    return running, "NeedDaemonReload=yes" in out.split()
 
 
 def verify(module: EdgeModule, units: Dict[str, str]) -> None:
@@ -182,36 +236,147 @@ def verify(module: EdgeModule, units: Dict[str, str]) -> None:
 def missing(module: EdgeModule) -> List[str]:
     """Return, a sentence each, what the units need and would not find."""
     params = module.params
-    wanted = [("-x", "executable", path) for path in params["executables"]] + [("-r", "readable", path) for path in params["files"]]
+    wanted = [(os.X_OK, "executable", path) for path in params["executables"]] + [(os.R_OK, "readable", path) for path in params["files"]]
     if not wanted:
         return []
     try:
-        user = find_account(params["user"])
+        user = known_account(params["user"], params["group"])
     except SecureFileError as exc:
         return [str(exc)]
     found = []
     for test, quality, path in wanted:
+        fault = None
+        if os.path.isfile(path) and test == os.X_OK:
+            fault = unfit(path)
         if not os.path.exists(path):
             found.append("{0} is missing: install it first, or name another path".format(path))
         elif not os.path.isfile(path):
             found.append("{0} is not a regular file: name another path".format(path))
-        elif module.run_command(user.prefix() + ["test", test, path])[0]:
+        elif not may_access(user, path, test):
             found.append("{0} is not {1} for {2}: correct its permissions or those of the directories above it".format(path, quality, user.name))
+        elif fault:
+            found.append("{0} {1}: install the one for this machine".format(path, fault))
     return found
 
 
+def known_account(user: str, group: Optional[str]) -> Account:
+    """Return the account that the units run as. systemd starts nothing as a number that has no name.
+
+    :raises SecureFileError: there is none
+    """
+    account = find_account(user, group)
+    try:
+        pwd.getpwuid(account.uid)
+    except KeyError:
+        raise SecureFileError("there is no account with the number {0} on this node: create it first, or name another user".format(account.uid)) from None
+    try:
+        grp.getgrgid(account.gid)
+    except KeyError:
+        raise SecureFileError("there is no group with the number {0} on this node: create it first, or name another group".format(account.gid)) from None
+    return account
+
+
+def check(params: Dict[str, Any]) -> None:
+    """Look at the options before anything is done.
+
+    :raises UnitError: one makes no sense, or is dangerous
+    """
+    check_units(params["units"])
+    for name in params["absent"]:
+        check_name(name)
+        if name in params["units"]:
+            raise UnitError("{0} cannot be in units and in absent".format(name))
+    params["directory"] = directory = os.path.normpath(params["directory"])
+    data_dir = params["data_dir"] and os.path.normpath(params["data_dir"])
+    unsafe = unsafe_directory(os.path.join(directory, "unit"), 0, 0)
+    if unsafe:
+        raise UnitError("{1} may write the directory {0}, and so decides what the units are: close it, or set directory".format(*unsafe))
+    if data_dir is not None:
+        check_data_dir(data_dir, params["user"])
+
+
+def check_data_dir(path: str, user: str) -> None:
+    """Look at the data directory.
+
+    :raises UnitError: systemd could not use it, or others may exchange it
+    """
+    if os.path.islink(path):
+        target = os.readlink(path)
+        raise UnitError("the data directory {0} is a symbolic link, to {1}: set the directory itself (systemd_service_data_dir)".format(path, target))
+    try:
+        account = find_account(user)
+    except SecureFileError:  # it may be about to be made
+        return
+    unsafe = unsafe_directory(path, account.uid, account.gid)
+    if unsafe:
+        raise UnitError("{1} may write the directory {0}, and so decides what the data directory is: close it, or set another".format(*unsafe))
+
+
+def before(params: Dict[str, Any], name: str, after: Optional[str]) -> Tuple[Optional[str], bool]:
+    """Return what a unit file holds, None where there is none or none to remove, and whether owner and permissions are right.
+
+    :raises UnitError: it is not ours
+    """
+    path = os.path.join(params["directory"], name)
+    if os.path.islink(path) and os.path.realpath(path) == "/dev/null":
+        if after is None:
+            return None, True
+        raise UnitError("the unit {0} is masked: somebody does not want it to be started; 'systemctl unmask {0}' lets it".format(name))
+    found = read(path)
+    if found is None:
+        if after is not None and not params["adopt"]:
+            check_elsewhere(params["directory"], name)
+        return None, True
+    text = found.data.decode("utf-8", "replace")
+    if not (params["adopt"] or is_ours(text) or (after is not None and after == marked(text))):
+        raise UnitError(not_ours(path, "removed" if after is None else "replaced"))
+    return text, after is None or found.attributes == UNIT_FILE
+
+
+def check_elsewhere(own: str, name: str) -> None:
+    """See that no unit of somebody else's would lose its place to one of ours.
+
+    :raises UnitError: one would
+    """
+    for directory in DIRECTORIES:
+        path = os.path.join(directory, name)
+        if os.path.realpath(directory) == os.path.realpath(own) or not os.path.isfile(path):
+            continue
+        with open(path, "rb") as handle:
+            if not is_ours(handle.read(65536).decode("utf-8", "replace")):
+                raise UnitError(not_ours(path, "overridden"))
+
+
+def not_ours(path: str, what: str) -> str:
+    return (
+        "the unit {0} is not managed by this collection (it has no line '{1}'), so it is not {2}: choose another name (systemd_service_name), "
+        "or set adopt (systemd_service_adopt) where it is yours to give".format(path, MARKER, what)
+    )
+
+
 def changes(params: Dict[str, Any], units: Dict[str, str]) -> List[Change]:
-    """Compare what is there with what shall be. Changes nothing."""
+    """Compare what is there with what shall be. Changes nothing.
+
+    :raises UnitError: something is there that is not ours
+    """
     result = []
     for name, after in list(units.items()) + [(name, None) for name in params["absent"]]:
-        if "/" in name or "." not in name.strip("."):
-            raise UnitError("{0!r} is no name of a unit, such as expanso-edge.service".format(name))
-        path = os.path.join(params["directory"], name)
-        found = read(path)
-        before = found.data.decode("utf-8", "replace") if found else None
-        sound = found is None or after is None or found.attributes == UNIT_FILE
-        result.append(Change(name, path, before, after, sound))
+        text, sound = before(params, name, after)
+        result.append(Change(name, os.path.join(params["directory"], name), text, after, sound))
     return result
+
+
+def stop(module: EdgeModule, name: str, running: bool) -> None:
+    """Disable and stop a unit.
+
+    :raises UnitError: it goes on
+    """
+    systemctl = module.get_bin_path("systemctl", True)
+    module.run_command([systemctl, "disable", "--", name])  # a unit outside of systemd's own directories cannot be enabled
+    code, _out, err = module.run_command([systemctl, "stop", "--", name]) if running else (0, "", "")
+    if code and "not loaded" not in err:
+        said = last_lines(err.encode("utf-8", "surrogateescape"), 1)
+        raise UnitError("{0} cannot be stopped, so it is not removed: {1}".format(name, said[0] if said else "systemctl said nothing"))
 
 
 def carry_out(module: EdgeModule, change: Change) -> None:
@@ -227,28 +392,39 @@ def carry_out(module: EdgeModule, change: Change) -> None:
 def bring_about(module: EdgeModule) -> Dict[str, Any]:
     """Bring the unit files to their state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
+    check_options(module)
+    check(params)
     version = systemd_version(module)
     fitted = {name: fit(name, text, version) for name, text in params["units"].items()}
-    units = {name: unit.text for name, unit in fitted.items()}
+    units = {name: marked(unit.text) for name, unit in fitted.items()}
+    compared = changes(params, units)
+    running, pending = ask_manager(module, list(units) + params["absent"])
+    if params["running"] and not running:
+        raise UnitError(
+            "systemd does not run on this node, so nothing can be started: where this is an image that is being built, set systemd_service_state "
+            "to stopped (SYSTEMD_OFFLINE=1 tells other roles the same)"
+        )
     lacking = missing(module)
     if lacking and not module.check_mode:
         raise UnitError("; ".join(lacking))
     for each in lacking:
         module.warn(each)
 
-    compared = changes(params, units)
     needed = [change for change in compared if change.needed]
     if any(change.after is not None for change in needed):
         verify(module, units)
-    reload_needed = bool(needed) or (bool(units) and reload_pending(module, list(units)))
     if not module.check_mode:
+        for change in needed:
+            if change.after is None:
+                stop(module, change.name, running)
         for change in needed:
             carry_out(module, change)
     return {
         "changed": bool(needed),
         "changed_units": [change.name for change in needed],
         "installed": all(change.before is not None for change in compared if change.after is not None),
-        "reload_needed": reload_needed,
+        "reload_needed": running and bool(needed or (units and pending)),
+        "running": running,
         "systemd_version": version,
         "left_out": {name: unit.left_out for name, unit in fitted.items() if unit.left_out},
         "msg": "units changed: {0}".format(", ".join(change.name for change in needed)) if needed else "the units are as asked for",
@@ -267,6 +443,10 @@ def main() -> None:
             "executables": {"type": "list", "elements": "path", "default": []},
             "files": {"type": "list", "elements": "path", "default": []},
             "user": {"type": "str", "default": "root"},
+            "group": {"type": "str"},
+            "adopt": {"type": "bool", "default": False},
+            "data_dir": {"type": "path"},
+            "running": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

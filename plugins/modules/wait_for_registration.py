@@ -10,6 +10,7 @@ short_description: Wait until systemd has registered a node and runs its agent
 version_added: 1.0.0
 description:
   - Waits until a registration marker exists and the agent's unit runs, in one remote command.
+  - An agent runs once it has not ended for three seconds, or for fifteen where systemd had to start it again.
   - Gives up as soon as it is certain that this will not come about. The failure carries the state of the unit that is to blame and the last lines
     of its journal, with the token masked in every encoding that programs print.
   - Starts nothing. Lets go of the token, if asked to.
@@ -35,11 +36,12 @@ options:
     type: str
     required: true
   timeout:
-    description: How long to wait, in seconds.
+    description: How long to wait, in seconds, from V(0) to V(604800).
     type: int
     default: 120
   token_file:
-    description: File on the node that holds the token, as M(expanso.edge.bootstrap_token) wrote it. Read after a failure only, to mask the token.
+    description:
+      - File on the node that holds the token, as M(expanso.edge.bootstrap_token) wrote it. Read at the start, to mask the token in whatever is shown.
     type: path
     required: true
   remove_token_file:
@@ -106,20 +108,27 @@ journal:
 
 import os
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils._credential import NAME, CredentialError, decrypt
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, read, remove
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, decode
 
 POLL_SECONDS = 0.3
-SETTLED_SECONDS = 1.0
+LONGEST = 7 * 24 * 3600
+"""Seconds that may be asked for: more is a slip, and more than some calls of the system can take."""
+
+SETTLED_SECONDS = 3.0
 """How long an agent has to run before it counts as running: one that dies of its configuration does so at once."""
+
+SETTLED_AGAIN_SECONDS = 15.0
+"""The same for one that systemd had to start again: it may die at every start."""
 
 LAST_LINES = 12
 SHOWN = ("ActiveState", "SubState", "Result", "ExecMainCode", "ExecMainStatus", "NRestarts", "LoadState", "AssertResult")
@@ -137,12 +146,28 @@ class WaitError(EdgeError):
 
 
 def show(module: EdgeModule, unit: str) -> State:
-    """Return what systemd knows of a unit."""
+    """Return what systemd knows of a unit.
+
+    :raises WaitError: it does not answer, or not as systemd does
+    """
     properties = SHOWN + ("ActiveEnterTimestampMonotonic", "InvocationID")
-    code, out, err = module.run_command(["systemctl", "show", "--property={0}".format(",".join(properties)), "--", unit])
+    systemctl = module.get_bin_path("systemctl")
+    if systemctl is None:
+        raise WaitError("there is no systemctl on this node, so its units cannot be waited for", unit, {})
+    code, out, err = module.run_command([systemctl, "show", "--property={0}".format(",".join(properties)), "--", unit])
     if code:
-        raise WaitError("systemctl cannot tell the state of {0}: {1}".format(unit, err.strip()), unit, {})
-    return dict(line.partition("=")[::2] for line in out.splitlines() if "=" in line)
+        said = last_lines(err.encode("utf-8", "replace"), 1)
+        raise WaitError("systemctl cannot tell the state of {0}: {1}".format(unit, said[0] if said else "it said nothing"), unit, {})
+    state = dict(line.partition("=")[::2] for line in out.splitlines() if "=" in line)
+    if not state.get("ActiveState") or not state.get("SubState"):
+        raise WaitError("systemctl show tells no state of {0}: is it systemd that answers?".format(unit), unit, state)
+    return state
+
+
+def number(state: State, name: str) -> int:
+    """Return a number of a unit's state, 0 where there is none."""
+    text = state.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 20 else 0
 
 
 def in_words(state: State) -> str:
@@ -173,8 +198,9 @@ def not_registered(params: Dict[str, Any], state: State) -> Optional[str]:
 
 
 def settled(state: State, now: float) -> bool:
-    started = int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
-    return state["ActiveState"] == "active" and state["SubState"] == "running" and now - started >= SETTLED_SECONDS
+    started = number(state, "ActiveEnterTimestampMonotonic") / 1e6
+    needed = SETTLED_AGAIN_SECONDS if number(state, "NRestarts") else SETTLED_SECONDS
+    return state["ActiveState"] == "active" and state["SubState"] == "running" and now - started >= needed
 
 
 def wait(module: EdgeModule) -> str:
@@ -183,7 +209,7 @@ def wait(module: EdgeModule) -> str:
     :raises WaitError: it does not, and will not within the time given
     """
     params = module.params
-    deadline = time.time() + params["timeout"]
+    deadline = time.monotonic() + params["timeout"]
     while True:
         marker = find_marker(params)
         unit = params["bootstrap_unit"] if marker is None else params["unit"]
@@ -194,37 +220,48 @@ def wait(module: EdgeModule) -> str:
             return marker
         else:
             reason = "this node is registered, but its agent does not run" if state["ActiveState"] in ("failed", "inactive") else None
-        if reason is None and time.time() >= deadline:
+        if reason is None and time.monotonic() >= deadline:
             reason = "this node is not {0} after {1} seconds".format("registered" if marker is None else "running its agent", params["timeout"])
+            if number(state, "NRestarts"):
+                reason += ": its agent ends again and again"
         # a marker that came in between makes the reason void
         if reason is not None and (marker is not None or find_marker(params) is None):
             raise WaitError(reason, unit, state)
         time.sleep(POLL_SECONDS)
 
 
-def journal(module: EdgeModule, lines: int, *matches: str) -> List[str]:
+def journal(module: EdgeModule, lines: int, *matches: str) -> bytes:
     """Return the last lines of the journal that match."""
-    out = module.run_command(["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines={0}".format(lines)] + list(matches))[1]
-    return [line.strip() for line in out.splitlines() if line.strip()]
+    journalctl = module.get_bin_path("journalctl")
+    if journalctl is None:
+        return b""
+    arguments = [journalctl, "--quiet", "--no-pager", "--output=cat", "--lines={0}".format(lines)]
+    return module.run_command(arguments + list(matches))[1].encode("utf-8", "surrogateescape")
 
 
-def explain(module: EdgeModule, fault: WaitError) -> EdgeError:
+def explain(module: EdgeModule, fault: WaitError, token: str) -> EdgeError:
     """Return the fault with what the unit's journal says since it was last started, masked.
 
     Where nobody can tell which lines these are, or the token to mask in them, the service manager's own lines alone are shown.
+
+    :param token: the one that the node held, an empty text where nobody knows it
     """
-    token = stored_token(module)
-    invocation = fault.state.get("InvocationID")
-    module.run_command(["journalctl", "--sync"])
-    said = []  # type: List[str]
-    which = ["_PID=1", "UNIT=" + fault.unit]
-    if invocation and (token or fault.unit != module.params["bootstrap_unit"]):
+    unit, invocation = fault.unit, fault.state.get("InvocationID")
+    if module.get_bin_path("journalctl"):
+        module.run_command(["journalctl", "--sync"])
+    said = b""
+    which = ["_PID=1", "UNIT=" + unit]
+    if number(fault.state, "NRestarts") and unit != module.params["bootstrap_unit"]:
+        # the start that is at work has not said yet what the one before died of
+        said = journal(module, 1, "_SYSTEMD_UNIT=" + unit)
+        which = ["_SYSTEMD_UNIT=" + unit, "+"] + which
+    elif invocation and (token or unit != module.params["bootstrap_unit"]):
         said = journal(module, 1, "_SYSTEMD_INVOCATION_ID=" + invocation)
         which = ["_SYSTEMD_INVOCATION_ID=" + invocation, "+", "INVOCATION_ID=" + invocation]
-    lines = [mask(line, token) for line in journal(module, LAST_LINES, *which)]
-    reason = ": ".join([str(fault)] + [mask(line, token) for line in said])
+    lines = last_lines(journal(module, LAST_LINES, *which), LAST_LINES, token)
+    reason = ": ".join([str(fault)] + last_lines(said, 1, token))
     return EdgeError(
-        "{0} ({1} is {2}). Its journal:\n{3}".format(reason, fault.unit, in_words(fault.state), "\n".join("  " + line for line in lines)),
+        "{0} ({1} is {2}). Its journal:\n{3}".format(reason, unit, in_words(fault.state), "\n".join("  " + line for line in lines)),
         unit_state={key: fault.state[key] for key in SHOWN if key in fault.state},
         journal=lines,
     )
@@ -247,15 +284,20 @@ def stored_token(module: EdgeModule) -> str:
 
 def bring_about(module: EdgeModule) -> Dict[str, Any]:
     """Wait for the registration, let go of the token, and return the result."""
+    check_options(module)
     params = module.params
+    if not 0 <= params["timeout"] <= LONGEST:
+        raise EdgeError("timeout is {0}, but has to be from 0 to {1} seconds".format(params["timeout"], LONGEST))
     if module.check_mode:
         marker = find_marker(params)
         msg = "registered already" if marker else "would be waited for"
     else:
+        # before the wait: the unit removes the token once it is spent, and what it printed of it stays
+        token = module.learn(stored_token(module))
         try:
             marker = wait(module)
         except WaitError as exc:
-            raise explain(module, exc) from None
+            raise explain(module, exc, token) from None
         msg = "registered, and {0} runs".format(params["unit"])
     token_removed = marker is not None and params["remove_token_file"] and os.path.lexists(params["token_file"])
     if token_removed and not module.check_mode:

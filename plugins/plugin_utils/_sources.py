@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ansible.errors import AnsibleError
+from ansible.parsing.vault import AnsibleVaultFormatError
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, TokenFault, decode, judge
+from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import shown_path
 
 TOKEN_VARIABLE = "expanso_edge_token"
 FILE_VARIABLE = "expanso_edge_token_file"
@@ -24,6 +28,14 @@ NO_SOURCE = (
 
 NO_TEXT: dict[type, str] = {bool: "a truth value", int: "a number", float: "a number", list: "a list", tuple: "a list", dict: "a dictionary"}
 """What YAML makes of a token that it takes for something else."""
+
+QUOTE = """put the token in quotation marks, and on a host's line of an INI inventory in two kinds of them, such as '"..."'"""
+
+UNNAMED = f"the file that variable {FILE_VARIABLE} names on the controller"
+
+VAULT_HEADER = b"$ANSIBLE_VAULT;"
+MAX_VAULT_SIZE = 1 << 20
+"""Bytes of a vault-encrypted file that is read. A token of the greatest length needs a tenth of it."""
 
 
 class SourceError(Exception):
@@ -40,27 +52,49 @@ class Found(NamedTuple):
     token: str | None
     source: str
     job_wide: bool = True
+    warning: str = ""
+
+    @property
+    def described(self) -> str:
+        """The source in words, for messages."""
+        return f"{self.source}, which is empty" if self.token == "" else self.source
 
     def __repr__(self) -> str:
         return f"Found(source={self.source!r})"
 
 
-def resolve(variable: Callable[[str], Any], environ: Mapping[str, str] | None = None) -> Found:
+Decrypt = Callable[[str], bytes]
+"""Returns what a vault-encrypted file holds."""
+
+
+def decrypter(loader: Any) -> Decrypt | None:
+    """Return what decrypts a file as Ansible's loader does, but in memory: its own way to do that leaves a plain temporary file for a while."""
+    return None if loader is None else lambda path: bytes(loader._get_file_contents(path)[0])
+
+
+def resolve(variable: Callable[[str], Any], environ: Mapping[str, str] | None = None, decrypt: Decrypt | None = None) -> Found:
     """Return a node's token: its own, else that of the controller's file, else that of the environment.
 
     :param variable: returns a variable's value for the node, :data:`None` where it is not defined
+    :param decrypt: returns what a vault-encrypted file holds
     :raises SourceError: a source holds no text or cannot be read, or two job-wide sources differ
     """
     own = variable(TOKEN_VARIABLE)
-    for kind, name in NO_TEXT.items():
-        if isinstance(own, kind):
-            raise SourceError(f"variable {TOKEN_VARIABLE} is {name}, not a text: put the token in quotation marks", job_wide=False)
     if own is not None:
-        return Found(str(own), f"variable {TOKEN_VARIABLE}", job_wide=False)
-    return job_wide(variable(FILE_VARIABLE), os.environ if environ is None else environ)
+        return Found(_text(own, TOKEN_VARIABLE), f"variable {TOKEN_VARIABLE}", job_wide=False)
+    return job_wide(variable(FILE_VARIABLE), os.environ if environ is None else environ, decrypt)
 
 
-def job_wide(file: Any, environ: Mapping[str, str]) -> Found:
+def _text(value: Any, name: str) -> str:
+    """Return the text of a variable. What is no text is refused, because its text would not be what somebody wrote."""
+    if isinstance(value, str) or hasattr(value, "__ENCRYPTED__"):  # a vaulted text, up to ansible-core 2.18
+        return str(value)
+    kind = next((name for kind, name in NO_TEXT.items() if isinstance(value, kind)), f"of type {type(value).__name__}")
+    advice = QUOTE if name == TOKEN_VARIABLE else "give it the path of one file"
+    raise SourceError(f"variable {name} is {kind}, not a text: {advice}", job_wide=name != TOKEN_VARIABLE)
+
+
+def job_wide(file: Any, environ: Mapping[str, str], decrypt: Decrypt | None = None) -> Found:
     """Return the token that all nodes share which have none of their own.
 
     :param file: value of the variable that names the controller's file; :data:`None` or empty where there is none
@@ -69,26 +103,44 @@ def job_wide(file: Any, environ: Mapping[str, str]) -> Found:
     from_environment = Found(environ.get(ENV_NAME) or None, f"environment variable {ENV_NAME} on the controller")
     if not file:
         return from_environment if from_environment.token else Found(None, NO_SOURCE)
-    from_file = _read(str(file))
+    from_file = _read(_text(file, FILE_VARIABLE), decrypt)
     if from_environment.token and from_environment.token != from_file.token:
         raise SourceError(f"{from_file.source} and {from_environment.source} hold different tokens: unset one of them")
     return from_file
 
 
-def _read(given: str) -> Found:
+def _read(given: str, decrypt: Decrypt | None) -> Found:
     path = os.path.abspath(os.path.expanduser(given.replace("\0", "?")))  # the system takes no NUL
     source = f"file {path} on the controller (variable {FILE_VARIABLE})"
     try:
         if os.path.exists(path) and not os.path.isfile(path):  # reading a pipe, say, would wait for ever, and it is read for each node
             raise OSError(errno.EINVAL, "it is not a regular file")
         with open(path, "rb") as handle:
-            return Found(decode(handle.read(MAX_LENGTH + 2)), source)
-    except OSError as exc:
+            data, found = handle.read(MAX_LENGTH + 2), os.fstat(handle.fileno())
+        if data.startswith(VAULT_HEADER) and decrypt is not None and found.st_size <= MAX_VAULT_SIZE:
+            return Found(decode(_decrypted(path, source, decrypt)), source)
+        return Found(decode(data), source, warning=_exposed(source, found.st_mode))
+    except (OSError, UnicodeError) as exc:
         # somebody may have put the token itself where its file belongs
-        named = source if _looks_like_a_path(given) else f"the file that variable {FILE_VARIABLE} names on the controller"
-        raise SourceError(f"cannot read {named}: {exc.strerror}") from None
+        named = f"file {shown_path(path)} on the controller (variable {FILE_VARIABLE})" if _looks_like_a_path(given) else UNNAMED
+        raise SourceError(f"cannot read {named}: {getattr(exc, 'strerror', None) or 'no file can have that name'}") from None
     except TokenFault as exc:
         raise SourceError(f"{source}: {exc.message}") from None
+
+
+def _decrypted(path: str, source: str, decrypt: Decrypt) -> bytes:
+    try:
+        return decrypt(path)
+    except (AnsibleError, ValueError) as exc:
+        damaged = isinstance(exc, AnsibleVaultFormatError) or not isinstance(exc, AnsibleError) or "format error" in str(exc)
+    advice = "its vault block is damaged or cut off, so encrypt the token anew" if damaged else "give Ansible the password of that vault"
+    raise SourceError(f"cannot decrypt {source}: {advice}")
+
+
+def _exposed(source: str, mode: int) -> str:
+    if not mode & 0o077:
+        return ""
+    return f"{source} is open to other accounts (mode {stat.S_IMODE(mode):04o}): close it with chmod 600, and consider a new token"
 
 
 def _looks_like_a_path(text: str) -> bool:

@@ -106,8 +106,9 @@ class Controller:
         environment: Mapping[str, str] | None = None,
         secrets: Iterable[str] = (),
         umask: int = 0o022,
+        group: str = "expanso_edge",
     ) -> Run:
-        """Run plays, or the playbook of a name, on hosts given with their variables.
+        """Run plays, or the playbook of a name, on hosts given with their variables, which are in one group.
 
         No output of any run may hold a token, a stack trace or a word of deprecation.
         """
@@ -117,12 +118,13 @@ class Controller:
         inventory = folder / "inventory.json"
         hosts = {"node": {}} if hosts is None else hosts
         defaults = {"ansible_connection": "local", "ansible_python_interpreter": SYSTEM_PYTHON}
-        inventory.write_text(json.dumps({"all": {"hosts": {name: {**defaults, **own} for name, own in hosts.items()}}}))
+        known = {name: {**defaults, **own} for name, own in hosts.items()}
+        inventory.write_text(json.dumps({"all": {"hosts": known, "children": {group: {"hosts": dict.fromkeys(known, {})}}}}))
         if not isinstance(plays, str):
             # JSON is YAML; each play of a test says what it wants, not what everybody wants
             common = {"hosts": "all", "gather_facts": False}
             playbook = folder / "playbook.yml"
-            playbook.write_text(json.dumps([{**common, **play} for play in plays]))
+            playbook.write_text(json.dumps([play if "import_playbook" in play else {**common, **play} for play in plays]))
             plays = str(playbook)
         events, configuration = folder / "events.jsonl", folder / "ansible.cfg"
         events.touch()
@@ -136,6 +138,7 @@ class Controller:
             "ANSIBLE_COLLECTIONS_PATH": str(collections()),
             "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback_plugins"),
             "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "connection_plugins"),
+            "ANSIBLE_LOOKUP_PLUGINS": str(HERE / "lookup_plugins"),
             "ANSIBLE_CALLBACKS_ENABLED": "events",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_PIPELINING": "1",

@@ -205,6 +205,25 @@ CASES = [
     Case("not looked for", (put(), put(name="token.bak", mode=0o644))),
     Case("a name that tells the token", (put(), put(name=KEY, mode=0o644)), {"exposure": True}, ("error copy_readable",), says=r"{place}/\*{8} holds"),
     Case(
+        "a name that is no text",
+        (put(), put(name="copy\x1b[1m\n\udcff", mode=0o644)),
+        {"exposure": True},
+        ("error copy_readable",),
+        says=r"{place}/copy\?\[1m\?\? holds the token too",
+    ),
+    Case(
+        "pipes for the agent",
+        (put(), lambda place: os.mkfifo(place / "pipe")),
+        {"exposure": True, "agent_binary": ["{place}/pipe", "/proc/kmsg"]},
+    ),
+    Case(
+        "a copy far into a file",
+        (put(), put("x" * 5_000_000 + KEY, name="log")),
+        {"exposure": True},
+        ("warning copy",),
+        says="{place}/log holds the token too",
+    ),
+    Case(
         "units",
         (put(), put(f"[Service]\nEnvironment=T={KEY}\n", name="u/a.service"), put(base64.b64encode(KEY.encode()), name="u/b.service.d/b.conf")),
         {"exposure": True, "systemd_unit_directories": ["{place}/u", "{place}/none"]},

@@ -65,6 +65,9 @@ def refusal(run: Run) -> str:
     return message
 
 
+NEXT = "start the agent there, or let the role register the node with token_file_register"
+
+
 def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
     key, own = new_key(), new_jwt()
     hosts = fleet(home, new1={}, new2={}, keeps={}, open={}, registered={}, retired={"token_file_state": "absent"})
@@ -87,7 +90,7 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
         f"    linked: {home}/linked/bootstrap.token is a symbolic link, which is not followed: remove it, or name the file itself",
         f"    bad: {home}/bad/bootstrap.token: the token cannot be used: it has white space at its end (space, character {len(key) + 1}) "
         "(source: variable expanso_edge_token)",
-        "  no result (unreachable, or not their turn yet): 1 (down)",
+        "    down: the host cannot be reached: this host is down",
     ]
     assert summary(first) == [
         "10 nodes",
@@ -96,11 +99,12 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
         "  token removed: 1 (retired)",
         "  kept the token: 1 (keeps)",
         "  registered already: 1 (registered)",
-        "  failed: 2 (linked, bad)",
+        "  failed: 3 (linked, bad, down)",
         *failures,
+        "next: 5 nodes hold a token and are not registered (new1, new2, keeps, open, own): " + NEXT,
     ]
-    assert first.returncode == 4  # to Ansible, hosts that were unreachable say more than hosts that failed
-    assert (first.totals()["failed"], first.totals()["unreachable"]) == (2, 1)
+    assert first.returncode == 2
+    assert (first.totals()["failed"], first.totals()["unreachable"]) == (3, 0)
     assert tokens(home) == {"new1": key, "new2": key, "keeps": key, "open": key, "own": own, "linked": ""}
     for name in ("new1", "open"):
         assert (home / name / "bootstrap.token").stat().st_mode & 0o777 == 0o600
@@ -111,8 +115,9 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
         "  kept the token: 5 (new1, new2, keeps, open, own)",
         "  no token to remove: 1 (retired)",
         "  registered already: 1 (registered)",
-        "  failed: 2 (linked, bad)",
+        "  failed: 3 (linked, bad, down)",
         *failures,
+        "next: 5 nodes hold a token and are not registered (new1, new2, keeps, open, own): " + NEXT,
     ]
     assert second.totals()["changed"] == 0
 
@@ -153,7 +158,7 @@ def test_a_jwt_for_two_hosts_is_refused_before_any_host_is_touched(controller: C
     run = controller.run(PROVISION, "--limit", "one,three", hosts=hosts, **secrets)
     assert run.returncode == 0, run.output
     assert tokens(home) == {"one": jwt, "three": shared}
-    assert summary(run) == ["2 nodes", "  received a token: 2 (one, three)"]
+    assert summary(run)[:2] == ["2 nodes", "  received a token: 2 (one, three)"]
 
 
 def test_no_token_is_refused_where_one_is_needed(controller: Controller, home: Path) -> None:
@@ -179,11 +184,12 @@ def test_batches(share: int, reached: list[str], controller: Controller, home: P
     run = controller.run(PROVISION, *arguments, hosts=hosts, environment={TOKEN_VARIABLE: key}, secrets=[key])
     assert run.returncode == 2
     assert tokens(home) == dict.fromkeys(reached, key)
-    waiting = ["  no result (unreachable, or not their turn yet): 2 (third, fourth)"] if share == 0 else []
+    waiting = ["  no result (unreachable, not their turn yet, or left out by tags): 2 (third, fourth)"] if share == 0 else []
     lines = summary(run)
     assert lines[:3] == ["4 nodes", f"  received a token: {len(reached)} ({', '.join(reached)})", "  failed: 1 (second)"]
     assert "mode 0666 is not possible here" in lines[3]
-    assert lines[4:] == waiting
+    assert lines[4 : 4 + len(waiting)] == waiting
+    assert lines[-1].startswith("next: ")
 
 
 def test_all_fail(controller: Controller, home: Path) -> None:
@@ -197,11 +203,29 @@ def test_all_fail(controller: Controller, home: Path) -> None:
     assert run.totals()["failed"] == 2
 
 
-def test_all_are_down(controller: Controller, home: Path) -> None:
-    """Then Ansible ends the play at once, before the summary, and says so itself."""
+@pytest.mark.parametrize("delivery", ["token_file", "systemd_service", "swarm_secret"])
+@pytest.mark.parametrize("serial", ["100%", "1"])
+def test_all_are_down(delivery: str, serial: str, controller: Controller, home: Path) -> None:
+    """Ansible by itself would end the play at once, before the summary."""
     key = new_key()
-    run = controller.run(PROVISION, hosts=fleet(home, one=DOWN, two=DOWN), environment={TOKEN_VARIABLE: key}, secrets=[key])
-    assert run.returncode == 4 and run.totals()["unreachable"] == 2
+    own: Json = {**DOWN, "expanso_edge_delivery": delivery, "swarm_secret_manager": "one"}
+    arguments = ["-e", f"expanso_edge_serial={serial}"]
+    run = controller.run(PROVISION, *arguments, hosts=fleet(home, one=own, two=own), environment={TOKEN_VARIABLE: key}, secrets=[key])
+    assert run.returncode == 2 and run.totals()["failed"] >= 1
+    lines = summary(run)
+    assert lines[0] == "2 nodes" and lines[1].startswith("  failed: ")
+    assert "one" in lines[2] and "the host cannot be reached: this host is down" in lines[2]
+
+
+def test_a_host_that_is_down_is_told_by_every_core(every_core: Controller, home: Path) -> None:
+    key = new_key()
+    run = every_core.run(PROVISION, hosts=fleet(home, up={}, off=DOWN), environment={TOKEN_VARIABLE: key}, secrets=[key])
+    assert summary(run)[1:4] == [
+        "  received a token: 1 (up)",
+        "  failed: 1 (off)",
+        "    off: the host cannot be reached: this host is down",
+    ]
+    assert run.returncode == 2
 
 
 def test_variables_of_the_playbook(controller: Controller, home: Path) -> None:
@@ -212,7 +236,11 @@ def test_variables_of_the_playbook(controller: Controller, home: Path) -> None:
     run = controller.run(PROVISION, "-e", "expanso_edge_hosts=chosen", hosts=hosts, environment=environment, secrets=[key])
     assert run.returncode == 0, run.output
     assert tokens(home) == {"chosen": key}
-    assert summary(run) == ["1 node, token label fleet 7", "  received a token: 1 (chosen)"]
+    assert summary(run) == [
+        "1 node, token label fleet 7",
+        "  received a token: 1 (chosen)",
+        "next: 1 node holds a token and is not registered (chosen): " + NEXT,
+    ]
 
 
 def test_check_mode_on_blank_nodes(controller: Controller, home: Path) -> None:
@@ -222,3 +250,104 @@ def test_check_mode_on_blank_nodes(controller: Controller, home: Path) -> None:
     assert run.returncode == 0, run.output
     assert summary(run) == ["2 nodes; check mode: this is what would become of them", "  received a token: 2 (one, two)"]
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "group", "says"),
+    [
+        pytest.param([], "web", "the pattern expanso_edge matches no host of this inventory: put the nodes into the group expanso_edge", id="no group"),
+        pytest.param(["-e", "expanso_edge_hosts=nowhere"], "expanso_edge", "the pattern nowhere matches no host of this inventory:", id="unknown"),
+        pytest.param(["--limit", "other"], "web", "the pattern expanso_edge matches no host of this inventory and of the limit other:", id="limit"),
+        pytest.param(["--tags", "x"], "web", "the pattern expanso_edge matches no host", id="tags"),
+    ],
+)
+def test_no_host_is_red(arguments: list[str], group: str, says: str, controller: Controller, home: Path) -> None:
+    key = new_key()
+    hosts = fleet(home, one={}, other={})
+    run = controller.run(PROVISION, *arguments, hosts=hosts, environment={TOKEN_VARIABLE: key}, secrets=[key], group=group)
+    assert run.returncode == 2, run.output
+    assert says in run.output
+    assert tokens(home) == {}
+
+
+def test_a_host_outside_of_the_group_gets_no_token(controller: Controller, home: Path) -> None:
+    """Its variables may make it part of the pattern only by name."""
+    key = new_key()
+    run = controller.run(
+        PROVISION, "-e", "expanso_edge_hosts=edge*:!edge2", hosts=fleet(home, web={}, edge1={}, edge2={}), environment={TOKEN_VARIABLE: key}, secrets=[key]
+    )
+    assert run.returncode == 0, run.output
+    assert tokens(home) == {"edge1": key}
+
+
+def test_tags_that_leave_nothing_to_do_are_noticed(controller: Controller, home: Path) -> None:
+    key = new_key()
+    run = controller.run(PROVISION, "--tags", "nothing", hosts=fleet(home, one={}), environment={TOKEN_VARIABLE: key}, secrets=[key])
+    assert tokens(home) == {}
+    assert "  no result (unreachable, not their turn yet, or left out by tags): 1 (one)" in summary(run)
+
+
+def imported(**variables: object) -> list[Json]:
+    """A playbook that imports ours and gives it variables."""
+    return [{"import_playbook": PROVISION, "vars": variables}]
+
+
+def test_variables_of_an_import_count(controller: Controller, home: Path) -> None:
+    key = new_key()
+    hosts = fleet(home, one={}, two={"expanso_edge_token_label": "of the inventory"})
+    run = controller.run(imported(expanso_edge_token=key, expanso_edge_token_label="spring", expanso_edge_delivery=["token_file"]), hosts=hosts, secrets=[key])
+    assert run.returncode == 0, run.output
+    assert tokens(home) == {"one": key, "two": key}
+    assert summary(run)[:2] == ["2 nodes, token label spring", "  received a token: 2 (one, two)"]
+
+
+@pytest.mark.parametrize("given", ["{token}", "{{{{ held }}}}"])
+def test_a_single_use_token_of_an_import_is_refused_for_two(given: str, every_core: Controller, home: Path) -> None:
+    jwt = new_jwt()
+    hosts = fleet(home, one={"held": jwt}, two={"held": jwt})
+    run = every_core.run(imported(expanso_edge_token=given.format(token=jwt)), "-vvv", hosts=hosts, secrets=[jwt])
+    assert run.returncode == 2
+    assert "is meant for 2 hosts (one, two)" in refusal(run)
+    assert untouched(run, hosts)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("expanso_edge_token", "exp_ak_8f7e6d5c4b3a2918", "it is an API key"),
+        ("expanso_edge_token_file", "/nowhere", "cannot read file /nowhere on the controller"),
+        ("expanso_edge_delivery", "by post", "has to name one or more of token_file"),
+    ],
+)
+def test_what_an_import_gives_is_judged_beforehand(name: str, value: str, says: str, controller: Controller, home: Path) -> None:
+    hosts = fleet(home, one={}, two={})
+    run = controller.run(imported(**{name: value}), "-vvv", hosts=hosts)
+    assert run.returncode == 2
+    assert says in refusal(run)
+    assert untouched(run, hosts)
+
+
+def test_a_placeholder_in_group_variables_is_told_once_before_any_host_is_touched(controller: Controller, home: Path) -> None:
+    hosts = fleet(home, **{f"n{number}": {"expanso_edge_token": "exp_bk_xxxxxxxxxxxx"} for number in range(12)})
+    run = controller.run(PROVISION, "-vvv", hosts=hosts)
+    assert run.returncode == 2
+    assert "it is a placeholder" in refusal(run) and "on 12 hosts: n0, " in refusal(run)
+    assert untouched(run, hosts)
+    assert run.output.count("it is a placeholder") <= 2
+
+
+def test_any_errors_fatal_of_the_configuration_concerns_no_node(controller: Controller, home: Path) -> None:
+    key = new_key()
+    hosts = fleet(home, good={}, bad={"token_file_mode": "0666"})
+    environment: dict[str, str] = {TOKEN_VARIABLE: key, "ANSIBLE_ANY_ERRORS_FATAL": "true"}
+    run = controller.run(PROVISION, hosts=hosts, environment=environment, secrets=[key])
+    assert summary(run)[:3] == ["2 nodes", "  received a token: 1 (good)", "  failed: 1 (bad)"]
+    assert (run.recap("good")["failed"], run.recap("bad")["failed"]) == (0, 1)
+
+
+def test_a_label_of_an_undefined_variable_loses_no_summary(every_core: Controller, home: Path) -> None:
+    key = new_key()
+    hosts = fleet(home, one={"expanso_edge_token_label": "{{ not_defined }}"})
+    run = every_core.run(PROVISION, hosts=hosts, environment={TOKEN_VARIABLE: key}, secrets=[key])
+    assert run.returncode == 0, run.output
+    assert summary(run)[:2] == ["1 node", "  received a token: 1 (one)"]

@@ -47,6 +47,16 @@ def script(*lines: str) -> Step:
     return write("agent", "\n".join(["#!/bin/sh", *lines, ""]), 0o755)
 
 
+def directory(name: str, mode: int = 0o755) -> Step:
+    """A directory in the place."""
+
+    def step(place: Path, token: str) -> None:
+        (place / name).mkdir()
+        (place / name).chmod(mode)
+
+    return step
+
+
 TOKEN_FILE = write("token")
 REGISTERED = write(MARKER, "")
 
@@ -116,6 +126,12 @@ def environment_of(place: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in (place / "seen").read_text().splitlines())
 
 
+def foreign(place: Path, token: str) -> None:
+    """A program for no processor that there is, which a shell would read."""
+    (place / "agent").write_bytes(b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\xf0\xf0\ntouch data\n")
+    (place / "agent").chmod(0o755)
+
+
 RECORD = script('mkdir -p "$3/auth"', 'env > "$3/../seen"', 'echo "$*" > "$3/../arguments"', ': > "$3/auth/credentials.creds"')
 
 DONE = [
@@ -127,7 +143,11 @@ DONE = [
     Done("data directory is there", (TOKEN_FILE, lambda place, token: (place / "data").mkdir(mode=0o755))),
     Done("data directory below others that are missing", args={"data_dir": "{place}/a/b"}, marker="a/b/auth/credentials.creds"),
     Done("configuration", (TOKEN_FILE, write("edge-config.yaml", "")), {"config_file": "{place}/edge-config.yaml"}),
-    Done("another marker", args={"registration_markers": ["{place}/none", "{place}/data/config.d"]}, marker="data/config.d"),
+    Done(
+        "another marker",
+        args={"registration_markers": ["{place}/none", "{place}/data/config.d/50-connection.yaml"]},
+        marker="data/config.d/50-connection.yaml",
+    ),
     Done("token file removed", args={"remove_token_file": True}, removed=True),
     Done("as another account", args={"user": "nobody"}, root=True, then=owned_by(NOBODY, NOBODY)),
     Done("as another account, by number", args={"user": "4711", "group": "4712"}, root=True, then=owned_by(4711, 4712)),
@@ -164,6 +184,17 @@ DONE = [
         {"binary": "{place}/agent"},
         spent=0,
         marker="data/identity",
+    ),
+    Done(
+        "helper that keeps the output open",
+        (TOKEN_FILE, script('touch "$3/identity"', '(setsid sh -c "trap : TERM; while :; do sleep 300; done" "$3" &)')),
+        {"binary": "{place}/agent"},
+        spent=0,
+        marker="data/identity",
+    ),
+    Done(
+        "data directory is a link",
+        (TOKEN_FILE, directory("disk"), lambda place, token: (place / "data").symlink_to("disk")),
     ),
 ]
 
@@ -202,6 +233,43 @@ REFUSED = [
         output=True,
     ),
     Refused(
+        "agent whose children will not stop",
+        (
+            TOKEN_FILE,
+            script(
+                "(setsid sh -c \"trap '' TERM; sleep 60; exit\" \"$3\" &)",
+                "setsid sh -c 'sleep 61; exit' \"$3\" > /dev/null &",
+                "trap '' TERM",
+                "sleep 62",
+            ),
+        ),
+        {"binary": "{place}/agent", "timeout": 1},
+        says="did not finish within 1 seconds",
+        output=True,
+    ),
+    Refused(
+        "agent that fails once it is registered",
+        (TOKEN_FILE, script('touch "$3/identity"', "exit 6")),
+        {"binary": "{place}/agent"},
+        says="failed with exit code 6: it said nothing; this node is registered all the same: {place}/data/identity exists",
+        output=True,
+    ),
+    Refused(
+        "agent that is stopped once it is registered",
+        (TOKEN_FILE, script('touch "$3/identity"', "sleep 60")),
+        {"binary": "{place}/agent", "timeout": 1},
+        says="did not finish within 1 seconds and was stopped; this node is registered all the same",
+        output=True,
+    ),
+    Refused(
+        "agent that paints",
+        (TOKEN_FILE, script(r"printf '\033[31mred\033[0m \033]0;title\007\r\nlast\010\000line'", "exit 4")),
+        {"binary": "{place}/agent"},
+        says="exit code 4: lastline$",
+        hears="^red lastline$",
+        output=True,
+    ),
+    Refused(
         "no marker",
         args={"registration_markers": ["{place}/none"], "timeout": 2},
         spent=1,
@@ -212,6 +280,42 @@ REFUSED = [
     Refused("no agent", args={"binary": "{place}/nowhere"}, says="the agent {place}/nowhere is missing or not executable: install it first"),
     Refused("agent not executable", (TOKEN_FILE, write("agent", mode=0o644)), {"binary": "{place}/agent"}, says="missing or not executable"),
     Refused("directory for an agent", args={"binary": "{place}"}, says="missing or not executable"),
+    Refused("agent for another machine", (TOKEN_FILE, foreign), {"binary": "{place}/agent"}, says="the agent {place}/agent is for another machine"),
+    Refused("page for an agent", (TOKEN_FILE, write("agent", "<html>", 0o755)), {"binary": "{place}/agent"}, says="is neither a program nor a script"),
+    Refused(
+        "page for an agent, as another account",
+        (TOKEN_FILE, write("agent", "touch $3/identity", 0o755)),
+        {"binary": "{place}/agent", "user": "nobody"},
+        root=True,
+        says="is neither a program nor a script",
+    ),
+    Refused(
+        "pipe for an agent",
+        (TOKEN_FILE, lambda place, token: os.mkfifo(place / "agent", 0o755)),
+        {"binary": "{place}/agent"},
+        says="{place}/agent is not a regular file",
+    ),
+    Refused(
+        "data directory below one that others may write",
+        (TOKEN_FILE, directory("open", 0o1777)),
+        {"data_dir": "{place}/open/data"},
+        says="every account may write the directory {place}/open, and so decides what the data directory is",
+    ),
+    Refused(
+        "data directory that others may write",
+        (TOKEN_FILE, directory("data", 0o777)),
+        says="every account may write the directory {place}/data",
+    ),
+    Refused(
+        "data directory is a link that leads nowhere",
+        (TOKEN_FILE, lambda place, token: (place / "data").symlink_to("/nowhere/disk")),
+        says="{place}/data is a symbolic link that leads nowhere, to /nowhere/disk",
+    ),
+    Refused("agent by a relative path", args={"binary": "expanso-edge"}, says="^binary is not an absolute path$"),
+    Refused("no data directory", args={"data_dir": ""}, says="^data_dir is not an absolute path$"),
+    Refused("URL with a line break", args={"bootstrap_url": "https://a\nb"}, says=r"^bootstrap_url has the control character U\+000A, at position 10$"),
+    Refused("account with a line break", args={"user": "root\n"}, says=r"^user has the control character U\+000A, at position 5$"),
+    Refused("much time", args={"timeout": 10**15}, says="timeout is 1000000000000000, but has to be"),
     Refused("no such user", args={"user": "no-such-account"}, says="there is no account 'no-such-account'"),
     Refused("no such group", args={"group": "no-such-group"}, says="there is no group 'no-such-group'"),
     Refused("no token", (), {"token_file": None}, says="no token was given to register it with", fault="missing"),
@@ -390,7 +494,9 @@ def test_hostile_output_is_masked(outcomes: dict[str, Outcome]) -> None:
     assert "*" * 8 in line
 
 
-@pytest.mark.parametrize("name", ["control plane silent", "agent that will not stop"])
+@pytest.mark.parametrize(
+    "name", ["control plane silent", "agent that will not stop", "agent whose children will not stop", "helper that keeps the output open"]
+)
 def test_an_agent_that_ran_out_of_time_is_gone(name: str, outcomes: dict[str, Outcome]) -> None:
     data = str(outcomes[name].place / "data").encode()
     assert [command for command in command_lines().values() if data in command] == []
@@ -447,3 +553,48 @@ def test_the_token_is_seen_in_the_environment_of_the_agent_only(pipelining: str,
     assert plane.client.nodes(token) == {"node": 1}
     assert tellers == set()
     assert holders and all(b"\0bootstrap\0--data-dir\0" + bytes(data) in command for command in holders), holders
+
+
+def test_two_runs_at_once_spend_one_token(controller: Controller, place: Path, agent: Path, plane: ControlPlane) -> None:
+    token = new_key()
+    plane.client.add_token(token)
+    plane.client.set_mode("slow", seconds=2)
+    write("both/token")(place, token)
+    (place / "both" / "data").mkdir()
+    options = {"binary": str(agent), "data_dir": str(place / "both/data"), "bootstrap_url": plane.url, "token_file": str(place / "both/token")}
+    hosts: dict[str, Json] = {name: {} for name in ("one", "two", "three")}
+    run = controller.run([{"tasks": [{"name": "register", "expanso.edge.edge_registration": options}]}], hosts=hosts, secrets=[token])
+    results = [run.result("register", host) for host in hosts]
+    assert [result["registered"] for result in results] == [True] * 3, run.output
+    assert sorted(result["msg"] for result in results) == ["registered", *["registered by another run at the same time"] * 2]
+    assert plane.client.nodes(token) == {"node": 1}
+
+
+AT_WORK = """
+import fcntl, os, sys, time
+descriptor = os.open(sys.argv[1], os.O_RDONLY)
+fcntl.flock(descriptor, fcntl.LOCK_EX)
+print("locked", flush=True)
+time.sleep(float(sys.argv[2]))
+open(sys.argv[1] + "/identity", "w").close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "timeout", "says"), [("3", 30, "registered by another run"), ("30", 2, "another registration is at work in .*/data and did not end")]
+)
+def test_an_agent_that_a_killed_run_left_at_work_is_waited_for(
+    seconds: str, timeout: int, says: str, controller: Controller, place: Path, agent: Path, plane: ControlPlane
+) -> None:
+    token = new_key()
+    plane.client.add_token(token)
+    write(f"left{seconds}/token")(place, token)
+    data = place / f"left{seconds}" / "data"
+    data.mkdir()
+    options = {"binary": str(agent), "data_dir": str(data), "bootstrap_url": plane.url, "token_file": str(data.parent / "token"), "timeout": timeout}
+    with subprocess.Popen(["python3", "-c", AT_WORK, str(data), seconds], stdout=subprocess.PIPE) as other:
+        assert other.stdout and other.stdout.readline() == b"locked\n"
+        run = controller.run([{"tasks": [{"name": "register", "expanso.edge.edge_registration": options}]}], secrets=[token])
+        other.kill()
+    assert_says(run.result("register")["msg"], says, place)
+    assert plane.client.state()["tokens"] and plane.client.nodes(token) == {}

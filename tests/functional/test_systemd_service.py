@@ -100,7 +100,7 @@ def test_few_remote_commands_and_no_token_in_their_output(docker_controller: Con
     assert second.recap(node.name)["changed"] == 0
 
     gone = apply(docker_controller, node, "-vvv", systemd_service_state="absent", systemd_service_remove_data=True)
-    assert (gone.returncode, gone.remote_commands(node.name)) == (0, 5), gone.output
+    assert (gone.returncode, gone.remote_commands(node.name)) == (0, 4), gone.output
 
 
 def test_a_failure_is_told_without_the_token_at_full_verbosity(docker_controller: Controller, node: Node) -> None:

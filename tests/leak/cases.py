@@ -243,7 +243,7 @@ def dictionary(node: Node) -> None:
 # Tokens that Ansible takes for templates.
 
 
-@case(says="cannot be templated")
+@case(says="refers to nothing_of_that_name, which is not defined")
 def undefined_in_token(node: Node) -> None:
     node.token(node.key() + "{{ nothing_of_that_name }}")
 
@@ -267,6 +267,26 @@ def unknown_filter(node: Node) -> None:
 def undefined_reference(node: Node) -> None:
     node.key("of nobody")
     node.token("{{ vault_edge_token }}")
+
+
+@case(says="is a token in braces")
+def key_in_braces(node: Node) -> None:
+    node.token("{{ " + node.key() + " }}")
+
+
+@case(says="is a token in braces")
+def jwt_in_braces(node: Node) -> None:
+    node.token("{{ " + node.jwt() + " }}")
+
+
+@case(says="refers to something that is not defined|cannot be templated|is a number in braces")
+def opaque_in_braces(node: Node) -> None:
+    node.token("{{ " + node.opaque() + " }}")
+
+
+@case(says="refers to something that is not defined")
+def token_as_a_key(node: Node) -> None:
+    node.token("{{ {}['" + node.key() + "'] }}")
 
 
 # Nodes where a token cannot be.
@@ -428,7 +448,7 @@ def broken_write(node: Node) -> None:
 def broken_registration(node: Node) -> None:
     node.token(node.jwt())
     node.talks("forget")
-    node.sabotaged("edge_registration.py:time.sleep")
+    node.sabotaged("_process.py:subprocess.Popen")
 
 
 # What the audit finds elsewhere.

@@ -142,9 +142,9 @@ def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> P
     hosts = private / "inventory" / "hosts"
     if lab.environment:
         # AWX has no such jobs. A script would inherit the token from ansible-playbook.
-        hosts.write_text(json.dumps({"all": {"hosts": lab.inventory(), "vars": common}}))
+        hosts.write_text(json.dumps({"expanso_edge": {"hosts": lab.inventory(), "vars": common}}))
     else:
-        groups = {"_meta": {"hostvars": lab.inventory()}, "all": {"hosts": list(lab.nodes), "vars": common}}
+        groups = {"_meta": {"hostvars": lab.inventory()}, "expanso_edge": {"hosts": list(lab.nodes), "vars": common}}
         hosts.write_text(f"#!{programs}/python\nprint({json.dumps(groups)!r})\n")
         hosts.chmod(0o700)
     (private / "env" / "cmdline").write_text(f"--forks 8 {mode.arguments}")
@@ -174,7 +174,7 @@ def allowed(evidence: Evidence, canary: str, lab: Lab) -> bool:
         # The token is in its file, and nobody else can read that.
         return any(lab.home / evidence.where == path and is_private(path) for each in nodes for path in each.may_hold)
     if evidence.process and evidence.place == "environment":
-        # The agent has it in its environment, and so have timeout and setpriv, which turn into it: `... bootstrap --data-dir DIR`.
+        # The agent has it in its environment: `... bootstrap --data-dir DIR`.
         command = "\0".join(evidence.process.arguments)
         if any(f"\0bootstrap\0--data-dir\0{each.data_dir}" in command for each in nodes):
             return True

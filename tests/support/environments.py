@@ -142,7 +142,7 @@ def path(name: str) -> Path:
     """Where the environment is, or would be made. Raises Unavailable."""
     python = choose(name)
     contents = [file.read_bytes() for file in requirements(name)]
-    return CACHE / "environments" / f"{name}-{digest(python.path, python, *contents)}"
+    return CACHE / "environments" / f"{name}-{digest(os.path.realpath(python.path), python, *contents)}"
 
 
 def run(command: List[str], log: Path, doing: str) -> None:

@@ -80,6 +80,8 @@ def command():
             "  That is for this machine. For a fleet, whose inventory may hold the tokens: make provision INVENTORY=inventory.yml"
         )
     found = ["--inventory", inventory()]
+    if "," in found[1]:  # a list of names has no groups
+        found += ["--extra-vars", "expanso_edge_hosts=all"]
     if token:
         found += ["--extra-vars", json.dumps({"expanso_edge_token_file": str(token)})]
     return ["ansible-playbook", *found, *given, "expanso.edge.provision"]

@@ -9,12 +9,21 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.expanso.edge.plugins.filter.provision_summary import provision_summary
 from ansible_collections.expanso.edge.plugins.filter.token_fingerprint import token_fingerprint
 from ansible_collections.expanso.edge.plugins.filter.token_problems import token_problems
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import NOT_TEMPLATED
 from ansible_collections.expanso.edge.plugins.test.bootstrap_token import bootstrap_token
 
 ENVIRONMENT = "EXPANSO_EDGE_BOOTSTRAP_TOKEN"
 JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJub2RlIn0.c2lnbmF0dXJl"
 EXPIRED = "eyJhbGciOiJFZERTQSJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
 KEY = "exp_bk_9f8e7d6c"
+NEXT = "start the agent there, or let the role register the node with token_file_register"
+
+
+class Unprintable:
+    """What a template of undefined variables is to older ansible-core."""
+
+    def __str__(self) -> str:
+        raise ValueError
 
 
 def test_fingerprint() -> None:
@@ -76,6 +85,22 @@ class TestProblems:
     def test_what_is_no_text_concerns_its_host_alone(self) -> None:
         assert token_problems(["a", "b"], {"a": {"expanso_edge_token": [KEY]}, "b": {"expanso_edge_token": KEY}}, {}) == []
 
+    def test_what_hosts_share_is_judged_like_what_is_job_wide(self) -> None:
+        hostvars = {name: {"expanso_edge_token": "exp_bk_xxxxxxxxxxxx"} for name in ("a", "b")}
+        (problem,) = token_problems(["a", "b"], hostvars, {})
+        assert problem.startswith("variable expanso_edge_token: it is a placeholder") and problem.endswith("(on 2 hosts: a, b)")
+        assert token_problems(["a"], hostvars, {}) == []
+
+    @pytest.mark.parametrize("value", [KEY, [KEY], {"a": KEY}, KEY.upper()])
+    def test_a_token_in_the_place_of_a_delivery_is_not_shown(self, value: object) -> None:
+        (problem,) = token_problems(["a"], {"a": {"expanso_edge_delivery": value}}, {})
+        assert "has to name one or more of" in problem and "9f8e" not in problem.lower()
+
+    @pytest.mark.parametrize("name", ["expanso_edge_delivery", "expanso_edge_token_file"])
+    def test_what_cannot_be_templated_is_named(self, name: str) -> None:
+        (problem,) = token_problems(["a"], {"a": {name: NOT_TEMPLATED}}, {})
+        assert f"variable {name} cannot be templated" in problem
+
     @pytest.mark.parametrize("delivery", [None, [], "", "expanso.edge.token_file", ["token_file", "nothing"], {"a": 1}])
     def test_a_delivery_that_there_is_not(self, delivery: object) -> None:
         (problem,) = token_problems(["a", "b"], {"a": {"expanso_edge_delivery": delivery}, "b": {"expanso_edge_delivery": ["token_file", "k8s_secret"]}}, {})
@@ -106,13 +131,14 @@ class TestSummary:
             "  registered already: 1 (old)",
             "  failed: 1 (bad)",
             "    bad: there is no account",
-            "  no result (unreachable, or not their turn yet): 1 (off)",
+            "  no result (unreachable, not their turn yet, or left out by tags): 1 (off)",
+            "next: 3 nodes hold a token and are not registered (new, fixed, same): " + NEXT,
         ]
 
     def test_many_nodes_are_counted_and_some_named(self) -> None:
         hosts = [f"n{number}" for number in range(12)]
-        hostvars = {host: {"token_file_result": {"action": "written"}} for host in hosts}
-        assert provision_summary(hosts, hostvars) == ["12 nodes", "  received a token: 12 (n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more)"]
+        hostvars = {host: {"token_file_result": {"action": "not_needed"}} for host in hosts}
+        assert provision_summary(hosts, hostvars) == ["12 nodes", "  registered already: 12 (n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more)"]
 
     def test_the_label_is_for_the_record(self) -> None:
         hostvars = {host: {"token_file_result": {"action": "kept"}, "expanso_edge_token_label": label} for host, label in (("a", "spring"), ("b", "autumn"))}
@@ -124,4 +150,39 @@ class TestSummary:
             "token_file_result": {"action": "kept"},
             "systemd_service_result": {"action": "written"},
         }
-        assert provision_summary(["a"], {"a": variables}) == ["1 node", "  received a token: 1 (a)"]
+        assert provision_summary(["a"], {"a": variables})[:2] == ["1 node", "  received a token: 1 (a)"]
+
+    def test_equal_reasons_are_told_once(self) -> None:
+        hosts = [f"n{number}" for number in range(12)]
+        hostvars = {host: {"expanso_edge_failure": "it is a placeholder" if host != "n3" else "no account"} for host in hosts}
+        assert provision_summary(hosts, hostvars)[2:] == [
+            "    n0, n1, n2, n4, n5, n6, n7, n8, n9, n10 and 1 more: it is a placeholder",
+            "    n3: no account",
+        ]
+
+    @pytest.mark.parametrize(
+        ("variables", "waits"),
+        [
+            ({"token_file_result": {"action": "written", "registered": False}}, True),
+            ({"token_file_result": {"action": "written"}, "token_file_register": True}, False),
+            ({"token_file_result": {"action": "kept", "registered": True}}, False),
+            ({"token_file_result": {"action": "not_needed", "registered": True}}, False),
+            ({"expanso_edge_delivery": "systemd_service", "systemd_service_result": {"action": "written"}}, False),
+            ({"expanso_edge_delivery": "systemd_service", "systemd_service_result": {"action": "written"}, "systemd_service_state": "stopped"}, True),
+            ({"expanso_edge_delivery": "k8s_secret", "k8s_secret_result": {"action": "written"}}, False),
+            ({"token_file_result": {"action": "written"}, "expanso_edge_failure": "no agent"}, False),
+        ],
+    )
+    def test_who_waits_for_an_agent_is_told(self, variables: dict[str, object], waits: bool) -> None:
+        last = provision_summary(["a"], {"a": variables})[-1]
+        assert last.startswith("next: 1 node holds a token and is not registered (a): ") == waits
+        assert not provision_summary(["a"], {"a": variables}, check=True)[-1].startswith("next")
+
+    def test_what_the_play_was_given_counts(self) -> None:
+        job = {"a": {"expanso_edge_delivery": "swarm_secret", "expanso_edge_token_label": "spring"}}
+        hostvars = {"a": {"swarm_secret_result": {"action": "kept"}, "expanso_edge_token_label": "autumn"}}
+        assert provision_summary(["a"], hostvars, job=job) == ["1 node, token label spring", "  kept the token: 1 (a)"]
+
+    @pytest.mark.parametrize("label", ["{{ not_defined }}", NOT_TEMPLATED, Unprintable()])
+    def test_a_label_that_cannot_be_templated_is_left_out(self, label: object) -> None:
+        assert provision_summary(["a"], {"a": {"expanso_edge_token_label": label}})[0] == "1 node"

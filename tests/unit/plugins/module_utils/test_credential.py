@@ -58,3 +58,9 @@ def test_what_cannot_be_decrypted_holds_no_token() -> None:
 def test_a_node_without_systemd_creds() -> None:
     with pytest.raises(CredentialError, match="there is no systemd-creds on this node"):
         decrypt(Node(None), b"", "name")
+
+
+def test_what_systemd_creds_says_is_masked() -> None:
+    with pytest.raises(CredentialError) as fault:
+        encrypt(Node((1, "", f"\x1b[31mFailed to encrypt {TOKEN} ({TOKEN.upper()}).\n")), TOKEN, "name", "tpm2")
+    assert str(fault.value) == "systemd-creds cannot encrypt the token with key tpm2: Failed to encrypt ******** (********)."

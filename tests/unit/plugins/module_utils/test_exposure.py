@@ -418,6 +418,58 @@ class TestCopies:
         assert backups(str(path), MINE) == []
 
 
+class TestBounds:
+    @pytest.mark.parametrize("position", [0, _exposure._CHUNK - 5, _exposure._CHUNK, 5 * 1024 * 1024, _exposure._MAX_FILE - len(TOKEN)])
+    def test_a_copy_in_a_long_file(self, safe_path: Path, position: int) -> None:
+        with (safe_path / "log").open("wb") as handle:
+            handle.truncate(_exposure._MAX_FILE)
+            handle.seek(position)
+            handle.write(TOKEN.encode())
+        found, unread = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
+        assert set(found[TOKEN]) == {Place("exposed_copy", str(safe_path / "log"), b"")} and unread == []
+
+    def test_a_file_that_is_too_long_is_named(self, safe_path: Path) -> None:
+        with (safe_path / "log").open("wb") as handle:
+            handle.truncate(100 * _exposure._MAX_FILE)
+        _found, unread = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
+        (finding,) = report_unread(unread)
+        assert finding.message == f"could not look everywhere for the token (processes: 0, files: 1), not to the end of {safe_path / 'log'}"
+        assert ("root" in finding.remedy) == (os.geteuid() != 0)
+
+    def test_many_files(self, safe_path: Path) -> None:
+        for number in range(_exposure._MOST_FILES + 100):
+            (safe_path / f"{number}").write_text("x")
+        for name in ("token.bak", "zzz"):
+            (safe_path / name).write_text(TOKEN)
+        found, unread = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
+        assert [Path(place.name).name for place in found[TOKEN]] == ["token.bak"], "those that are named like it are looked at first"
+        (finding,) = report_unread(unread)
+        assert finding.message == f"the token was not looked for in 102 files in {safe_path}, which has more than 5000"
+        units_unread = search(units([str(safe_path)], []), {TOKEN: FORMS})[1]
+        assert [place.name for place in units_unread] == [f"files in {safe_path} beyond the first 5000"]
+
+    def test_a_search_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(_exposure, "_MOST_SECONDS", -1)
+        found, unread = search([Place("copy", "a", TOKEN.encode())], {TOKEN: FORMS})
+        assert found == {TOKEN: []} and [place.kind for place in unread] == ["rest"]
+
+    @pytest.mark.parametrize("kind", ["unit", "pipeline", "exposed_copy", "copy"])
+    def test_many_findings(self, kind: str) -> None:
+        findings = report([Place(kind, f"{number:05}", b"") for number in range(50_000)])
+        assert len(findings) == 21 and "49980 more files, which are not named here," in findings[-1].message
+        assert len(report([Place(kind, f"{number}", b"") for number in range(21)])) == 21
+
+    def test_many_backups(self) -> None:
+        findings = report_backups([Place("copy", "a", b"")] * 100 + [Place("exposed_copy", "b", b"")], "t")
+        assert len(findings) == 21 and findings[0].code == "copy_readable" and findings[-1].message.startswith("81 more files look like backups of t")
+        assert findings[-1].severity == "warning"
+        assert report_backups([Place("exposed_copy", "b", b"")] * 100, "t")[-1].severity == "error"
+
+    def test_an_agent_that_is_a_pipe_does_not_stop_us(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        assert list(processes(FORMS, [str(tmp_path / "pipe"), "/proc/kmsg"], str(tmp_path / "proc"))) == [Place("arguments", "other accounts' processes", None)]
+
+
 def test_pipeline_secrets(tmp_path: Path) -> None:
     (tmp_path / "secrets.yml").write_text(f"db: x\ntoken: {TOKEN}\n")
     (tmp_path / "clean.env").write_text(f"A={OTHER}\n")
@@ -475,6 +527,6 @@ class TestReport:
             ("pipeline", "p"),
         ]
         incomplete, pipeline = report_unread([Place(kind, name, None) for kind, name in unread])
-        assert incomplete.message == "could not look everywhere for the token (processes: 2, files: 3)"
+        assert incomplete.message == "could not look everywhere for the token (processes: 2, files: 3), not to the end of c, e, u"
         assert (incomplete.code, pipeline.code) == ("exposure_incomplete", "pipeline_unknown")
         assert {incomplete.severity, pipeline.severity} == {"info"}

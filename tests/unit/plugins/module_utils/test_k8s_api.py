@@ -8,7 +8,7 @@ from typing import Any, Optional
 import pytest
 import yaml
 from ansible_collections.expanso.edge.plugins.doc_fragments.k8s import ModuleDocFragment
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, KINDS, explain
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, KINDS, PROXY_HEADERS, explain
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
 TRIED = "patch secrets x in namespace y"
@@ -74,7 +74,11 @@ def shape(options: dict[str, Any]) -> dict[str, Any]:
 
 def test_options_are_those_of_kubernetes_core() -> None:
     """Ours may be set as module_defaults of one group together with theirs."""
-    assert shape(ARGUMENT_SPEC) == shape(AUTH_ARG_SPEC)
+    ours, theirs = shape(ARGUMENT_SPEC), shape(AUTH_ARG_SPEC)
+    # checked by ourselves: what fails in sub-options is shown with all other options by older ansible-core
+    assert sorted(theirs["proxy_headers"][-1]) == sorted(PROXY_HEADERS)
+    theirs["proxy_headers"] = (*theirs["proxy_headers"][:-1], {})
+    assert ours == theirs
 
 
 def test_options_are_documented() -> None:

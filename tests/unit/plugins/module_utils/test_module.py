@@ -216,3 +216,35 @@ def test_options_are_checked_before_anything_is_done() -> None:
     with pytest.raises(Ended):
         module.execute(lambda _module: pytest.fail("it is done"), "do it")
     assert module.printed["msg"] == "option proxy_headers has a NUL character (character 1): remove it"
+
+
+class Logging(Printing):
+    """The real module, but for the log."""
+
+    logged = []  # type: Any
+
+    def log(self, msg: str, log_args: Any = None) -> None:
+        self.logged.append(msg + repr(log_args))
+
+
+@pytest.mark.parametrize(
+    ("value", "logged"),
+    [
+        ("a\0b\nc\ud800", "a?b?c?"),
+        ("a" * 10000000, "(10000000 characters)"),
+        ({"a": "b" * 10000000}, "characters)"),
+        ({"users": [{"user": {"token": TOKEN}}]}, "users"),
+        ("plain", "plain"),
+    ],
+)
+def test_the_log_takes_every_option_and_holds_no_secret(value: Any, logged: str) -> None:
+    """Ansible logs them before the module could look at them."""
+
+    class Given(Logging):
+        given = {"token": TOKEN, "kubeconfig": value}
+        logged = []  # type: Any
+
+    module = Given(argument_spec=SPEC)
+    assert module.params["kubeconfig"] == value
+    assert logged in module.logged[0]
+    assert "Zq81mKx0" not in module.logged[0]

@@ -5,10 +5,11 @@
 import base64
 import hashlib
 import json
+import time
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import encodings, mask
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import encodings, last_lines, mask, visible
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,3 +84,134 @@ def test_what_only_resembles_a_token_stays(text: str) -> None:
 
 def test_several_secrets_are_masked() -> None:
     assert mask("first-secret and second-secret", "first-secret", "second-secret") == "******** and ********"
+
+
+KEY = "exp_bk_Zq81mKx02LwPd7"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3MDAwMDAwMDB9." + "kX3vQz9_" * 6
+OPAQUE = "Rk-29xP0_mN4zQ7wV1tB"
+
+
+def spelled(token: str) -> dict[str, str]:
+    data = token.encode()
+    pairs = [f"{each:02x}" for each in data]
+    return {
+        "upper case": token.upper(),
+        "lower case": token.lower(),
+        "percent, whole": "".join(f"%{each}" for each in pairs),
+        "percent, whole, upper case": "".join(f"%{each.upper()}" for each in pairs),
+        "hexadecimal with blanks": " ".join(pairs),
+        "hexadecimal with colons": ":".join(pairs),
+        "hexadecimal with colons, upper case": ":".join(pairs).upper(),
+        "escaped": "".join(f"\\x{each}" for each in pairs),
+        "C": ", ".join(f"0x{each}" for each in pairs),
+        "xxd": " ".join("".join(pairs[start : start + 2]) for start in range(0, len(pairs), 2)),
+        "numbers of Go": " ".join(str(each) for each in data),
+        "numbers of Python": ", ".join(str(each) for each in data),
+        "base32": base64.b32encode(data).decode().rstrip("="),
+        "base32, lower case": base64.b32encode(data).decode().rstrip("=").lower(),
+        "base32 with a line break": base64.b32encode(data + b"\n").decode().rstrip("="),
+        "base32 of something before it": base64.b32encode(b"abc" + data).decode().rstrip("=")[5:],
+        "base64 with a line break": base64.b64encode(data + b"\n").decode().rstrip("="),
+        "hexadecimal with a line break": (data + b"\n").hex(),
+    }
+
+
+@pytest.mark.parametrize("token", [KEY, JWT, OPAQUE])
+@pytest.mark.parametrize("form", spelled(KEY))
+def test_what_programs_make_of_a_token_is_masked(token: str, form: str) -> None:
+    masked = mask(f"<{spelled(token)[form]}>", token)
+    assert "********" in masked
+    assert len(masked.replace("********", "")) <= 8, masked
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("name", ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"])
+def test_digests_are_masked(name: str, end: str) -> None:
+    digest = hashlib.new(name, (OPAQUE + end).encode())
+    assert mask(f"<{digest.hexdigest()}> <{digest.hexdigest().upper()}>", OPAQUE) == "<********> <********>"
+    assert mask(base64.b64encode(digest.digest()).decode(), OPAQUE) == "********"
+
+
+@pytest.mark.parametrize("form", ["upper case", "base64 with a line break", "hexadecimal with colons", "percent, whole", "xxd"])
+def test_a_key_that_nobody_knows_is_masked_by_its_shape(form: str) -> None:
+    masked = mask(f"config: {spelled(KEY)[form]}")
+    assert "********" in masked and len(masked) <= len("config: ********") + 1, masked
+
+
+@pytest.mark.parametrize("form", ["upper case", "base64 with a line break", "hexadecimal with colons", "percent, whole", "xxd"])
+def test_a_jwt_that_nobody_knows_is_masked_by_its_shape(form: str) -> None:
+    masked = mask(f"config: {spelled(JWT)[form]}")
+    assert "********" in masked and len(masked) <= len("config: ********") + 1, masked
+
+
+@pytest.mark.parametrize("token", [KEY, JWT])
+@pytest.mark.parametrize("offset", range(3))
+def test_a_token_that_nobody_knows_is_masked_in_base64(offset: int, token: str) -> None:
+    masked = mask(base64.b64encode(b"e:=|"[:offset] + token.encode()).decode())
+    assert masked.endswith("********") and len(masked) < 8 + 5, masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-11-26 10:11:12.123456 10 11 12 13 14", "aa:bb:cc:dd:ee:ff:00:11 is a MAC", "0123456789abcdef0123", "10, 20, 30, 40, 50, 60, 70, 80"],
+)
+def test_numbers_that_are_no_token_stay(text: str) -> None:
+    assert mask(text, OPAQUE) == text
+
+
+@pytest.mark.parametrize("text", ["a", "0a", "a-", "10 ", "exp_bk_", "a.a", "0a: ", "aaaaaaaaaaa."])
+def test_a_line_of_megabytes_takes_no_minutes(text: str) -> None:
+    before = time.monotonic()
+    lines = last_lines((text * 1_000_000).encode(), 12, JWT)
+    assert sum(map(len, lines)) <= 12 * 2003
+    assert time.monotonic() - before < 5
+
+
+def test_masking_what_is_long_takes_no_minutes() -> None:
+    before = time.monotonic()
+    assert KEY not in mask(("a" * 999 + KEY) * 3000, KEY, JWT, OPAQUE)
+    assert time.monotonic() - before < 30
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (b"one\r\ntwo\rthree\n", ["one", "two", "three"]),
+        (b"\x1b[31mred\x1b[0m and \x1b]0;title\x07plain", ["red and plain"]),
+        (b"a\0b\x08c\x7f\xc2\x85\xe2\x80\xaed", ["abc d"]),
+        (b"tab\there", ["tab here"]),
+        (b"a\xffb", ["a\ufffdb"]),
+        ("exp_bk_\x1b[1mZq81mKx02LwPd7".encode(), ["********"]),
+        ("\0".join(KEY).encode(), ["********"]),
+        (b"", []),
+    ],
+)
+def test_control_characters_are_not_shown(said: bytes, shown: list[str]) -> None:
+    assert last_lines(said, 12) == shown
+
+
+def test_the_last_lines_are_shown() -> None:
+    assert last_lines(b"".join(b"%d\n" % number for number in range(100_000)), 3) == ["99997", "99998", "99999"]
+
+
+def test_a_long_line_is_cut() -> None:
+    assert last_lines(b"x" * 5000, 1) == ["x" * 2000 + "..."]
+
+
+def test_a_secret_of_megabytes_takes_no_minutes() -> None:
+    secret = "".join(chr(33 + number * number % 89) for number in range(2000)) * 5000
+    before = time.monotonic()
+    assert mask("the token is " + secret[:3000], secret) == "the token is ********"
+    assert time.monotonic() - before < 20
+
+
+def test_masking_many_texts_takes_no_minutes() -> None:
+    before = time.monotonic()
+    for number in range(5000):
+        mask(f"{number}: /etc/expanso/neighbour-{number} holds the token too", JWT, KEY)
+    assert time.monotonic() - before < 5
+
+
+def test_names_are_visible() -> None:
+    assert visible("a\x1b[1m\nb\udcffc\u202ed") == "a?[1m?b?c?d"
+    assert visible("B\u00f6rse 1") == "B\u00f6rse 1"

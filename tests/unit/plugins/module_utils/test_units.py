@@ -2,10 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from typing import Optional
+from typing import Any, Optional
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils._units import NEEDED_SINCE, WELCOME_SINCE, UnitError, complaints, fit, parse_version
+from ansible_collections.expanso.edge.plugins.module_utils._units import (
+    NEEDED_SINCE,
+    WELCOME_SINCE,
+    UnitError,
+    check_name,
+    check_units,
+    complaints,
+    fit,
+    is_ours,
+    marked,
+    parse_version,
+)
 
 UNIT = "a.service"
 SCRATCH = "/tmp/units-x"
@@ -69,3 +80,56 @@ def test_no_complaint_about_units_of_others() -> None:
 )
 def test_complaints(line: str, complaint: str) -> None:
     assert complaints(f"noise\n{line}\n", SCRATCH, ["b.service", UNIT]) == [complaint]
+
+
+@pytest.mark.parametrize(
+    ("text", "ours"),
+    [
+        ("# Managed by expanso.edge.\n[Unit]\n", True),
+        ("# Ansible manages this file (expanso.edge.systemd_service). Changes of yours belong into a drop-in.\n\n[Unit]\n", True),  # as 1.0.0 wrote it
+        ("[Unit]\nDescription=# Managed by expanso.edge.\n", False),
+        ("# Managed by expanso.edgewise\n", False),
+        ("# Ansible managed\n[Unit]\n", False),
+        ("", False),
+    ],
+)
+def test_whose_unit_it_is(text: str, ours: bool) -> None:
+    assert is_ours(text) is ours
+    assert is_ours(marked(text))
+    assert marked(marked(text)) == marked(text) and marked(text).endswith(text)
+
+
+@pytest.mark.parametrize("name", ["a.service", "a-b_c:d.e@f.service", "x.timer", r"dev-disk\x2d1.mount"])
+def test_names_of_units(name: str) -> None:
+    check_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a", ".service", "../a.service", "a/b.service", "a.service\n", "a b.service", "a.conf", "\x1b.service", 5, None, "x" * 250 + ".service"]
+)
+def test_what_is_no_name_of_a_unit(name: Any) -> None:
+    with pytest.raises(UnitError, match="^'.*' is no name of a unit, such as expanso-edge.service$") as fault:
+        check_name(name)
+    assert str(fault.value).isprintable() and len(str(fault.value)) < 130
+
+
+@pytest.mark.parametrize(
+    ("units", "message"),
+    [
+        ({UNIT: {"Unit": {}}}, "units: the content of a.service is not a text, but of type dict"),
+        ({UNIT: 5}, "units: the content of a.service is not a text, but of type int"),
+        ({UNIT: None}, "units: the content of a.service is not a text, but of type NoneType"),
+        ({5: "[Unit]"}, "'5' is no name of a unit, such as expanso-edge.service"),
+        ({UNIT: "[Unit]\n\0"}, "units: the content of a.service has the character U+0000, which no unit may have"),
+        ({UNIT: "[Unit]\n\udcff"}, "units: the content of a.service has the character U+DCFF, which no unit may have"),
+        ({UNIT: "x" * 70_000}, "units: the content of a.service is longer than 65536 bytes"),
+    ],
+)
+def test_what_are_no_units(units: dict[Any, Any], message: str) -> None:
+    with pytest.raises(UnitError) as fault:
+        check_units(units)
+    assert str(fault.value) == message
+
+
+def test_units() -> None:
+    check_units({UNIT: "[Unit]\r\n\tDescription=B\u00f6rse \u00a0 a\n"})

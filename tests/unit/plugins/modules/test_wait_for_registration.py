@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.modules import wait_for_registration
-from ansible_collections.expanso.edge.plugins.modules.wait_for_registration import WaitError, explain, in_words, settled, wait
+from ansible_collections.expanso.edge.plugins.modules.wait_for_registration import WaitError, bring_about, explain, in_words, settled, stored_token, wait
 
 TOKEN = "exp_bk_9f8e7d6c5b4a32"  # 21 characters, so that all of its base64 is its own
 BASE64 = base64.b64encode(TOKEN.encode()).decode()
@@ -41,6 +42,14 @@ class Node:
         self.states = states or {}
         self.journal = journal
         self.on_look: Callable[[], Any] = lambda: None
+        self.check_mode = False
+        self.argument_spec: dict[str, Any] = {}
+
+    def get_bin_path(self, name: str) -> str:
+        return name
+
+    def learn(self, secret: str) -> str:
+        return secret
 
     def run_command(self, arguments: list[str]) -> tuple[int, str, str]:
         if arguments == ["journalctl", "--sync"]:
@@ -121,7 +130,7 @@ def test_gives_up_in_time(tmp_path: Path, registered: bool, unit: str, state: St
 
 @pytest.mark.parametrize(
     ("started", "now", "result"),
-    [("1000000", 2.0, True), ("1000000", 1.9, False), ("0", 0.5, False), ("", 5.0, True)],
+    [("1000000", 4.0, True), ("1000000", 3.9, False), ("0", 0.5, False), ("", 5.0, True), ("odd", 5.0, True)],
 )
 def test_an_agent_has_to_run_for_a_moment(started: str, now: float, result: bool) -> None:
     assert settled({**RUNNING, "ActiveEnterTimestampMonotonic": started}, now) is result
@@ -162,7 +171,7 @@ def test_the_journal_is_masked(tmp_path: Path, form: str, content: str) -> None:
     (tmp_path / "token").write_text(content)
     node = Node(tmp_path, journal=hostile)
     node.params["format"] = form
-    result = explain(node, WaitError("it failed", BOOTSTRAP, FAILED))
+    result = explain(node, WaitError("it failed", BOOTSTRAP, FAILED), stored_token(node))
     assert TOKEN not in repr(result.details) and BASE64[:-4] not in repr(result.details)
     assert str(result).splitlines() == [
         "it failed: token=******** base64=******** (edge-bootstrap.service is failed/failed, result exit-code, exit status 11). Its journal:",
@@ -179,6 +188,68 @@ def test_the_journal_is_masked(tmp_path: Path, form: str, content: str) -> None:
 def test_what_cannot_be_masked_is_not_shown(tmp_path: Path, content: Optional[str], state: State) -> None:
     if content is not None:
         (tmp_path / "token").write_text(content)
-    result = explain(Node(tmp_path, journal=hostile), WaitError("it failed", BOOTSTRAP, state))
+    node = Node(tmp_path, journal=hostile)
+    result = explain(node, WaitError("it failed", BOOTSTRAP, state), stored_token(node))
     assert TOKEN not in str(result)
     assert result.details["journal"] == ["edge-bootstrap.service: Failed with result 'exit-code'."]
+
+
+@pytest.mark.parametrize(("now", "result"), [(15.9, False), (16.0, True)])
+def test_an_agent_that_was_started_again_has_to_run_longer(now: float, result: bool) -> None:
+    assert settled({**RUNNING, "ActiveEnterTimestampMonotonic": "1000000", "NRestarts": "2"}, now) is result
+
+
+def test_what_a_crashing_agent_said_is_told_while_it_starts_again(tmp_path: Path) -> None:
+    def journal(matches: list[str]) -> str:
+        return "panic: no such pipeline\n" if matches[0] == f"_SYSTEMD_UNIT={AGENT}" else ""
+
+    again = {**RUNNING, "SubState": "start", "ActiveState": "activating", "NRestarts": "2", "InvocationID": "4711"}
+    (tmp_path / "marker").touch()
+    node = Node(tmp_path, {AGENT: [again]}, journal)
+    with pytest.raises(EdgeError) as fault:
+        bring_about(node)
+    assert str(fault.value).startswith("this node is not running its agent after 0 seconds: its agent ends again and again: panic: no such pipeline (")
+    assert fault.value.details["journal"] == ["panic: no such pipeline"]
+
+
+def test_the_token_is_masked_after_the_unit_removed_it(tmp_path: Path) -> None:
+    opaque = "Rk-29xP0_mN4zQ7wV1tB"
+    (tmp_path / "token").write_text(opaque)
+    node = Node(tmp_path, {BOOTSTRAP: [STARTING], AGENT: [FAILED]}, lambda matches: f"config: {opaque} {opaque.upper()}\n")
+    node.params["timeout"] = 60
+
+    def registered() -> None:
+        if (tmp_path / "token").exists():
+            (tmp_path / "token").unlink()
+            (tmp_path / "marker").touch()
+
+    node.on_look = registered
+    with pytest.raises(EdgeError) as fault:
+        bring_about(node)
+    assert fault.value.details["journal"] == ["config: ******** ********"]
+
+
+def test_a_token_that_nobody_knows_is_masked_by_its_shape(tmp_path: Path) -> None:
+    (tmp_path / "marker").touch()
+    with pytest.raises(EdgeError) as fault:
+        bring_about(Node(tmp_path, {AGENT: [FAILED]}, hostile_agent))
+    assert TOKEN not in str(fault.value) and BASE64[:-4] not in str(fault.value)
+    assert fault.value.details["journal"] == ["token=******** base64=********"]
+
+
+def hostile_agent(matches: list[str]) -> str:
+    return f"token={TOKEN} base64={BASE64}\n"
+
+
+@pytest.mark.parametrize("state", [{}, {"ActiveState": "active"}, {"LoadState": "loaded"}])
+def test_an_answer_that_systemd_does_not_give(tmp_path: Path, state: State) -> None:
+    with pytest.raises(WaitError, match=f"^systemctl show tells no state of {BOOTSTRAP}: is it systemd that answers"):
+        wait(Node(tmp_path, {BOOTSTRAP: [state]}))
+
+
+@pytest.mark.parametrize("timeout", [-1, 10**15])
+def test_a_time_that_nobody_means(tmp_path: Path, timeout: int) -> None:
+    node = Node(tmp_path)
+    node.params["timeout"] = timeout
+    with pytest.raises(EdgeError, match=f"^timeout is {timeout}, but has to be from 0 to 604800 seconds$"):
+        bring_about(node)

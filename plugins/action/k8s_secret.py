@@ -1,0 +1,14 @@
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Finds the token for the module of this name where its task gives none."""
+
+from __future__ import annotations
+
+from ansible_collections.expanso.edge.plugins.plugin_utils._token_action import TokenAction
+
+
+class ActionModule(TokenAction):
+    """See :mod:`plugins.plugin_utils._token_action`."""

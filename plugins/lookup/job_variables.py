@@ -1,0 +1,59 @@
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: job_variables
+short_description: The collection's variables of all hosts of a job, as the play sees them
+version_added: 1.1.0
+author:
+  - Expanso Edge collection contributors (@expanso-io)
+description:
+  - Returns what the playbook C(expanso.edge.provision) has to know of each host before any of them is touched, for the filters
+    P(expanso.edge.token_problems#filter) and P(expanso.edge.provision_summary#filter).
+  - C(hostvars) knows nothing of the variables that a play was given, by C(import_playbook) with C(vars) for instance. Here they count.
+  - A host's token is taken where that costs nothing, from a text or from a variable that is one, encrypted or not. A template that asks
+    somebody else, such as a lookup, is not evaluated. Such a host has an empty token here.
+  - A variable that cannot be templated is left out.
+options:
+  _terms:
+    description: Names of the hosts, or lists of names.
+    type: list
+    elements: raw
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Refuse to start with a token that cannot work
+  ansible.builtin.assert:
+    that: problems | length == 0
+    fail_msg: "{{ problems | join('; ') }}"
+  vars:
+    problems: "{{ ansible_play_hosts_all | expanso.edge.token_problems(lookup('expanso.edge.job_variables', ansible_play_hosts_all)) }}"
+  run_once: true
+"""
+
+RETURN = r"""
+_raw:
+  description: One dictionary, with a dictionary of variables for each host.
+  type: list
+  elements: dict
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import Job
+
+
+class LookupModule(LookupBase):
+    """Thin shell over :mod:`plugins.plugin_utils._job`."""
+
+    def run(self, terms: list[Any], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[dict[str, dict[str, Any]]]:
+        hosts = [str(name) for term in terms for name in (term if isinstance(term, (list, tuple)) else [term])]
+        job = Job(variables or {}, self._templar)
+        return [{host: job.variables(host) for host in hosts}]

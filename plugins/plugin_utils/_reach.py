@@ -1,0 +1,28 @@
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Hosts that cannot be reached. Ansible takes them out of the play at once, and a play that is left by all of them ends before its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+
+VARIABLE = "expanso_edge_tell_unreachable"
+"""Set by the playbook C(expanso.edge.provision), whose summary tells of such hosts, and which counts them as failed at its end."""
+
+
+def failure(fault: AnsibleConnectionFailure, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the result of a task whose host cannot be reached.
+
+    :raises AnsibleConnectionFailure: nobody asked for that, so Ansible's own way is taken
+    """
+    if not variables.get(VARIABLE):
+        raise fault
+    return {"failed": True, "msg": f"the host cannot be reached: {fault}"}

@@ -1,0 +1,126 @@
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What the modules that take a token have done on the controller: its source is asked at most once, and on demand only where a token is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
+from ansible_collections.expanso.edge.plugins.plugin_utils._reach import failure
+from ansible_collections.expanso.edge.plugins.plugin_utils._rendering import reader
+from ansible_collections.expanso.edge.plugins.plugin_utils._sources import Found, SourceError, decrypter, resolve
+
+ON_DEMAND_VARIABLE = "expanso_edge_token_on_demand"
+NOT_ASKED = f"its source is asked on demand (variable {ON_DEMAND_VARIABLE})"
+
+STAND_IN = "exp_bk_stand-in.of.check.mode"
+"""Given to a module in check mode where its token is asked for on demand: a prediction must not spend what a source gives once."""
+UNKNOWN = "unknown in check mode"
+
+display = Display()
+
+Json = dict[str, Any]
+
+
+class TokenAction(ActionBase):
+    """Runs the module of the same name, with token and source where the task gives no token.
+
+    The token is never judged here: the module does that, on the node, which alone knows whether it needs one.
+    """
+
+    _supports_check_mode = True
+    _supports_async = True
+
+    _asked: ClassVar[tuple[Any, Found] | None] = None
+    """The task that a token was found for last. A task that is retried gets a new action, and must not ask again."""
+
+    def run(self, tmp: Any = None, task_vars: Json | None = None) -> Json:
+        result: Json = super().run(tmp, task_vars)
+        variables = {} if task_vars is None else task_vars
+        in_background = bool(self._task.async_val) and not getattr(self._connection, "has_native_async", False)
+
+        def module(**token: str) -> Json:
+            answer: Json = self._execute_module(module_args={**self._task.args, **token}, task_vars=task_vars, wrap_async=in_background)
+            return answer
+
+        try:
+            result.update(self._with_token(module, variables))
+        except SourceError as exc:
+            result.update(failed=True, msg=str(exc))
+        except AnsibleConnectionFailure as exc:
+            result.update(failure(exc, variables))
+        finally:
+            if not in_background:
+                self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result
+
+    def _with_token(self, module: Callable[..., Json], variables: Mapping[str, Any]) -> Json:
+        """Run the module once, or twice where only its answer tells that it needs a token."""
+        if self._task.args.get("token") is not None or self._task.args.get("state") not in (None, "present"):
+            return module()
+        variable = reader(self._templar, variables)
+        # what runs in the background has no answer yet
+        if not _on_demand(variable) or self._task.async_val:
+            return module(**self._find(variable, variables))
+        answer = module(token_source=NOT_ASKED)
+        if not answer.get("failed") or answer.get("fault") != "missing":
+            return answer
+        if self._task.check_mode:
+            return _predicted(module(token=STAND_IN, token_source=NOT_ASKED))
+        return module(**self._find(variable, variables))
+
+    def _find(self, variable: Callable[[str], Any], variables: Mapping[str, Any]) -> dict[str, str]:
+        """Return token and source as options. A source that cannot be used gives no token, and its name tells why."""
+        asked = TokenAction._asked
+        if asked is not None and asked[0] is self._task:
+            found = asked[1]
+        else:
+            try:
+                found = resolve(variable, decrypt=decrypter(self._loader))
+                TokenAction._asked = (self._task, found)
+            except SourceError as exc:
+                found = Found(None, str(exc))
+        if found.warning:
+            display.warning(found.warning)
+        display.vv(f"bootstrap token for {variables.get('inventory_hostname', 'localhost')}: {found.source}")
+        return {"token": found.token or "", "token_source": found.described}
+
+
+def _on_demand(variable: Callable[[str], Any]) -> bool:
+    value = variable(ON_DEMAND_VARIABLE)
+    try:
+        return value not in (None, "") and bool(boolean(value))
+    except TypeError:
+        pass
+    raise SourceError(f"variable {ON_DEMAND_VARIABLE} is no truth value: set it to true or false")
+
+
+def _predicted(answer: Json) -> Json:
+    """Return what a module said of the stand-in, without what only the token itself could tell."""
+    mark = fingerprint(STAND_IN)
+
+    def cleaned(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: cleaned(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [cleaned(each) for each in value]
+        return value.replace(mark, UNKNOWN) if isinstance(value, str) else value
+
+    predicted: Json = cleaned(answer)
+    for key in ("token_kind", "fingerprint", "expires_at"):
+        if key in predicted:
+            predicted[key] = None
+    if "msg" in predicted:
+        predicted["msg"] = f"{predicted['msg']}; check mode did not ask the token's source"
+    return predicted

@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An option of the wrong shape fails inside of Ansible's own checks, before it knows what is secret."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import environments
+import pytest
+from conftest import CORES
+from lab import Lab
+from observers import Syslog
+from runner import MODES, run
+
+MODULES = ("bootstrap_token", "bootstrap_token_info", "edge_registration", "swarm_secret", "k8s_secret")
+"""Those that get a token as an option."""
+
+OTHER_SECRETS = ("api_key", "password")
+
+SHAPES: dict[str, Callable[[str], Any]] = {
+    "dictionary": lambda secret: {"a": secret},
+    "nested": lambda secret: [[{"a": [secret]}]],
+    "text": lambda secret: secret,
+}
+
+
+def options(module: str) -> dict[str, Any]:
+    """The options of a module, from its documentation."""
+    command = ["ansible-doc", "--json", f"expanso.edge.{module}"]
+    done = subprocess.run(command, env=environments.activated("test"), capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)[f"expanso.edge.{module}"]["doc"]["options"]
+    return found
+
+
+def wrong_shapes(lab: Lab) -> None:
+    """For each option of each module, and each shape, a node whose arguments are wrong in that."""
+    for module in MODULES:
+        known = options(module)
+        required = {name: "x" for name, option in known.items() if option.get("required")}
+        for name in sorted(known):
+            for shape, make in SHAPES.items():
+                node = lab.node(f"{module}-{name}-{shape}".replace("_", "-"))
+                secrets = {secret: node.key(secret) for secret in ("token", *OTHER_SECRETS) if secret in known}
+                wrong = secrets.get(name, f"no-secret-of-{node.name}")
+                arguments = {**required, **secrets, name: make(wrong)}
+                node.variables["arguments"] = arguments
+
+
+@pytest.mark.parametrize("core", ["core-2.16", "core-2.22"])
+def test_every_option_of_a_wrong_shape(core: str, make_lab: Callable[[], Lab], syslog: Syslog) -> None:
+    if CORES[core]:
+        pytest.skip(str(CORES[core]))
+    lab = make_lab()
+    wrong_shapes(lab)
+    outcome = run(core, "shapes.yml", MODES["vvv"], lab, syslog, {"ANSIBLE_ASYNC_DIR": str(lab.home / "home" / "async")})
+    assert outcome.leaks() == []
+    answered = [event for event in outcome.events if event["event"] in ("runner_on_ok", "runner_on_failed")]
+    assert len(answered) >= len(lab.nodes), outcome.stdout[-3000:]
+    assert "unable to convert to" in outcome.said()
+    assert "text is withheld" not in outcome.said()
+    assert list((lab.home / "home" / "async").glob("*")), "no asynchronous result was looked at"

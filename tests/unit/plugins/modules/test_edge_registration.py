@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.expanso.edge.plugins.modules import edge_registration
+from ansible_collections.expanso.edge.plugins.modules.edge_registration import bring_about
+
+KEY = "exp_bk_Zq81mKx02LwPd7"
+
+
+class Node:
+    """As much of AnsibleModule as is needed."""
+
+    def __init__(self, place: Path, agent: str, **options: Any) -> None:
+        self.argument_spec: dict[str, Any] = {}
+        self.check_mode = False
+        self.warnings: list[str] = []
+        (place / "agent").write_text("#!/bin/sh\n" + agent)
+        (place / "agent").chmod(0o755)
+        (place / "token").write_text(KEY)
+        self.params: dict[str, Any] = {
+            "binary": str(place / "agent"),
+            "config_file": None,
+            "bootstrap_url": None,
+            "token": None,
+            "token_file": str(place / "token"),
+            "user": None,
+            "group": None,
+            "data_dir": str(place / "data"),
+            "registration_markers": [str(place / "data" / "marker")],
+            "timeout": 20,
+            "remove_token_file": True,
+            **options,
+        }
+
+    def learn(self, secret: str) -> str:
+        return secret
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def set_context_if_different(self, path: str, context: list[str], changed: bool) -> bool:
+        return changed
+
+    def selinux_default_context(self, path: str) -> list[str]:
+        return []
+
+
+def test_registers(safe_path: Path) -> None:
+    result = bring_about(Node(safe_path, 'touch "$3/marker"; echo done'))
+    assert (result["changed"], result["msg"], result["agent_output"], result["token_removed"]) == (True, "registered", ["done"], True)
+    assert not (safe_path / "token").exists()
+
+
+def test_another_run_lets_go_of_the_token_first(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It registered the node and removed the token after this one had looked for a marker."""
+    node = Node(safe_path, "exit 1")
+    looks = []
+
+    def find_marker(_params: dict[str, Any]) -> Any:
+        looks.append(1)
+        (safe_path / "token").unlink() if len(looks) == 1 else None
+        return None if len(looks) == 1 else "marker"
+
+    monkeypatch.setattr(edge_registration, "find_marker", find_marker)
+    result = bring_about(node)
+    assert result["msg"] == "registered by another run at the same time"
+    assert (result["changed"], result["registered"], result["token_removed"]) == (False, True, False)
+
+
+def test_another_run_removes_the_token_at_the_same_time(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def remove(path: str) -> None:
+        Path(path).unlink()
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    monkeypatch.setattr(edge_registration, "remove", remove)
+    result = bring_about(Node(safe_path, 'touch "$3/marker"'))
+    assert result["registered"] and not result["token_removed"]
+
+
+def test_a_directory_that_cannot_be_locked(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(_descriptor: int, _operation: int) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(edge_registration.fcntl, "flock", flock)
+    node = Node(safe_path, 'touch "$3/marker"')
+    assert bring_about(node)["registered"]
+    assert node.warnings == [f"{safe_path}/data cannot be locked (No locks available): make sure that nothing else registers this node"]
+
+
+def test_the_log_of_megabytes_is_cut(safe_path: Path) -> None:
+    agent = f'touch "$3/marker"; yes "config: {KEY}" | head -n 500000; echo end'
+    result = bring_about(Node(safe_path, agent))
+    assert result["agent_output"] == ["config: ********"] * 14 + ["end"]

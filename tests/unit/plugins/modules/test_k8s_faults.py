@@ -1,0 +1,496 @@
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What users run into: options that are none, credentials, and clusters that are not as one would wish. Whole modules against an API on loopback."""
+
+import base64
+import json
+import time
+from typing import Any, Callable, Dict, List
+
+import pytest
+from ansible_collections.expanso.edge.plugins.module_utils import _k8s_api
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_text
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.modules import k8s_preflight, k8s_removal, k8s_rollout, k8s_secret
+
+TOKEN = "exp_bk_Zq81mKx02LwPd7Rt5"
+API_KEY = "Kq7vN2pX9rT4wY6z-cluster-account"
+Json = Dict[str, Any]
+Run = Callable[..., Json]
+
+MODULES: Dict[str, Any] = {
+    "k8s_secret": (k8s_secret, {"name": "s", "token": TOKEN}),
+    "k8s_preflight": (k8s_preflight, {"permissions": [{"kind": "Secret", "verbs": ["get"]}]}),
+    "k8s_rollout": (k8s_rollout, {"name": "d", "timeout": 0}),
+    "k8s_removal": (k8s_removal, {"objects": [{"kind": "ConfigMap", "name": "c"}]}),
+}
+MODULE = pytest.mark.parametrize(("module", "options"), list(MODULES.values()), ids=list(MODULES))
+
+
+def leaks(answer: Json, *secrets: str) -> bool:
+    encoded = [base64.b64encode(secret.encode()).decode()[4:20] for secret in secrets]
+    return any(secret[4:16] in answer["printed"] for secret in secrets) or any(each in answer["printed"] for each in encoded)
+
+
+# Options
+
+
+@MODULE
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"proxy_headers": "bob:Very-Secret-9071"}, "proxy_headers"),
+        ({"proxy_headers": ["bob:Very-Secret-9071"]}, "proxy_headers"),
+        ({"proxy_headers": {"basic_auth": {"bob": "Very-Secret-9071"}}}, "option proxy_headers: basic_auth has to be text"),
+        ({"proxy_headers": {"basic_auth": "Very-Secret-9071"}}, "option proxy_headers: basic_auth has to be name and password"),
+        ({"proxy_headers": {"Very-Secret-9071": "a"}}, "option proxy_headers has an unknown key: basic_auth, proxy_basic_auth, user_agent are possible"),
+        ({"host": "http://a\0b"}, "option host has a NUL character (character 9)"),
+        ({"host": "http://" + "a" * 10000000}, "option host has 10000007 characters, more than"),
+        ({"context": "a\nb"}, "option context has a line break at character 2"),
+        ({"impersonate_groups": ["a", "b\r"]}, "option impersonate_groups has a line break"),
+        ({"namespace": "a/../b"}, "option namespace: 'a/../b' is no name in Kubernetes"),
+        ({"namespace": None}, "namespace"),
+        ({"namespace": {"a": 1}}, "is no name in Kubernetes"),
+        ({"api_key": API_KEY + "\nX-Other: 1"}, "option api_key has a blank, a line break or another character at position 33"),
+        ({"api_key": API_KEY + "\n\n"}, "option api_key has a blank, a line break"),
+        ({"api_key": API_KEY + "\u0661"}, "option api_key has a blank, a line break"),
+        ({"api_key": {"a": API_KEY}}, "option api_key has a blank, a line break"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_named_at_once(run: Run, cluster: Any, connection: Json, module: Any, options: Json, wrong: Json, said: str) -> None:
+    started = time.monotonic()
+    answer = run(module, **dict(connection, **dict(options, **wrong)))
+    assert answer["failed"]
+    assert said in answer["msg"]
+    assert "unexpected" not in answer["msg"]
+    assert not leaks(answer, API_KEY, "Very-Secret-9071", TOKEN)
+    assert len(answer["msg"]) < 1000
+    assert time.monotonic() - started < 10
+    assert not cluster.asked
+
+
+@pytest.mark.parametrize("text", ["a\ud800", "a\x9b", "a\x7f", "a\t", "a\u0000"])
+def test_text_that_is_none(text: str) -> None:
+    with pytest.raises(OptionError, match="option x has .* at character 2"):
+        check_text("option x", text)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "said"),
+    [
+        ("k8s_rollout", {"timeout": -1}, "option timeout is out of range"),
+        ("k8s_rollout", {"timeout": 10**30}, "option timeout is out of range"),
+        ("k8s_rollout", {"interval": None}, "interval"),
+        ("k8s_removal", {"timeout": 10**30}, "option timeout is out of range"),
+        ("k8s_removal", {"objects": [{"kind": "Node", "name": "a"}]}, "kind 'Node' is not possible"),
+        ("k8s_removal", {"objects": [{"kind": "ConfigMap"}]}, "option objects, entry 1 lacks name"),
+        ("k8s_removal", {"objects": [{"kind": "ConfigMap", "name": "../x"}]}, "'../x' is no name in Kubernetes"),
+        ("k8s_secret", {"labels": None}, "labels"),
+        ("k8s_secret", {"name": "a" * 64}, "becomes the value of a label as well"),
+        ("k8s_secret", {"labels": {"site": {"a": 1}}}, "option labels: the value of site is a dictionary"),
+        ("k8s_secret", {"labels": {"site": [1]}}, "option labels: the value of site is a list"),
+        ("k8s_secret", {"labels": {"site": None}}, "option labels: the value of site is empty"),
+        ("k8s_secret", {"labels": {"site": "a b"}}, "the value of site, 'a b', is none of a label"),
+        ("k8s_secret", {"labels": {"site": "a" * 64}}, "is none of a label"),
+        ("k8s_secret", {"labels": {"si te": "a"}}, "'si te' is no key of a label"),
+        ("k8s_secret", {"claim": "A"}, "option claim: 'A' is no name in Kubernetes"),
+        ("k8s_secret", {"key": "a/b"}, "cannot be a key of a Secret"),
+        ("k8s_preflight", {"permissions": [{"kind": "Secret"}]}, "option permissions, entry 1 lacks verbs"),
+        ("k8s_preflight", {"permissions": [{"kind": "Node", "verbs": ["get"]}]}, "kind 'Node' is not possible"),
+        ("k8s_preflight", {"permissions": [{"kind": "Secret", "verbs": [{"a": 1}]}]}, "option permissions, entry 1: verbs has to hold texts"),
+        ("k8s_preflight", {"removals": [{"kind": "Secret", "name": "a", "x": 1}]}, "option removals, entry 1 has an unknown key"),
+        ("k8s_preflight", {"manifests": [{"kind": "Secret"}]}, "option manifests, entry 1: it needs a kind"),
+        ("k8s_preflight", {"manifests": [{"a": 1}]}, "option manifests, entry 1: it needs a kind"),
+    ],
+)
+def test_what_one_module_alone_refuses(run: Run, cluster: Any, connection: Json, name: str, wrong: Json, said: str) -> None:
+    module, options = MODULES[name]
+    answer = run(module, **dict(connection, **dict(options, **wrong)))
+    assert answer["failed"]
+    assert said in answer["msg"]
+    assert not cluster.changes()
+
+
+def test_a_label_is_what_it_was_written_as(run: Run, cluster: Any, connection: Json) -> None:
+    """A backup tool that looks for "true" has to find it."""
+    labels = {"velero.io/exclude-from-backup": True, "b": False, "c": 1, "d": 1.5, "e": "True"}
+    assert run(k8s_secret, name="s", token=TOKEN, labels=labels, **connection)["changed"]
+    found = cluster.find("Secret", "s")["metadata"]["labels"]
+    assert {key: found[key] for key in labels} == {"velero.io/exclude-from-backup": "true", "b": "false", "c": "1", "d": "1.5", "e": "True"}
+    assert not run(k8s_secret, name="s", token=TOKEN, labels=labels, **connection)["changed"]
+
+
+# Credentials
+
+
+@MODULE
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("variable", [False, True])
+def test_a_line_break_at_the_end_of_the_account_s_token_is_not_part_of_it(
+    run: Run, cluster: Any, connection: Json, monkeypatch: pytest.MonkeyPatch, module: Any, options: Json, end: str, variable: bool
+) -> None:
+    cluster.hold("Namespace", "edge")
+    if variable:
+        monkeypatch.setenv("K8S_AUTH_API_KEY", API_KEY + end)
+        del connection["api_key"]
+    else:
+        connection["api_key"] = API_KEY + end
+    answer = run(module, check=True, **dict(connection, **options))
+    assert not answer.get("failed"), answer["msg"]
+    assert cluster.headers[-1]["authorization"] == "Bearer " + API_KEY
+    assert not leaks(answer, API_KEY)
+
+
+@MODULE
+def test_a_server_that_quotes_the_account_s_token(
+    run: Run, cluster: Any, connection: Json, monkeypatch: pytest.MonkeyPatch, module: Any, options: Json
+) -> None:
+    """One that comes from the environment is no option, so nobody masks it but us."""
+    monkeypatch.setenv("K8S_AUTH_API_KEY", API_KEY)
+    del connection["api_key"]
+    encoded = base64.b64encode(API_KEY.encode()).decode()
+
+    def quoting(method: str, path: str, body: Json) -> Any:
+        if "namespaces" in path or "selfsubject" in path:
+            return 403, {"kind": "Status", "message": "no: Bearer {0} ({1})".format(API_KEY, encoded), "reason": "Forbidden", "code": 403}
+        return None
+
+    cluster.rules.append(quoting)
+    answer = run(module, **dict(connection, **options))
+    assert answer["failed"]
+    assert not leaks(answer, API_KEY)
+
+
+def kubeconfig(cluster: Any, user: Json) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": cluster.url}}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+    }
+
+
+@MODULE
+@pytest.mark.parametrize("said", ["Invalid header value b'Bearer {0}\\n'", "cannot send {{'authorization': 'Bearer {0}'}}", "basic {0}"])
+def test_what_the_client_says_shows_no_credentials(
+    run: Run, connection: Json, monkeypatch: pytest.MonkeyPatch, module: Any, options: Json, said: str
+) -> None:
+    """Those of a kubeconfig are known to the client alone, where it fails."""
+
+    def failing(**_options: Any) -> Any:
+        raise ValueError(said.format(API_KEY))
+
+    monkeypatch.setattr(_k8s_api, "get_api_client", failing)
+    answer = run(module, **dict(connection, **dict(options, api_key=None)))
+    assert answer["failed"]
+    assert "cannot connect to the Kubernetes API" in answer["msg"]
+    assert not leaks(answer, API_KEY)
+
+
+@MODULE
+def test_a_credential_plugin_that_is_missing(run: Run, cluster: Any, tmp_path: Any, module: Any, options: Json) -> None:
+    """The client goes on without credentials, and the API says that the account lacks rights."""
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin", "args": [], "interactiveMode": "Never"}
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps(kubeconfig(cluster, {"exec": plugin})))
+    answer = run(module, namespace="edge", kubeconfig=str(file), **options)
+    assert answer["failed"]
+    assert answer["msg"].startswith("the credential plugin of the kubeconfig does not work, so there are no credentials")
+    assert "no-such-plugin" in answer["msg"]
+
+
+def test_an_account_that_is_none() -> None:
+    body = json.dumps({"message": 'secrets "x" is forbidden: User "system:anonymous" cannot get resource', "reason": "Forbidden"})
+    assert "the request carried no credentials" in _k8s_api.explain(403, body, "get secrets x")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (ModuleNotFoundError("No module named 'kubernetes'", name="kubernetes"), "Failed to import the required Python library (kubernetes)"),
+        (ModuleNotFoundError("No module named 'dateutil'", name="dateutil"), "kubernetes is there, but needs dateutil, which is not"),
+        (AttributeError("module 'x' has no attribute 'y'"), "kubernetes cannot be used by"),
+    ],
+)
+def test_a_library_that_is_missing_is_told_as_what_it_is(
+    run: Run, connection: Json, monkeypatch: pytest.MonkeyPatch, fault: Exception, said: str
+) -> None:
+    monkeypatch.setattr(_k8s_api, "KUBERNETES_FAULT", fault)
+    assert said in run(k8s_secret, name="s", token=TOKEN, **connection)["msg"]
+
+
+# Answers of an odd shape
+
+
+@MODULE
+@pytest.mark.parametrize("odd", [{}, [], {"kind": "Secret"}, {"kind": "Secret", "metadata": {}}, {"kind": "Secret", "metadata": []}, "text", None])
+def test_an_answer_of_another_shape(run: Run, cluster: Any, connection: Json, module: Any, options: Json, odd: Any) -> None:
+    cluster.rules.append(lambda method, path, body: (200, odd) if "/namespaces/" in path or "selfsubject" in path else None)
+    answer = run(module, **dict(connection, **options))
+    assert answer["failed"]
+    assert "answers, but not as a Kubernetes API does" in answer["msg"]
+    assert cluster.url in answer["msg"]
+
+
+@pytest.mark.parametrize("odd", [{"metadata": {"name": "d"}}, {"metadata": {"name": "d"}, "spec": None}, {"metadata": {"name": "d"}, "spec": [], "status": 1}])
+def test_a_deployment_of_another_shape(run: Run, cluster: Any, connection: Json, odd: Json) -> None:
+    cluster.hold("Deployment", "d")
+    cluster.objects = {key: dict(odd, kind="Deployment") for key in cluster.objects}
+    answer = run(k8s_rollout, name="d", timeout=0, **connection)
+    assert "answers, but not as it should" in answer["msg"]
+
+
+# What is on its way out
+
+HELD: Json = {"finalizers": ["example.com/keep"]}
+GOING = dict(HELD, deletionTimestamp="2026-01-01T00:00:00Z")
+
+
+def data(token: str = TOKEN) -> Json:
+    return {"data": {"bootstrap.token": base64.b64encode(token.encode()).decode()}, "type": "Opaque"}
+
+
+@pytest.mark.parametrize("metadata", [HELD, GOING])
+def test_a_secret_that_is_held_is_not_called_removed(
+    run: Run, cluster: Any, connection: Json, monkeypatch: pytest.MonkeyPatch, metadata: Json
+) -> None:
+    monkeypatch.setattr(k8s_secret, "GOES_WITHIN", 0)
+    cluster.hold("Secret", "s", metadata=metadata, **data())
+    for _round in range(2):
+        answer = run(k8s_secret, name="s", state="absent", **connection)
+        assert answer["failed"]
+        assert "held by finalizers (example.com/keep), so the token in it can still be read" in answer["msg"]
+
+
+def test_a_secret_that_goes_a_little_later(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.hold("Secret", "s", metadata=dict(HELD), **data())
+
+    def soon(method: str, path: str, body: Json) -> Any:
+        if method == "GET" and path.endswith("/s") and len(cluster.asked) > 8:
+            cluster.objects.clear()
+
+    cluster.rules.append(soon)
+    assert run(k8s_secret, name="s", state="absent", **connection)["action"] == "removed"
+
+
+def test_a_secret_on_its_way_out_cannot_be_used(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.hold("Secret", "s", metadata=dict(GOING), **data())
+    answer = run(k8s_secret, name="s", token=TOKEN, **connection)
+    assert "is being removed since 2026-01-01T00:00:00Z, and held by finalizers (example.com/keep): try again when it is gone" in answer["msg"]
+    assert not cluster.changes()
+
+
+def test_the_secret_of_a_former_token_that_is_on_its_way_out_is_none(run: Run, cluster: Any, connection: Json) -> None:
+    first = run(k8s_secret, name="s", token="exp_bk_another0123456789", immutable=True, **connection)
+    cluster.find("Secret", first["name"])["metadata"].update(GOING)
+    cluster.hold("PersistentVolumeClaim", "c", metadata={"annotations": {"expanso.edge/token-fingerprint": first["fingerprint"]}})
+    assert run(k8s_secret, name="s", token=TOKEN, immutable=True, claim="c", **connection)["action"] == "not_needed"
+
+
+def test_an_identity_on_a_volume_that_goes_is_none(run: Run, cluster: Any, connection: Json) -> None:
+    mark = {"expanso.edge/token-fingerprint": "0123456789ab"}
+    cluster.hold("PersistentVolumeClaim", "c", metadata=dict(GOING, annotations=mark))
+    assert run(k8s_secret, name="s", token=TOKEN, claim="c", **connection)["action"] == "written"
+
+
+def test_a_namespace_that_goes(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.hold("Namespace", "edge", metadata=dict(GOING))
+    assert "namespace edge is being removed since 2026-01-01T00:00:00Z" in run(k8s_preflight, **connection)["msg"]
+
+
+OURS: Json = {"labels": {"app.kubernetes.io/managed-by": "expanso.edge"}}
+OBJECTS: List[Json] = [
+    {"kind": "Deployment", "name": "d"},
+    {"kind": "ConfigMap", "name": "d"},
+    {"kind": "PersistentVolumeClaim", "name": "c"},
+    {"kind": "Namespace", "name": "edge"},
+]
+
+
+def test_check_mode_removes_nothing_and_says_what_would_go(run: Run, cluster: Any, connection: Json) -> None:
+    """Whatever version of kubernetes.core there is."""
+    for each in OBJECTS[:3]:
+        cluster.hold(each["kind"], each["name"], metadata=dict(OURS))
+    answer = run(k8s_removal, check=True, objects=OBJECTS, **connection)
+    assert (answer["changed"], answer["removed"]) == (True, ["Deployment d", "ConfigMap d", "PersistentVolumeClaim c"])
+    assert not cluster.changes()
+    assert run(k8s_removal, objects=OBJECTS, **connection)["removed"] == answer["removed"]
+    assert not cluster.objects
+    assert [method for method, _path in cluster.changes()] == ["DELETE"] * 3
+    assert not run(k8s_removal, objects=OBJECTS, **connection)["changed"]
+
+
+def test_what_is_somebody_else_s_is_not_removed(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.hold("Deployment", "d")
+    for check in (True, False):
+        assert "Deployment d in namespace edge is somebody else's" in run(k8s_removal, check=check, objects=OBJECTS, **connection)["msg"]
+    assert cluster.find("Deployment", "d")
+    assert run(k8s_removal, objects=OBJECTS, force=True, **connection)["changed"]
+    assert not cluster.objects
+
+
+def test_what_does_not_go_is_said_to_be_held(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.hold("PersistentVolumeClaim", "c", metadata=dict(OURS, finalizers=["kubernetes.io/pvc-protection"]))
+    answer = run(k8s_removal, objects=OBJECTS, timeout=0, **connection)
+    assert answer["msg"] == (
+        "PersistentVolumeClaim c in namespace edge is not gone after 0 s: "
+        "being removed since 2026-01-01T00:00:00Z, and held by finalizers (kubernetes.io/pvc-protection)"
+    )
+    remaining = [{"type": "NamespaceContentRemaining", "status": "True", "message": "Some resources are remaining: pods. has 1 resource instances"}]
+    cluster.objects.clear()
+    cluster.hold("Namespace", "edge", metadata=dict(HELD), status={"conditions": remaining})
+    assert "Some resources are remaining: pods" in run(k8s_removal, objects=OBJECTS, timeout=0, **connection)["msg"]
+
+
+# Waits
+
+
+class Away:
+    """An API server that does not answer for some requests, in one of several ways."""
+
+    def __init__(self, cluster: Any, how: Any, until: int, path: str = "/d") -> None:
+        self.left, self.how, self.path = until, how, path
+        cluster.rules.append(self)
+
+    def __call__(self, method: str, path: str, body: Json) -> Any:
+        if path.split("?")[0].endswith(self.path) and method == "GET":
+            self.left -= 1
+            if self.left >= 0:
+                return self.how
+        return None
+
+
+NOT_READY = (503, {"kind": "Status", "message": "apiserver not ready"})
+AWAY: List[Any] = [(0, None), NOT_READY, (200, b"<html>login</html>"), (200, {"kind": "Deployment"}), (429, {})]
+ROLLED_OUT: Json = {
+    "spec": {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": {"spec": {}}},
+    "status": {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
+}
+
+
+@pytest.mark.parametrize("how", AWAY)
+def test_a_wait_goes_on_while_the_api_server_is_away(run: Run, cluster: Any, connection: Json, how: Any) -> None:
+    cluster.hold("Deployment", "d", **ROLLED_OUT)
+    Away(cluster, how, 2)
+    answer = run(k8s_rollout, name="d", timeout=20, interval=0, **connection)
+    assert answer["available"], answer["msg"]
+
+
+def test_a_wait_goes_on_where_the_api_server_is_away_at_its_start(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.hold("Deployment", "d", **ROLLED_OUT)
+    Away(cluster, NOT_READY, 2, "/apis")
+    assert run(k8s_rollout, name="d", timeout=20, interval=0, **connection)["available"]
+
+
+def test_a_wait_that_ends_with_a_fault_tells_it(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.hold("Deployment", "d", **ROLLED_OUT)
+    Away(cluster, NOT_READY, 10**6)
+    answer = run(k8s_rollout, name="d", timeout=1, interval=0, **connection)
+    assert "Deployment edge/d has not rolled out after 1 s: cannot get deployments d in namespace edge: apiserver not ready" in answer["msg"]
+
+
+def test_rights_that_lack_are_no_reason_to_wait(run: Run, cluster: Any, connection: Json) -> None:
+    Away(cluster, (403, {"kind": "Status", "message": "forbidden: User u", "reason": "Forbidden"}), 10**6)
+    started = time.monotonic()
+    assert "the account may not get deployments" in run(k8s_rollout, name="d", timeout=60, **connection)["msg"]
+    assert time.monotonic() - started < 20
+
+
+def test_a_removal_goes_on_while_the_api_server_is_away(run: Run, cluster: Any, connection: Json, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(k8s_removal, "POLL_SECONDS", 0)
+    cluster.hold("Deployment", "d", metadata=dict(OURS))
+    seen: List[str] = []
+
+    def away(method: str, path: str, body: Json) -> Any:
+        seen.append(method)
+        return (503, {}) if "DELETE" in seen and method == "GET" and len(seen) < seen.index("DELETE") + 4 else None
+
+    cluster.rules.append(away)
+    assert run(k8s_removal, objects=OBJECTS[:1], timeout=20, **connection)["changed"]
+
+
+# Webhooks
+
+
+NO_DRY_RUN = 'admission webhook "policy.test" does not support dry run'
+
+
+def no_dry_run(method: str, path: str, body: Json) -> Any:
+    dry = "dryRun" in path or body.get("dryRun")
+    return (400, {"kind": "Status", "message": NO_DRY_RUN, "reason": "BadRequest", "code": 400}) if dry else None
+
+
+def test_a_webhook_that_takes_no_dry_run(run: Run, cluster: Any, connection: Json, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: List[str] = []
+    monkeypatch.setattr(EdgeModule, "warn", lambda _self, text: warnings.append(text))
+    cluster.rules.append(no_dry_run)
+    cluster.hold("Namespace", "edge")
+    answer = run(k8s_secret, check=True, name="s", token=TOKEN, **connection)
+    assert (answer["changed"], answer["action"]) == (True, "written")
+    assert NO_DRY_RUN in warnings.pop()
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "edge"}, "data": {}}
+    preflight = run(k8s_preflight, manifests=[manifest], **connection)
+    assert preflight["dry_run"] is False
+    assert NO_DRY_RUN in warnings.pop()
+    assert run(k8s_secret, name="s", token=TOKEN, **connection)["changed"]
+    assert not warnings
+    answer = run(k8s_secret, check=True, name="s", state="absent", **connection)
+    assert (answer["changed"], answer["action"]) == (True, "removed")
+    assert cluster.find("Secret", "s")
+
+
+def test_what_a_policy_adds_at_each_run_is_no_change_of_ours(run: Run, cluster: Any, connection: Json) -> None:
+    seen: List[str] = []
+
+    def policy(method: str, path: str, body: Json) -> Any:
+        if method == "PATCH":
+            seen.append(path)
+            body["metadata"].setdefault("labels", {})["policy/at"] = str(len(seen))
+            body["metadata"]["name"] = "s"
+        return None
+
+    cluster.rules.append(policy)
+    assert run(k8s_secret, name="s", token=TOKEN, **connection)["changed"]
+    answer = run(k8s_secret, name="s", token=TOKEN, **connection)
+    assert (answer["changed"], answer["action"]) == (False, "kept")
+    cluster.find("Secret", "s")["metadata"]["labels"]["app.kubernetes.io/name"] = "other"
+    assert run(k8s_secret, name="s", token=TOKEN, **connection)["action"] == "repaired"
+
+
+# Reasons of a roll-out
+
+
+def test_a_deployment_that_is_paused(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.hold("Deployment", "d", spec=dict(ROLLED_OUT["spec"], paused=True), status={})
+    answer = run(k8s_rollout, name="d", timeout=0, **connection)
+    assert "it is paused, so changes wait: kubectl rollout resume deployment d --namespace edge" in answer["msg"]
+
+
+def test_a_pod_on_a_lost_node(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.hold("Deployment", "d", spec=ROLLED_OUT["spec"], status={})
+    cluster.hold("Pod", "d-1", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}, spec={"nodeName": "n7"}, status={})
+    answer = run(k8s_rollout, name="d", timeout=0, **connection)
+    assert "pod d-1 is being removed since 2026-01-01T00:00:00Z, but still there on node n7" in answer["msg"]
+
+
+def test_a_deployment_on_its_way_out(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.hold("Deployment", "d", metadata=dict(GOING), **ROLLED_OUT)
+    answer = run(k8s_rollout, name="d", timeout=0, **connection)
+    assert "it is being removed since 2026-01-01T00:00:00Z, and held by finalizers (example.com/keep)" in answer["msg"]
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_the_way_out_where_a_marked_volume_is_empty(run: Run, cluster: Any, connection: Json, marked: bool) -> None:
+    claim = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}]}
+    cluster.hold("Deployment", "d", spec=dict(ROLLED_OUT["spec"], template={"spec": claim}), status={})
+    cluster.hold("PersistentVolumeClaim", "c", metadata={"annotations": {"expanso.edge/token-fingerprint": "f"}} if marked else {})
+    ended = {"exitCode": 1, "message": "no token: Secret s has no key k, and the agent is not registered"}
+    cluster.hold("Pod", "d-1", status={"initContainerStatuses": [{"name": "register", "state": {"terminated": ended}}]})
+    answer = run(k8s_rollout, name="d", timeout=0, **connection)
+    assert "and the agent is not registered" in answer["msg"]
+    assert ("kubectl annotate persistentvolumeclaim c --namespace edge expanso.edge/token-fingerprint-" in answer["msg"]) is marked

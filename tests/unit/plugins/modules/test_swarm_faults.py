@@ -1,0 +1,226 @@
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What users of a swarm run into. The whole module, with the real SDK, against an engine on loopback."""
+
+import time
+from typing import Any, Callable, Dict
+
+import pytest
+from ansible_collections.expanso.edge.plugins.module_utils._swarm import SwarmError, check_engine
+from ansible_collections.expanso.edge.plugins.modules import swarm_secret
+
+pytest.importorskip("docker")
+
+TOKEN = "exp_bk_Zq81mKx02LwPd7Rt5"
+NAME = "edge_token"
+Json = Dict[str, Any]
+Run = Callable[..., Json]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(swarm_secret, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(swarm_secret, "RESTART_SECONDS", 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"docker_host": "tcp://a\0b"}, "option docker_host has a NUL character"),
+        ({"docker_host": "tcp://" + "a" * 10000000}, "option docker_host has 10000006 characters, more than"),
+        ({"docker_host": "tcp://[::1"}, "is no address"),
+        ({"docker_host": "swarm.example.com:2375"}, "begins with none of unix://"),
+        ({"docker_host": "192.0.2.1:2375"}, "begins with none of unix://"),
+        ({"docker_host": {"a": 1}}, "begins with none of unix://"),
+        ({"docker_host": "tcp://192.0.2.1:2375"}, "would cross the network in the clear"),
+        ({"name": "a" * 10000000}, "option name has 10000000 characters, more than"),
+        ({"name": {"a": 1}}, "cannot name a secret"),
+        ({"name": "a\nb"}, "option name has a line break at character 2"),
+        ({"service": "a.b"}, "cannot name a service"),
+        ({"uid": {"a": 1}}, "is no number: give that of the image's user"),
+        ({"uid": "\u0661"}, "is no number: give that of the image's user"),
+        ({"gid": "9" * 4000}, "is no number: give that of the image's user"),
+        ({"gid": "4294967295"}, "is no number: give that of the image's user"),
+        ({"mode": " 0400"}, "option mode is no permissions"),
+        ({"mode": "0_400"}, "option mode is no permissions"),
+        ({"mode": False}, "option mode is no permissions"),
+        ({"mode": {"a": 1}}, "option mode is no permissions"),
+        ({"mode": "0644"}, "write it as a quoted octal string"),
+        ({"timeout": -1}, "option timeout is out of range"),
+        ({"timeout": 0}, "option timeout"),
+        ({"wait_timeout": 10**30}, "option wait_timeout is out of range"),
+        ({"versions_to_keep": -1}, "option versions_to_keep is out of range"),
+        ({"labels": {"site": {"a": 1}}}, "option labels: the value of site is a dictionary"),
+        ({"service_plan": {"environment": {"A": [1]}}}, "the service's environment: the value of A is a list"),
+        ({"service_plan": {"environment": {"A=B": "c"}}}, "'A=B' cannot be a variable of a service"),
+        ({"service_plan": {"environment": {"": "c"}}}, "a key has to be text, and not empty"),
+        ({"service_plan": {"environment": {"A": "b\0"}}}, "option service_plan has a NUL character"),
+        ({"service_plan": {"constraints": ["node.role"]}}, "'node.role' is no constraint of a service"),
+        ({"service_plan": {"constraints": [{"a": 1}]}}, "is no constraint of a service"),
+        ({"service_plan": {"image": "Agent Image"}}, "'Agent Image' is no image"),
+        ({"service_plan": {"labels": {"a": None}}}, "the service's labels: the value of a is empty"),
+    ],
+)
+@pytest.mark.parametrize("state", ["present", "checked"])
+def test_an_option_that_cannot_be_used_is_named_at_once(run: Run, engine: Any, state: str, wrong: Json, said: str) -> None:
+    started = time.monotonic()
+    answer = run(swarm_secret, **dict({"docker_host": engine.url, "name": NAME, "token": TOKEN, "state": state}, **wrong))
+    assert answer["failed"]
+    assert said in answer["msg"]
+    assert TOKEN[7:] not in answer["printed"]
+    assert len(answer["msg"]) < 1000
+    assert time.monotonic() - started < 10
+    assert not engine.asked
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"environment": {"A": True, "B": 1, "C": "a\nb", "D": ""}, "labels": {"a": False}},
+        {"constraints": ["node.labels.edge == true", "node.role!=manager", "node.platform.arch==x86_64"]},
+        {"image": "ghcr.io/expanso-io/expanso-edge@sha256:" + "0" * 64},
+        {"image": "registry.Example.com:5000/a/b:1.2_3"},
+        {"image": "expanso-edge-agent:trixie"},
+        {},
+    ],
+)
+def test_a_plan_that_the_engine_takes(run: Run, engine: Any, plan: Json) -> None:
+    answer = run(swarm_secret, docker_host=engine.url, name=NAME, state="checked", service="edge", service_plan=plan)
+    assert (answer["changed"], answer["action"]) == (False, "checked")
+    assert all(method == "GET" for method, _path in engine.asked)
+
+
+def test_a_look_finds_what_is_in_the_way(run: Run, engine: Any) -> None:
+    engine.run_service(Labels={})
+    assert "somebody else made the service edge" in run(swarm_secret, docker_host=engine.url, name=NAME, state="checked", service="edge")["msg"]
+    engine.info = {"Swarm": {"LocalNodeState": "inactive"}}
+    assert "is in no swarm: initialise one" in run(swarm_secret, docker_host=engine.url, name=NAME, state="checked")["msg"]
+
+
+def test_a_label_is_what_it_was_written_as(run: Run, engine: Any) -> None:
+    assert run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN, labels={"no-backup": True, "n": 1, "t": "True"})["changed"]
+    labels = engine.secrets[0]["Spec"]["Labels"]
+    assert (labels["no-backup"], labels["n"], labels["t"]) == ("true", "1", "True")
+
+
+@pytest.mark.parametrize(
+    ("what", "odd"),
+    [
+        ("secrets", [{}]),
+        ("secrets", [{"ID": "a", "Spec": None}]),
+        ("secrets", {"message": "hello"}),
+        ("secrets", "text"),
+        ("services", [{"ID": "a"}]),
+        ("services", [{"ID": "a", "Spec": {"Name": "x", "TaskTemplate": {"ContainerSpec": {"Secrets": [{}]}}}}]),
+        ("services/edge", {}),
+        ("services/edge", []),
+        ("services/edge", {"Spec": {"Name": "edge"}}),
+        ("tasks", [{}]),
+        ("tasks", {"a": 1}),
+        ("nodes", [{}]),
+        ("info", []),
+        ("info", {"Swarm": "yes"}),
+        ("secrets/create", {}),
+    ],
+)
+def test_an_answer_of_another_shape(run: Run, engine: Any, what: str, odd: Any) -> None:
+    engine.run_service()
+    engine.rules.append(lambda method, path, body: (200, odd) if path.endswith("/" + what) else None)
+    answer = run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN, service="edge")
+    assert answer["failed"]
+    assert "answers, but not as" in answer["msg"]
+    assert engine.url in answer["msg"]
+    assert TOKEN[7:] not in answer["printed"]
+
+
+NOT_A_MANAGER = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
+AWAY: Dict[str, Any] = {
+    "hangs up": (0, None),
+    "is no manager yet": (503, {"message": NOT_A_MANAGER}),
+    "has no leader": (500, {"message": "rpc error: The swarm does not have a leader."}),
+    "a proxy": (502, b"<html>bad gateway</html>"),
+    "an odd answer": (200, [{}]),
+}
+
+
+class Away:
+    """An engine that is being restarted, for some requests of one kind."""
+
+    def __init__(self, engine: Any, path: str, how: Any, times: int) -> None:
+        self.path, self.how, self.left = path, how, times
+        engine.rules.append(self)
+
+    def __call__(self, method: str, path: str, body: Json) -> Any:
+        if path.endswith(self.path) and self.left > 0:
+            self.left -= 1
+            return self.how
+        return None
+
+
+PRUNED: Json = {"name": NAME, "state": "pruned", "service": "edge"}
+
+
+@pytest.mark.parametrize("how", list(AWAY.values()), ids=list(AWAY))
+@pytest.mark.parametrize("path", ["/tasks", "/secrets"])
+def test_a_wait_goes_on_over_a_restart_of_the_engine(run: Run, engine: Any, path: str, how: Any) -> None:
+    engine.run_service()
+    Away(engine, path, how, 3)
+    answer = run(swarm_secret, docker_host=engine.url, wait_timeout=20, **PRUNED)
+    assert answer.get("registered"), answer["msg"]
+
+
+def test_a_wait_goes_on_where_the_engine_is_not_back_yet(run: Run, engine: Any) -> None:
+    engine.run_service()
+    Away(engine, "/info", (200, {"Swarm": {"LocalNodeState": "inactive"}}), 3)
+    assert run(swarm_secret, docker_host=engine.url, wait_timeout=20, **PRUNED)["registered"]
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/info"])
+def test_nobody_is_sent_to_make_another_swarm(run: Run, engine: Any, path: str) -> None:
+    engine.run_service()
+    inactive = {"Swarm": {"LocalNodeState": "inactive"}}
+    Away(engine, path, (503, {"message": NOT_A_MANAGER}) if path == "/tasks" else (200, inactive), 10**6)
+    message = run(swarm_secret, docker_host=engine.url, wait_timeout=1, **PRUNED)["msg"]
+    assert "swarm init" not in message
+    assert "not yet after a restart: see docker info" in message
+
+
+def test_a_removal_that_got_no_answer_is_done_all_the_same(run: Run, engine: Any) -> None:
+    for number in (1, 2):
+        engine.secrets.append({"ID": "i{0}".format(number), "Spec": {"Name": "{0}_v{1}".format(NAME, number), "Labels": {"io.expanso.edge.fingerprint": "f"}}})
+    gone = []
+
+    def rule(method: str, path: str, body: Json) -> Any:
+        if method == "DELETE":
+            gone.append(path)
+            engine.secrets = engine.secrets[1:]
+            return (0, None) if len(gone) == 1 else (404, {"message": "no such secret"})
+        return None
+
+    engine.rules.append(rule)
+    engine.run_service()
+    answer = run(swarm_secret, docker_host=engine.url, wait_timeout=20, **PRUNED)
+    assert answer["removed"] == [NAME + "_v1"]
+    assert len(gone) == 2
+
+
+def test_what_the_engine_refuses_for_good_is_not_waited_for(run: Run, engine: Any) -> None:
+    engine.run_service()
+    Away(engine, "/tasks", (400, {"message": "invalid filter"}), 10**6)
+    started = time.monotonic()
+    assert "the Docker engine refused: invalid filter" in run(swarm_secret, docker_host=engine.url, wait_timeout=60, **PRUNED)["msg"]
+    assert time.monotonic() - started < 20
+
+
+def test_versions_of_sdk_and_requests_that_do_not_fit() -> None:
+    fault = swarm_secret.DockerException("Error while fetching server API version: Not supported URL scheme http+docker")
+    assert swarm_secret.reason(fault).startswith("the Docker SDK for Python and its library requests do not fit together (docker ")
+    assert "install docker 7.1 or newer, or requests below 2.32" in swarm_secret.reason(fault)
+
+
+def test_an_engine_that_was_a_manager_is_not_told_to_begin_anew() -> None:
+    with pytest.raises(SwarmError, match="is in no swarm, or not yet after a restart"):
+        check_engine({"Swarm": {"LocalNodeState": "inactive"}}, "E", was_manager=True)

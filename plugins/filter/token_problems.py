@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +13,15 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, judge
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import DELIVERY_VARIABLE, NOT_TEMPLATED, some_of
-from ansible_collections.expanso.edge.plugins.plugin_utils._sources import FILE_VARIABLE, TOKEN_VARIABLE, Found, SourceError, resolve
+from ansible_collections.expanso.edge.plugins.plugin_utils._sources import (
+    FILE_VARIABLE,
+    TOKEN_VARIABLE,
+    Decrypt,
+    Found,
+    SourceError,
+    decrypter,
+    resolve,
+)
 from jinja2.exceptions import UndefinedError
 
 DELIVERIES = ("token_file", "systemd_service", "swarm_secret", "k8s_secret")
@@ -21,23 +30,30 @@ _SHOWN = re.compile(r"[a-z_., ]{1,80}")
 """What may be shown of a delivery that there is not: a word, and no token that was put into the wrong variable."""
 
 Holders = dict[str, list[str]]
+Variables = Mapping[str, Any]
 
 
-def token_problems(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str] | None = None) -> list[str]:
+def token_problems(
+    hosts: list[str], hostvars: Mapping[str, Variables], environ: Mapping[str, str] | None = None, job: Mapping[str, Variables] | None = None
+) -> list[str]:
     """Return, a sentence each, what is wrong with the tokens of a whole job before any host is touched.
 
     A delivery that there is not is a problem of the job, because it is no fault of the host that names it.
     What is wrong with a host's own token is no problem of the job: it is refused there, if that host needs a token at all.
     One that several hosts share is judged like a job-wide one, but for its expiry, of which registered hosts do not care.
     """
+    known = hostvars if job is None else job
+    decrypt = decrypter(getattr(hostvars, "_loader", None))
+    if decrypt is not None:
+        decrypt = functools.lru_cache(decrypt)  # which takes its time, for a file that all hosts share
     problems = set()
     single_use: Holders = {}  # by fingerprint
     faulty: Holders = {}  # own tokens that cannot be used, by what is wrong with them
     for host in hosts:
-        problem = _delivery_problem(hostvars[host], host)
+        problem = _delivery_problem(known[host], host)
         if problem:
             problems.add(problem)
-        found, problem = _found(hostvars[host], environ)
+        found, problem = _found(known[host], environ, decrypt)
         if problem:
             problems.add(problem)
         if found is None or found.token is None:
@@ -57,19 +73,19 @@ def token_problems(hosts: list[str], hostvars: Mapping[str, Mapping[str, Any]], 
     return sorted(problems)
 
 
-def _found(variables: Mapping[str, Any], environ: Mapping[str, str] | None) -> tuple[Found | None, str]:
+def _found(variables: Variables, environ: Mapping[str, str] | None, decrypt: Decrypt | None) -> tuple[Found | None, str]:
     """Return a host's token, or the problem of a job-wide source; neither where the host's own source cannot be used."""
     if TOKEN_VARIABLE not in variables and variables.get(FILE_VARIABLE) == NOT_TEMPLATED:
         return None, f"variable {FILE_VARIABLE} cannot be templated: is a variable in it not defined?"
     try:
-        return resolve(variables.get, environ), ""
+        return resolve(variables.get, environ, decrypt), ""
     except SourceError as exc:
         return None, str(exc) if exc.job_wide else ""
     except (AnsibleError, UndefinedError):  # a variable of this host that cannot be decrypted or is made of undefined ones
         return None, ""
 
 
-def _delivery_problem(variables: Mapping[str, Any], host: str) -> str:
+def _delivery_problem(variables: Variables, host: str) -> str:
     """Say what is wrong with the deliveries that a host names, nothing where they are right."""
     try:
         named = variables.get(DELIVERY_VARIABLE, DELIVERIES[0])

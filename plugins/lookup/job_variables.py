@@ -32,7 +32,8 @@ EXAMPLES = r"""
     that: problems | length == 0
     fail_msg: "{{ problems | join('; ') }}"
   vars:
-    problems: "{{ ansible_play_hosts_all | expanso.edge.token_problems(lookup('expanso.edge.job_variables', ansible_play_hosts_all)) }}"
+    job: "{{ lookup('expanso.edge.job_variables', ansible_play_hosts_all) }}"
+    problems: "{{ ansible_play_hosts_all | expanso.edge.token_problems(hostvars, job=job) }}"
   run_once: true
 """
 

@@ -50,11 +50,13 @@ options:
     description:
       - The bootstrap token, exactly. Nothing is trimmed.
       - Needed where O(state=present) and no O(registration_markers) exists.
+      - Unless given, the module's action on the controller finds it as the lookup P(expanso.edge.bootstrap_token#lookup) does, once, and with
+        C(expanso_edge_token_on_demand=true) only where the first answer of the module is that it needs one.
     type: str
   token_source:
     description:
       - Where O(token) comes from, or which places were looked at in vain. Named in messages, not secret.
-      - The lookup P(expanso.edge.bootstrap_token#lookup) tells it with O(expanso.edge.bootstrap_token#lookup:want=source).
+      - Set by the module's action where O(token) is not given.
     type: str
   strict:
     description:
@@ -119,6 +121,15 @@ options:
       - Remove the file from a node that is registered. It is a valuable thing that nobody needs any more.
     type: bool
     default: false
+  requires:
+    description:
+      - Programs that the token is of no use without, such as the agent that registers the node with it.
+      - Where one is missing, or is for another machine, a node that needs a token gets none, and the module fails.
+        In check mode they are not looked at, because something before may be about to bring them.
+    type: list
+    elements: path
+    default: []
+    version_added: 1.1.0
 seealso:
   - module: expanso.edge.bootstrap_token_info
   - module: expanso.edge.edge_registration
@@ -132,8 +143,6 @@ EXAMPLES = r"""
 - name: Put the token where the agent reads it, unless the node is registered
   expanso.edge.bootstrap_token:
     path: /etc/expanso/bootstrap.token
-    token: "{{ lookup('expanso.edge.bootstrap_token') }}"
-    token_source: "{{ lookup('expanso.edge.bootstrap_token', want='source') }}"
     owner: root
     group: root
 
@@ -141,7 +150,6 @@ EXAMPLES = r"""
   expanso.edge.bootstrap_token:
     path: /etc/expanso/bootstrap.env
     format: env
-    token: "{{ lookup('expanso.edge.bootstrap_token') }}"
     variables:
       EXPANSO_EDGE_BOOTSTRAP_URL: https://start.cloud.expanso.io
     owner: root
@@ -151,8 +159,13 @@ EXAMPLES = r"""
   expanso.edge.bootstrap_token:
     path: /etc/credstore.encrypted/expanso-edge-bootstrap-token
     format: encrypted
-    token: "{{ lookup('expanso.edge.bootstrap_token') }}"
     obsolete_paths: [/etc/expanso/bootstrap.env]
+
+- name: Put a token there that comes from elsewhere
+  expanso.edge.bootstrap_token:
+    path: /etc/expanso/bootstrap.token
+    token: "{{ my_token }}"
+    token_source: the vault of site 7
 
 - name: Remove the token
   expanso.edge.bootstrap_token:
@@ -239,6 +252,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._directory import Dir
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError, parse, render
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     MAX_SIZE,
@@ -489,6 +503,9 @@ def bring_about(module: EdgeModule) -> Dict[str, Any]:
     """Bring the file to its state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
     marker = find_marker(params)
+    if params["state"] == "present" and marker is None and not module.check_mode:
+        for program in params["requires"]:
+            check_agent(program, "requires (token_file_binary)")
     with holding(params) as (place, others):
         found, directory = place.found, place.directory
         letting_go = params["state"] == "absent" or (marker is not None and (params["remove_when_registered"] or found is None))
@@ -575,6 +592,7 @@ def main() -> None:
             "directory_mode": {"type": "raw"},
             **ARGUMENT_SPEC,
             "remove_when_registered": {"type": "bool", "default": False},
+            "requires": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
     )

@@ -206,17 +206,9 @@ def open_data_dir(module: EdgeModule, account: Account) -> int:
     def label(directory: str) -> None:
         module.set_context_if_different(directory, module.selinux_default_context(directory), False)
 
-    made = make_directories(path, DATA_DIR_MODE, label)
+    make_directories(path, DATA_DIR_MODE, label, (account.uid, account.gid))
     # resolved and checked before: what is a link by now was put there by somebody else
-    descriptor = os.open(os.path.realpath(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        status = os.fstat(descriptor)
-        if path in made and status.st_uid == os.geteuid() and not os.listdir(descriptor):
-            os.fchown(descriptor, account.uid, account.gid)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+    return os.open(os.path.realpath(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def lock(module: EdgeModule, descriptor: int, deadline: float) -> None:

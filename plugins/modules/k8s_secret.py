@@ -57,6 +57,8 @@ options:
     description:
       - The bootstrap token, exactly. Nothing is trimmed.
       - Needed where O(state=present) and the agent is not registered.
+      - Unless given, the module's action on the controller finds it as the lookup P(expanso.edge.bootstrap_token#lookup) does, once, and with
+        C(expanso_edge_token_on_demand=true) only where the first answer of the module is that it needs one.
     type: str
   token_source:
     description:
@@ -107,8 +109,6 @@ EXAMPLES = r"""
   expanso.edge.k8s_secret:
     name: expanso-bootstrap-token
     namespace: expanso-system
-    token: "{{ lookup('expanso.edge.bootstrap_token') }}"
-    token_source: "{{ lookup('expanso.edge.bootstrap_token', want='source') }}"
     context: production
   delegate_to: localhost
   become: false

@@ -51,6 +51,8 @@ options:
     description:
       - The bootstrap token, exactly. Nothing is trimmed.
       - Needed where O(state=present) unless the swarm holds one already, or all tasks of O(service) are registered.
+      - Unless given, the module's action on the controller finds it as the lookup P(expanso.edge.bootstrap_token#lookup) does, once, and with
+        C(expanso_edge_token_on_demand=true) only where the first answer of the module is that it needs one.
     type: str
   token_source:
     description:
@@ -126,8 +128,6 @@ EXAMPLES = r"""
 - name: Store the token
   expanso.edge.swarm_secret:
     name: expanso_bootstrap_token
-    token: "{{ lookup('expanso.edge.bootstrap_token', judge=false) }}"
-    token_source: "{{ lookup('expanso.edge.bootstrap_token', want='source') }}"
   register: stored
 
 - name: Let a service of your own use it

@@ -68,7 +68,10 @@ def _exact(templar: Any, variables: Mapping[str, Any]) -> Any:
 def _one_value(nodes: Iterable[Any]) -> Any:
     """Return what a template made: the one value itself, or all of them as a text."""
     values = list(nodes)
-    return values[0] if len(values) == 1 else "".join(str(value) for value in values)
+    value = values[0] if len(values) == 1 else "".join(str(each) for each in values)
+    if isinstance(value, str) and (value.startswith(("[", "{")) or value in ("True", "False")):
+        return AnsibleEnvironment.concat([value])  # Jinja made a text of a constant that is none, which is then told as what it is
+    return value
 
 
 def _texts(raw: Any, variables: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import os
 import stat
@@ -26,7 +27,16 @@ NO_SOURCE = (
     f"looked at variable {TOKEN_VARIABLE}, variable {FILE_VARIABLE} and environment variable {ENV_NAME} on the controller, and none is set"
 )
 
-NO_TEXT: dict[type, str] = {bool: "a truth value", int: "a number", float: "a number", list: "a list", tuple: "a list", dict: "a dictionary"}
+NO_TEXT: dict[type, str] = {
+    bool: "a truth value",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    tuple: "a list",
+    dict: "a dictionary",
+    datetime.date: "a date",
+    bytes: "binary data",
+}
 """What YAML makes of a token that it takes for something else."""
 
 QUOTE = """put the token in quotation marks, and on a host's line of an INI inventory in two kinds of them, such as '"..."'"""

@@ -191,3 +191,23 @@ def test_a_second_run_changes_nothing(fleet: Fleet) -> None:
 def test_no_temporary_files_are_left(fleet: Fleet, controller: Controller) -> None:
     assert [str(path) for path in controller.home.glob(".ansible/tmp/*") if path.is_dir()] == []
     assert [name for name in fleet.after if ".tmp" in name] == []
+
+
+def test_a_node_without_an_agent_gets_no_token(controller: Controller, place: Path) -> None:
+    token, home = new_key(), place / "no-agent"
+    home.mkdir()
+    variables = {
+        "expanso_edge_token": token,
+        "token_file_path": str(home / "etc/bootstrap.token"),
+        "token_file_data_dir": str(home / "data"),
+        "token_file_binary": str(home / "expanso-edge"),
+        "token_file_register": True,
+    }
+    play = {"vars": variables, "roles": ["expanso.edge.token_file"]}
+    assert controller.run([play], "--check", secrets=[token]).returncode == 0
+    message = controller.run([play], secrets=[token]).result(TASK)["msg"]
+    assert f"the agent {home}/expanso-edge is missing or not executable: install it first, or set requires (token_file_binary)" in message
+    assert not list(home.iterdir())
+    play["vars"] = {**variables, "token_file_register": False}
+    assert controller.run([play], secrets=[token]).returncode == 0
+    assert (home / "etc/bootstrap.token").exists()

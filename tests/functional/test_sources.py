@@ -58,6 +58,7 @@ WITHOUT_ENVIRONMENT = [
     Case("own, by another variable", "{{ theirs }}", variables={"theirs": KEY}, token=KEY, source=VARIABLE),
     Case("own, encrypted", "vault", token=KEY, source=VARIABLE),
     Case("file missing, where nobody asks for judgement", file="nowhere", options="judge=false", token="", source=f"cannot read {found('nowhere')}"),
+    Case("file, encrypted", file="encrypted", token=KEY, source=found("encrypted")),
     Case("own before the file", KEY, "api key", token=KEY, source=VARIABLE),
     Case("own before a file that is missing", KEY, "nowhere", token=KEY, source=VARIABLE),
     Case("file", file="key", token=KEY, source=found("key")),
@@ -77,7 +78,7 @@ WITHOUT_ENVIRONMENT = [
     Case("refers to what refers to nothing", "{{ theirs }}", variables={"theirs": "{{ nobody }}"}, source=f"{VARIABLE} refers to nobody, which is"),
     Case("refers to itself", "{{ expanso_edge_token }}", source=f"{VARIABLE} refers to itself"),
     Case("key in braces", f"{{{{ {KEY} }}}}", source=f"{VARIABLE} is a token in braces: give it without them"),
-    Case("opaque in braces", f"{{{{ {OPAQUE} }}}}", source=f"{VARIABLE} refers to something that is not defined; its name is not shown"),
+    Case("opaque in braces", f"{{{{ {OPAQUE} }}}}", source=f"{VARIABLE} (refers to something that is not defined; its name|cannot be templated)"),
     Case("JWT in braces", f"{{{{ {JWT} }}}}", source=f"{VARIABLE} is a token in braces"),
     Case("key of a dictionary", f"{{{{ theirs['{KEY}'] }}}}", variables={"theirs": {}}, source=f"{VARIABLE} refers to something that is not defined"),
     Case("braces astray", OPAQUE + "{{ x", source=f"{VARIABLE} cannot be templated: a token that has braces of its own needs the tag !unsafe"),
@@ -100,6 +101,19 @@ WITHOUT_ENVIRONMENT = [
     Case("file that is not ASCII", file="latin", source=found("latin") + rf": byte {len(KEY) + 1} is not ASCII"),
     Case("empty file", file="empty", source=found("empty") + ": it is empty"),
     Case("huge file", file="huge", source=found("huge") + r": it has more than \d+ characters"),
+    Case("file, encrypted with another password", file="encrypted for others", source=f"cannot decrypt {found('encrypted for others')}: give Ansible"),
+    Case("file, encrypted and damaged", file="encrypted, damaged", source=rf"cannot decrypt {found('encrypted, damaged')}: its \S+ block is damaged"),
+    Case("file, encrypted, two line feeds", file="encrypted, two lines", source=found("encrypted, two lines") + ": it has a line break at its end"),
+    Case("list of files", file="{{ ['/a', '/b'] }}", source="variable expanso_edge_token_file is a list, not a text: give it the path of one file"),
+    Case("date", "{{ '2027-01-31' | to_datetime('%Y-%m-%d') }}", source=f"{VARIABLE} is a date, not a text"),
+    Case("number in braces", "{{ 0x1f2e }}", source=f"{VARIABLE} is a number in braces, not a text"),
+    Case("number by another variable", "{{ theirs }}", variables={"theirs": 12345678}, source=f"{VARIABLE} is a number, not a text"),
+    Case("number by a key", "{{ theirs.token }}", variables={"theirs": {"token": 1000000}}, source=f"{VARIABLE} is a number, not a text"),
+    Case("list in braces", f"{{{{ ['{KEY}'] }}}}", source=f"{VARIABLE} is a list, not a text"),
+    Case("list by another variable", "{{ theirs }}", variables={"theirs": [KEY]}, source=f"{VARIABLE} is a list, not a text"),
+    Case("NUL", KEY + "\0", source=f"{VARIABLE}: it has a control character \\(NUL\\) as character {len(KEY) + 1}"),
+    Case("huge", "x" * 10_000_000, source=f"{VARIABLE}: it has more than 16384 characters"),
+    Case("key with something stuck to it", KEY + ";rm", source=f"{VARIABLE}: it begins as a bootstrap key, and character {len(KEY) + 1} cannot stand"),
     Case("terms", KEY, options="'key'", source="takes no terms"),
 ]
 WITH_ENVIRONMENT = [
@@ -125,6 +139,14 @@ def run_cases(controller: Controller, place: Path) -> Callable[..., Run]:
     for name in ("vault", "other vault"):
         (place / f"{name} password").write_text(name)
         vaults[name] = {"__ansible_vault": controller.encrypt(KEY, place / f"{name} password")}
+    encrypted = {
+        "encrypted": vaults["vault"]["__ansible_vault"],
+        "encrypted for others": vaults["other vault"]["__ansible_vault"],
+        "encrypted, damaged": vaults["vault"]["__ansible_vault"][:-101] + "\n",
+        "encrypted, two lines": controller.encrypt(KEY + "\n\n", place / "vault password"),
+    }
+    for name, text in encrypted.items():
+        (place / name).write_text(text)
     vaults["damaged vault"] = {"__ansible_vault": vaults["vault"]["__ansible_vault"][:-101] + "\n"}
 
     def run(cases: list[Case], environment: dict[str, str]) -> Run:
@@ -157,6 +179,92 @@ def without_environment(run_cases: Callable[..., Run]) -> Run:
 @pytest.fixture(scope="module")
 def with_environment(run_cases: Callable[..., Run]) -> Run:
     return run_cases(WITH_ENVIRONMENT, {TOKEN_VARIABLE: OTHER_KEY})
+
+
+ODD = ("0x1f2e3d4c", "1_000_000_000", "12345678e12", "0012345678", "1e400", "None.None.None", "0b10101010", "(1,2,3,4)", "True.and.False", "007", "1.50")
+"""Tokens that Python takes for something else, which jinja2_native made of them up to ansible-core 2.18."""
+
+
+@pytest.mark.parametrize("native", ["0", "1"])
+@pytest.mark.parametrize("core", [core for core in AT_HAND if core in ("core-2.16", "core-2.18")])
+def test_native_types_change_no_token(core: str, native: str, place: Path) -> None:
+    """Exactly as it was given, or refused: never changed."""
+    old = Controller(core, place / f"{core}-{native}")
+    hosts: dict[str, Json] = {}
+    for number, text in enumerate(ODD):
+        (place / f"odd{number}").write_text(text)
+        hosts[f"plain{number}"] = {"expanso_edge_token": text}
+        hosts[f"reference{number}"] = {"expanso_edge_token": "{{ theirs }}", "theirs": text}
+        hosts[f"twice{number}"] = {"expanso_edge_token": "{{ theirs }}", "theirs": "{{ others }}", "others": text}
+        hosts[f"key{number}"] = {"expanso_edge_token": "{{ theirs.token }}", "theirs": {"token": text}}
+        hosts[f"lookup{number}"] = {"expanso_edge_token": f"{{{{ lookup('file', '{place}/odd{number}') }}}}"}
+        hosts[f"parts{number}"] = {"expanso_edge_token": "{{ a }}{{ b }}", "a": text[:3], "b": text[3:]}
+    for number, other in enumerate((7982, 1000000000, 1.5, None, True)):
+        hosts[f"other{number}"] = {"expanso_edge_token": "{{ theirs.token }}", "theirs": {"token": other}}
+    task: Json = {
+        "expanso.edge.bootstrap_token": {"path": f"{place}/{core}-{native} {{{{ inventory_hostname }}}}"},
+        "name": "put",
+        "ignore_errors": True,
+    }
+    run = old.run([{"tasks": [task]}], hosts=hosts, environment={"ANSIBLE_JINJA2_NATIVE": native})
+    for host in hosts:
+        file, right = place / f"{core}-{native} {host}", next((text for number, text in enumerate(ODD) if re.fullmatch(rf"[a-z]+{number}", host)), "")
+        if file.exists():
+            assert not host.startswith("other") and file.read_text() == right, host
+        else:
+            assert re.search("not a text|it has 3 characters|none is set|is empty|it is what a program prints", run.result("put", host)["msg"]), host
+    assert not (place / f"{core}-{native} other0").exists()
+    assert all((place / f"{core}-{native} {kind}0").read_text() == ODD[0] for kind in ("plain", "reference", "twice", "key", "lookup", "parts"))
+
+
+def test_a_file_that_others_may_read_is_warned_of_once(controller: Controller, place: Path) -> None:
+    open_file, closed, encrypted = place / "open", place / "closed", place / "open but encrypted"
+    for path, mode, content in ((open_file, 0o666, KEY), (closed, 0o600, KEY), (encrypted, 0o644, "")):
+        path.write_text(content)
+        path.chmod(mode)
+    (place / "password of a file").write_text("secret of it")
+    encrypted.write_text(controller.encrypt(KEY, place / "password of a file"))
+    tasks: list[Json] = [{"name": "put", "expanso.edge.bootstrap_token": {"path": f"{place}/warned of {{{{ inventory_hostname }}}}"}}]
+    tasks += [{"name": "look", "ansible.builtin.debug": {"msg": "{{ lookup('expanso.edge.bootstrap_token') | length }}"}}]
+    hosts = {f"open{number}": {"expanso_edge_token_file": str(open_file)} for number in range(5)}
+    hosts |= {"closed": {"expanso_edge_token_file": str(closed)}, "encrypted": {"expanso_edge_token_file": str(encrypted)}}
+    run = controller.run([{"tasks": tasks}], f"--vault-password-file={place / 'password of a file'}", hosts=hosts, secrets=SECRETS)
+    assert run.returncode == 0, run.output
+    said = " ".join(run.output.split())
+    assert said.count("is open to other accounts (mode 0666): close it with chmod 600") == 1, run.output
+    assert said.count("is open to other accounts") == 1
+
+
+def test_token_and_source_together(controller: Controller, place: Path) -> None:
+    """One question for both, and where nobody judges, an error is told as the source."""
+    both, counter = "lookup('expanso.edge.bootstrap_token', want='both', judge=false)", place / f"both {controller.core}"
+    task = {
+        "name": "both",
+        "ansible.builtin.debug": {"msg": "{{ [found.token | expanso.edge.token_fingerprint, found.source] }}"},
+        "vars": {"found": f"{{{{ {both} }}}}"},
+    }
+    once = {"expanso_edge_token": f"{{{{ lookup('once', '{counter}', '{KEY}') }}}}"}
+    check = {"name": "check", "ansible.builtin.debug": {"msg": f"{{{{ ({both}).source }}}}"}}
+    hosts: dict[str, Json] = {"node": {"expanso_edge_token": KEY}, "broken": {"expanso_edge_token": "{{ nobody }}"}}
+    run = controller.run([{"tasks": [task]}], hosts=hosts, secrets=SECRETS)
+    assert run.result("both", "node")["msg"][1] == VARIABLE
+    assert run.result("both", "broken")["msg"][1] == f"{VARIABLE} refers to nobody, which is not defined"
+    assert controller.run([{"tasks": [check]}], hosts={"node": once}, secrets=SECRETS).result("check")["msg"] == VARIABLE
+    assert counter.read_text() == "asked\n"
+
+
+def test_a_number_on_a_line_of_an_ini_inventory(controller: Controller, place: Path) -> None:
+    """There, a text needs two kinds of quotation marks, and the advice has to work."""
+    inventory = place / f"inventory {controller.core}.ini"
+    inventory.write_text(
+        "[all:vars]\nansible_connection=local\nansible_python_interpreter=/usr/bin/python3\n[all]\n"
+        "bare expanso_edge_token=12345678\nonce expanso_edge_token='12345678'\ntwice expanso_edge_token='\"12345678\"'\n"
+    )
+    task = {"name": "put", "expanso.edge.bootstrap_token": {"path": f"{place}/ini {controller.core} {{{{ inventory_hostname }}}}"}, "ignore_errors": True}
+    run = controller.run([{"tasks": [task]}], "--inventory", str(inventory), "--limit", "bare,once,twice")
+    for host in ("bare", "once"):
+        assert "in two kinds of them, such as '\"...\"'" in run.result("put", host)["msg"]
+    assert (place / f"ini {controller.core} twice").read_text() == "12345678"
 
 
 @pytest.fixture(scope="module")

@@ -450,7 +450,7 @@ REFUSED = [
     Refused(
         "no token",
         args={"token": None},
-        says="this node is not registered and there is no token for it: option token is empty",
+        says="this node is not registered and there is no token for it: looked at variable expanso_edge_token, ",
         fault="missing",
         in_check_mode=True,
     ),
@@ -476,7 +476,7 @@ REFUSED = [
     Refused("quoted", args={"token": f'"{KEY}"'}, says="quotation marks", fault="quoted"),
     Refused("assignment", args={"token": f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}"}, says="whole NAME=value line", fault="assignment"),
     Refused("truncated", args={"token": "exp_bk_"}, says="it ends after its prefix", fault="truncated"),
-    Refused("too long", args={"token": "exp_bk_" + "x" * 17000}, says="17007 characters", fault="too_long"),
+    Refused("too long", args={"token": "exp_bk_" + "x" * 17000}, says="more than 16384 characters", fault="too_long"),
     Refused("far too long", args={"token": "exp_bk_" + "x" * 2_000_000}, says="option token has 2000007 characters, more than 1048576", fault="too_long"),
 ]
 

@@ -415,7 +415,7 @@ def no_marker(node: Node) -> None:
     node.talks("forget", token_file_register_timeout=1)
 
 
-@case(says="missing or not executable", says_in_check="would be registered", holds=True)
+@case(says="missing or not executable", says_in_check="would be registered")
 def agent_missing(node: Node) -> None:
     node.token(node.key())
     node.registers(token_file_binary="/nowhere/expanso-edge")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.modules import bootstrap_token
 from ansible_collections.expanso.edge.plugins.modules.bootstrap_token import work
 
@@ -38,6 +39,7 @@ class Module:
             "mode": "0600",
             "directory_mode": None,
             "remove_when_registered": False,
+            "requires": [],
             "data_dir": str(place / "data"),
             "registration_markers": None,
             **params,
@@ -170,3 +172,19 @@ def test_a_credential_is_removed_where_nobody_can_decrypt_it(safe_path: Path) ->
     (safe_path / "etc" / "token").write_text("Whxqht+d")
     result = work(Module(safe_path, format="encrypted", state="absent"))  # type: ignore[arg-type]
     assert result["action"] == "removed" and not (safe_path / "etc" / "token").exists()
+
+
+def test_a_node_whose_agent_cannot_be_run_gets_no_token(safe_path: Path) -> None:
+    asked = {"requires": [str(safe_path / "agent")]}
+    with pytest.raises(EdgeError, match=r"/agent is missing or not executable: install it first, or set requires \(token_file_binary\)$"):
+        work(Module(safe_path, **asked))
+    assert not (safe_path / "etc").exists()
+    (safe_path / "agent").write_text("#!/bin/sh\n")
+    (safe_path / "agent").chmod(0o755)
+    assert work(Module(safe_path, **asked))["action"] == "written"
+
+
+def test_a_registered_node_needs_no_agent(safe_path: Path) -> None:
+    (safe_path / "data" / "auth").mkdir(parents=True)
+    (safe_path / "data" / "auth" / "credentials.creds").touch()
+    assert work(Module(safe_path, requires=["/nowhere"]))["action"] == "not_needed"

@@ -50,7 +50,7 @@ class LeadsNowhere(SecureFileError):
     """A symbolic link in the place of a directory, whose target is not there."""
 
     def __init__(self, link: str, target: str) -> None:
-        message = "{0} is a symbolic link that leads nowhere, for there is no {1}: bring that about first, or remove the link"
+        message = "{0} is a symbolic link that leads nowhere, for there is no {1}: mount or create that first, or remove the link"
         super(LeadsNowhere, self).__init__(message.format(shown(link), shown(target)))
         self.link = link
 

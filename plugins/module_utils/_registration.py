@@ -72,5 +72,5 @@ def _refuse_broken_link(marker: str) -> None:
     directory = os.path.dirname(marker)
     while directory != os.path.dirname(directory):
         if os.path.islink(directory) and not os.path.exists(directory):
-            raise OSError(errno.ENOLINK, "it is a symbolic link that leads nowhere: bring about what it leads to first, or remove it", shown(directory))
+            raise OSError(errno.ENOLINK, "it is a symbolic link that leads nowhere: mount or create what it leads to first, or remove it", shown(directory))
         directory = os.path.dirname(directory)

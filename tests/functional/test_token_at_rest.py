@@ -631,9 +631,9 @@ def put_token(path: Path, **options: Any) -> Json:
 
 def test_what_utf8_cannot_hold(controller: Controller, place: Path) -> None:
     """A plugin makes such text of bytes that are no UTF-8. Files of YAML and JSON cannot hold it."""
-    broken = "{{ '\\udcff' }}"
+    broken = "{{ '%c' % 56575 }}"
     given = {
-        "path": f"/etc/{broken}/token",
+        "path": f"/nowhere/{broken}/token",
         "owner": broken,
         "token": KEY + broken,
         "obsolete_paths": [f"/{broken}"],
@@ -644,7 +644,7 @@ def test_what_utf8_cannot_hold(controller: Controller, place: Path) -> None:
     tasks = [{"name": option, "expanso.edge.bootstrap_token": {**args, option: value}, "ignore_errors": True} for option, value in given.items()]
     run = controller.run([{"tasks": tasks}], secrets=SECRETS)
     for option in given:
-        assert run.event(option)["outcome"] == "failed"
+        assert run.event(option)["outcome"] == "failed", run.result(option)
         says = "not ASCII" if option == "token" else f"option {option} has a character that UTF-8 cannot hold"
         assert says in run.result(option)["msg"], run.result(option)["msg"]
     assert not (place / "utf8").exists()

@@ -88,7 +88,7 @@ def texts(what: str, found: Optional[Dict[Any, Any]]) -> Dict[str, str]:
             raise OptionError("{0}: a key has to be text, and not empty: put it in quotation marks".format(what))
         check_text("a key of {0}".format(what), str(key)[: LONGEST + 1])
         if not isinstance(value, str):
-            kind = {"dict": "a dictionary", "list": "a list", "NoneType": "empty"}.get(type(value).__name__, type(value).__name__)
+            kind = "a dictionary" if isinstance(value, dict) else "a list" if isinstance(value, list) else "empty" if value is None else "no text"
             raise OptionError("{0}: the value of {1} is {2}: it has to be text".format(what, key, kind))
         if len(value) > LONGEST_VALUE or any(each == "\0" or "\ud800" <= each <= "\udfff" for each in value):
             raise OptionError("{0}: the value of {1} is too long, or holds what is no character".format(what, key))

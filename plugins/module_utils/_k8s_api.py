@@ -405,7 +405,7 @@ class Api:
             raise self._odd("a list without items that have names", "list {0}".format(KINDS[kind].resource))
         return found
 
-    def apply(self, manifest: Dict[str, Any], force: bool = False) -> Dict[str, Any]:
+    def apply(self, manifest: Dict[str, Any], force: bool = False, manager: str = FIELD_MANAGER) -> Dict[str, Any]:
         """Apply a manifest on the server, as a field manager of our own; return the object that came of it."""
         metadata = manifest["metadata"]
         body = manifest  # type: Any
@@ -419,7 +419,7 @@ class Api:
             metadata["name"],
             body=body,
             content_type="application/apply-patch+yaml",
-            field_manager=FIELD_MANAGER,
+            field_manager=manager,
             force_conflicts=force,
             dry_run="All" if self.dry_run else None,
         )

@@ -380,7 +380,7 @@ def patiently(end: float, what: str, attempt: Callable[[], Any]) -> Any:
 def reason(exc: BaseException) -> str:
     """Return what is behind an error of the SDK, which wraps it several times, and what to do about it."""
     text = str(exc)
-    if "http+docker" in text:
+    if re.search(r"(?:[Nn]ot supported URL scheme|No connection adapters were found for) ?[\"']?http\+(?:docker|unix)", text):
         return misfit()
     if isinstance(exc, APIError):
         text = exc.explanation if isinstance(exc.explanation, str) and exc.explanation else text
@@ -569,8 +569,9 @@ def be_present(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
         identifier = NEW_ID
         if not module.check_mode:
             labels = dict(texts("option labels", params["labels"]), **{FINGERPRINT_LABEL: plan.create.fingerprint})
+            made = client.create_secret(plan.current, plan.create.value.encode("ascii"), labels=labels)
             with reading("the Docker engine {0}".format(params["docker_host"]), "what it says of the new secret"):
-                identifier = client.create_secret(plan.current, plan.create.value.encode("ascii"), labels=labels)["ID"]
+                identifier = made["ID"]
         versions.append(Version(plan.current, identifier, versions[-1].number + 1 if versions else 1, plan.create.fingerprint, ()))
     used = [version for version in versions if version.name == plan.current]
     return {

@@ -38,6 +38,7 @@ class Cluster:
         self.objects = {}  # type: Dict[str, Json]
         self.asked = []  # type: List[Tuple[str, str]]
         self.headers = []  # type: List[Json]
+        self.sent = []  # type: List[Json]
         self.rules = []  # type: List[Rule]
         self.url = ""
 
@@ -69,6 +70,7 @@ class Cluster:
         if method == "POST":
             return 201, dict(body, status={"allowed": True})
         if method == "PATCH":
+            self.sent.append(body)
             made = copy.deepcopy(body)
             made.setdefault("metadata", {}).setdefault("uid", "u-new")
             made["metadata"].setdefault("name", path.rsplit("/", 1)[-1])
@@ -131,6 +133,7 @@ class Engine:
         self.secrets = []  # type: List[Json]
         self.services = []  # type: List[Json]
         self.tasks = []  # type: List[Json]
+        self.networks = []  # type: List[Json]
         self.nodes = [{"ID": "n1", "Description": {"Hostname": "worker1"}}]  # type: List[Json]
         self.asked = []  # type: List[Tuple[str, str]]
         self.headers = []  # type: List[Json]

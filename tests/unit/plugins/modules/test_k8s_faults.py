@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _k8s_api
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_text
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
-from ansible_collections.expanso.edge.plugins.modules import k8s_preflight, k8s_removal, k8s_rollout, k8s_secret
+from ansible_collections.expanso.edge.plugins.modules import k8s_apply, k8s_preflight, k8s_removal, k8s_rollout, k8s_secret
 
 TOKEN = "exp_bk_Zq81mKx02LwPd7Rt5"
 API_KEY = "Kq7vN2pX9rT4wY6z-cluster-account"
@@ -25,6 +25,7 @@ MODULES: Dict[str, Any] = {
     "k8s_secret": (k8s_secret, {"name": "s", "token": TOKEN}),
     "k8s_preflight": (k8s_preflight, {"permissions": [{"kind": "Secret", "verbs": ["get"]}]}),
     "k8s_rollout": (k8s_rollout, {"name": "d", "timeout": 0}),
+    "k8s_apply": (k8s_apply, {"manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "b"}}]}),
     "k8s_removal": (k8s_removal, {"objects": [{"kind": "ConfigMap", "name": "c"}]}),
 }
 MODULE = pytest.mark.parametrize(("module", "options"), list(MODULES.values()), ids=list(MODULES))
@@ -494,3 +495,73 @@ def test_the_way_out_where_a_marked_volume_is_empty(run: Run, cluster: Any, conn
     answer = run(k8s_rollout, name="d", timeout=0, **connection)
     assert "and the agent is not registered" in answer["msg"]
     assert ("kubectl annotate persistentvolumeclaim c --namespace edge expanso.edge/token-fingerprint-" in answer["msg"]) is marked
+
+
+# Applying
+
+
+def workload(**labels: Any) -> Json:
+    container = {"name": "agent", "image": "i", "env": [{"name": "A", "value": "b"}]}
+    spec = {"replicas": 1, "template": {"metadata": {"labels": labels}, "spec": {"containers": [container], "dnsPolicy": "Default"}}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "labels": labels}, "spec": spec}
+
+
+def test_applying_is_a_change_where_something_of_ours_differs(run: Run, cluster: Any, connection: Json) -> None:
+    seen: List[str] = []
+
+    def policy(method: str, path: str, body: Json) -> Any:
+        """A sidecar, a default and an annotation that is another one at each run."""
+        if method == "PATCH":
+            seen.append(path)
+            body["metadata"]["annotations"] = {"policy/at": str(len(seen))}
+            body["spec"]["template"]["spec"]["containers"].insert(0, {"name": "sidecar", "image": str(len(seen))})
+            body["spec"]["strategy"] = {"type": "Recreate"}
+        return None
+
+    cluster.rules.append(policy)
+    first = run(k8s_apply, check=True, manifests=[workload(a="b")], **connection)
+    assert first["applied"] == ["Deployment d"]
+    assert not cluster.objects
+    assert run(k8s_apply, manifests=[workload(a="b")], **connection)["changed"]
+    assert not run(k8s_apply, manifests=[workload(a="b")], **connection)["changed"]
+    changed = run(k8s_apply, manifests=[workload(a="c")], **connection)
+    assert changed["changed"]
+    assert changed["diff"]["before"]["Deployment d"]["metadata"]["labels"] == {"a": "b"}
+    assert "sidecar" not in json.dumps(changed["diff"])
+
+
+def test_a_field_that_is_let_go_is_a_change(run: Run, cluster: Any, connection: Json) -> None:
+    def managing(method: str, path: str, body: Json) -> Any:
+        if method == "PATCH":
+            assert "fieldManager=expanso.edge" in path
+            fields: Json = {"f:spec": dict.fromkeys(body["spec"], {})}
+            body["metadata"]["managedFields"] = [{"manager": "expanso.edge", "operation": "Apply", "time": str(time.time()), "fieldsV1": fields}]
+        return None
+
+    cluster.rules.append(managing)
+    manifest = workload()
+    for changed in (True, False):
+        assert run(k8s_apply, manifests=[manifest], **connection)["changed"] is changed
+    del manifest["spec"]["replicas"]
+    for changed in (True, False):
+        assert run(k8s_apply, manifests=[manifest], **connection)["changed"] is changed
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"manifests": [{"kind": "Secret", "metadata": {"name": "a"}}]}, "it needs a kind"),
+        ({"manifests": [{"kind": "ConfigMap", "metadata": {"name": "../a"}}]}, "it needs a kind"),
+        ({"manifests": [{"kind": "ConfigMap", "metadata": {"name": "a", "namespace": "other"}}]}, "it is of another namespace"),
+        ({"manifests": [workload()], "field_manager": "a b"}, "option field_manager"),
+    ],
+)
+def test_what_cannot_be_applied(run: Run, cluster: Any, connection: Json, wrong: Json, said: str) -> None:
+    assert said in run(k8s_apply, **dict(connection, **wrong))["msg"]
+    assert not cluster.changes()
+
+
+def test_what_is_on_its_way_out_is_not_applied(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.hold("Deployment", "d", metadata=dict(GOING))
+    assert "Deployment d in namespace edge is being removed since" in run(k8s_apply, manifests=[workload()], **connection)["msg"]
+    assert not cluster.changes()

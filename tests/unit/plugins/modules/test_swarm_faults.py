@@ -221,6 +221,23 @@ def test_versions_of_sdk_and_requests_that_do_not_fit() -> None:
     assert "install docker 7.1 or newer, or requests below 2.32" in swarm_secret.reason(fault)
 
 
+def test_an_address_of_the_sdk_s_own_in_another_fault_is_no_sign_of_that() -> None:
+    """It stands in every refusal of an engine that is reached by a socket."""
+    url = "500 Server Error for http+docker://localhost/v1.43/secrets: Internal Server Error"
+    assert swarm_secret.reason(swarm_secret.DockerException(url)) == url
+    assert swarm_secret.reason(swarm_secret.APIError(url, explanation="no leader")) == "no leader"
+
+
+def test_what_the_sdk_raises_by_mistake_is_withheld(run: Run, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_self: Any, _name: str, data: bytes, **_options: Any) -> Any:
+        raise ValueError("cannot make sense of {0!r}".format(data))
+
+    monkeypatch.setattr(swarm_secret.docker.APIClient, "create_secret", failing)
+    answer = run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN)
+    assert "unexpected ValueError" in answer["msg"]
+    assert TOKEN[7:] not in answer["printed"]
+
+
 def test_an_engine_that_was_a_manager_is_not_told_to_begin_anew() -> None:
     with pytest.raises(SwarmError, match="is in no swarm, or not yet after a restart"):
         check_engine({"Swarm": {"LocalNodeState": "inactive"}}, "E", was_manager=True)

@@ -1,0 +1,184 @@
+#!/usr/bin/python
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: k8s_apply
+short_description: Apply the manifests of an agent to a Kubernetes cluster
+version_added: 1.1.0
+description:
+  - Applies manifests on the server, as a field manager of its own. Fields of others are left alone. Where another manager holds a field with another
+    value, that is an error, unless O(force=true).
+  - What counts as a change is what the manifests say. What policies of the cluster add at each run does not.
+  - Connects as the other modules of this collection do, with the account's token as M(expanso.edge.k8s_secret) takes it.
+extends_documentation_fragment:
+  - expanso.edge.attributes
+  - expanso.edge.k8s
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Asks the API server for a dry run.
+  diff_mode:
+    support: full
+    details:
+      - Shows the fields that the manifests have.
+  idempotent:
+    support: full
+options:
+  manifests:
+    description: What to apply, in this order. A V(ConfigMap), a V(Deployment) or a V(PersistentVolumeClaim), a dictionary each.
+    type: list
+    elements: dict
+    required: true
+  namespace:
+    description: Namespace of the objects.
+    type: str
+    required: true
+  field_manager:
+    description: Name under which the fields are owned. What it owned and the manifest has no more is removed.
+    type: str
+    default: expanso.edge
+  force:
+    description: Take over fields that another manager holds with other values.
+    type: bool
+    default: false
+seealso:
+  - module: expanso.edge.k8s_preflight
+  - module: kubernetes.core.k8s
+author:
+  - Expanso Edge collection contributors (@expanso-io)
+"""
+
+EXAMPLES = r"""
+- name: Note on the volume that it holds an identity
+  expanso.edge.k8s_apply:
+    namespace: expanso-system
+    field_manager: expanso.edge-identity
+    manifests:
+      - apiVersion: v1
+        kind: PersistentVolumeClaim
+        metadata:
+          name: expanso-edge-data
+          annotations:
+            expanso.edge/token-fingerprint: 5d41402abc4b
+"""
+
+RETURN = r"""
+applied:
+  description: What was changed, or would be in check mode, kind and name.
+  type: list
+  elements: str
+  returned: success
+  sample: [Deployment expanso-edge]
+msg:
+  description: The same in a sentence.
+  type: str
+  returned: always
+"""
+
+import re
+from typing import Any, Dict, List, Optional
+
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, FIELD_MANAGER, NAME, Api, ApiError, being_removed
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+
+POSSIBLE = ("ConfigMap", "Deployment", "PersistentVolumeClaim")
+MANAGER = re.compile(r"[A-Za-z0-9._/-]{1,128}")
+
+
+class ApplyError(EdgeError):
+    """An object that cannot be applied."""
+
+
+def wanted(params: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Return the manifests, each in the namespace.
+
+    :raises OptionError: one is none that this applies
+    """
+    answer = []
+    for number, manifest in enumerate(params["manifests"], 1):
+        metadata = manifest.get("metadata")
+        if manifest.get("kind") not in POSSIBLE or not isinstance(metadata, dict) or not NAME.fullmatch(str(metadata.get("name"))):
+            raise OptionError("option manifests, entry {0}: it needs a kind, one of {1}, and metadata with a name".format(number, ", ".join(POSSIBLE)))
+        if metadata.get("namespace", params["namespace"]) != params["namespace"]:
+            raise OptionError("option manifests, entry {0}: it is of another namespace than the option".format(number))
+        answer.append(dict(manifest, metadata=dict(metadata, namespace=params["namespace"])))
+    if not MANAGER.fullmatch(params["field_manager"]):
+        raise OptionError("option field_manager: letters, digits and '._/-', 128 characters at most")
+    return answer
+
+
+def part(found: Any, pattern: Any) -> Any:
+    """Return what an object has of the fields of a manifest. Of a list with names, as containers have, the entries by these names."""
+    if isinstance(pattern, dict) and isinstance(found, dict):
+        return {key: part(found.get(key), pattern[key]) for key in pattern}
+    if isinstance(pattern, list) and isinstance(found, list) and all(isinstance(each, dict) and "name" in each for each in pattern):
+        by_name = {each.get("name"): each for each in found if isinstance(each, dict)}
+        return [part(by_name.get(each["name"]), each) for each in pattern]
+    return found
+
+
+def owned(found: Dict[str, Any], manager: str) -> Any:
+    """Return the names of the fields that a manager owns by applying, which tells of one that it lets go."""
+    entries = found["metadata"].get("managedFields") or []
+    return [each.get("fieldsV1") for each in entries if isinstance(each, dict) and each.get("manager") == manager and each.get("operation") == "Apply"]
+
+
+def differs(before: Optional[Dict[str, Any]], after: Dict[str, Any], manifest: Dict[str, Any], manager: str) -> bool:
+    """Whether applying the manifest changed anything of ours."""
+    return before is None or part(before, manifest) != part(after, manifest) or owned(before, manager) != owned(after, manager)
+
+
+def apply(api: Api, manifest: Dict[str, Any], params: Dict[str, Any]) -> Dict[str, Any]:
+    try:
+        return api.apply(manifest, params["force"], params["field_manager"])
+    except ApiError as exc:
+        if not (exc.no_dry_run and api.dry_run):
+            raise
+    return manifest
+
+
+def work(module: EdgeModule) -> Dict[str, Any]:
+    params = module.params
+    api = Api(module)
+    applied, before, after = [], {}, {}
+    for manifest in wanted(params):
+        what = "{0} {1}".format(manifest["kind"], manifest["metadata"]["name"])
+        found = api.get(manifest["kind"], params["namespace"], manifest["metadata"]["name"])
+        if being_removed(found):
+            raise ApplyError("{0} in namespace {1} is {2}: try again when it is gone".format(what, params["namespace"], being_removed(found)))
+        made = apply(api, manifest, params)
+        before[what], after[what] = part(found, manifest), part(made, manifest)
+        if differs(found, made, manifest, params["field_manager"]):
+            applied.append(what)
+    if api.untold:
+        module.warn("the cluster cannot tell beforehand whether it takes this: {0}".format(api.untold))
+    return {
+        "changed": bool(applied),
+        "applied": applied,
+        "msg": "applied {0}".format(", ".join(applied)) if applied else "everything is as it should be",
+        "diff": {"before": before, "after": after},
+    }
+
+
+def main() -> None:
+    module = EdgeModule(
+        argument_spec={
+            "manifests": {"type": "list", "elements": "dict", "required": True},
+            "namespace": {"type": "str", "required": True},
+            "field_manager": {"type": "str", "default": FIELD_MANAGER},
+            "force": {"type": "bool", "default": False},
+            **ARGUMENT_SPEC,
+        },
+        supports_check_mode=True,
+    )
+    module.execute(work, "apply to the cluster")
+
+
+if __name__ == "__main__":
+    main()

@@ -75,16 +75,12 @@ def quoted(text: str, hide: Iterable[str] = ()) -> str:
     # what stands there between braces is a template
     line = re.sub(r"\{[{%#].*", MASK, lines[0])
     hidden = "\0".join(hide)
-    line = re.sub(r"[^\s'\"`()<>,;]{4,}", lambda word: _unless_hidden(word[0], hidden), line)
+    line = re.sub(r"[^\s'\"`()<>,;/:?&=]{4,}", lambda word: _unless_hidden(word[0], hidden), line)
     line = _SHAPES.sub(lambda found: found[0] if plugin_name(found[0]) else MASK, line)
     line = "".join(char if char.isprintable() else "?" for char in line)
     return line if len(line) <= LONGEST else line[:LONGEST] + " ..."
 
 
 def _unless_hidden(word: str, hidden: str) -> str:
-    bare = word.strip(".:!?")
-    if not bare or bare not in hidden or plain_name(bare) or plugin_name(bare):
-        return word
-    if bare.startswith("/"):
-        return word.replace(bare, shown_path(bare))
-    return word.replace(bare, MASK)
+    bare = word.strip(".!")
+    return word if not bare or bare not in hidden or plain(bare) else word.replace(bare, MASK)

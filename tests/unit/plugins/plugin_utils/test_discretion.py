@@ -79,6 +79,7 @@ def test_a_path_loses_what_may_be_a_token(tmp_path: Path) -> None:
         ("cannot find k3f9a8b7", "{{ lookup('file', 'k3f9a8b7') }}", f"cannot find {MASK}"),
         ("cannot find '/etc/k3f9a8b7.txt'", "{{ lookup('file', '/etc/k3f9a8b7.txt') }}", f"cannot find '/etc/{MASK}'"),
         ("cannot find '/etc/token'", "{{ lookup('file', '/etc/token') }}", "cannot find '/etc/token'"),
+        ("no answer of http://vault/k3f9a8b7?x=1", "{{ lookup('url', 'http://vault/' ~ 'k3f9a8b7') }}", f"no answer of http://vault/{MASK}?x=1"),
         ("error in {{ secret }} here", "", f"error in {MASK}"),
         ("header X-Token: 9f8e7d6c5b4a39281706f5e4", "", f"header X-Token: {MASK}"),
         ("bell \a and escape \x1b", "", "bell ? and escape ?"),

@@ -193,9 +193,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
     elif isinstance(value, dict):
         for each in list(value) + list(value.values()):
-            for found in _texts(each):
-                yield found
+            yield from _texts(each)
     elif isinstance(value, (list, tuple)):
         for each in value:
-            for found in _texts(each):
-                yield found
+            yield from _texts(each)

@@ -144,8 +144,7 @@ def _texts(value: Any) -> Iterator[str]:
         value = list(value.keys()) + list(value.values())
     if isinstance(value, (list, tuple)):
         for each in value:
-            for text in _texts(each):
-                yield text
+            yield from _texts(each)
     elif value is not None and not isinstance(value, bool):
         yield str(value)
 

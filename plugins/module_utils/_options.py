@@ -45,8 +45,7 @@ def _texts(option: str, value: Any) -> Iterator[Tuple[str, str]]:
         for number, each in enumerate(value, 1):
             if each is None or each == "":
                 raise OptionError("element {0} of {1} is empty: leave it out".format(number, option))
-            for text in _texts("element {0} of {1}".format(number, option), each):
-                yield text
+            yield from _texts("element {0} of {1}".format(number, option), each)
     elif isinstance(value, str):
         yield option, value
 

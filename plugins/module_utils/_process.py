@@ -42,7 +42,8 @@ class Program:
         self._open = True
         self._said = bytearray()
         try:
-            self._child = subprocess.Popen(
+            # not the module's run_command(): it waits for all who hold the output, without a limit
+            self._child = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=writing,

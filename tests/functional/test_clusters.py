@@ -1,0 +1,171 @@
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The roles for clusters and swarms against servers that hold what real ones hold seldom, with the oldest and the newest ansible-core."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import environments
+import pytest
+from ansible_runs import Controller, Json, Run
+from conftest import AT_HAND
+from control_plane import new_key
+from fake_servers import Cluster, Engine, serve
+from paths import collections
+
+OURS = {"labels": {"app.kubernetes.io/managed-by": "expanso.edge"}}
+
+
+@pytest.fixture(scope="module", params=[AT_HAND[0], AT_HAND[-1]])
+def core(request: pytest.FixtureRequest, place: Path) -> Controller:
+    return Controller(request.param, place / request.param)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    made = Cluster()
+    server = serve(made)
+    made.url = f"http://127.0.0.1:{server.server_port}"
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    made = Engine()
+    server = serve(made)
+    made.url = f"tcp://127.0.0.1:{server.server_port}"
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+def play(core: Controller, role: str, *arguments: str, **variables: Any) -> Run:
+    token = new_key()
+    host = {"ansible_python_interpreter": sys.executable, "expanso_edge_token": token, **variables}
+    steps = [{"name": "Apply", "ansible.builtin.include_role": {"name": f"expanso.edge.{role}"}}]
+    path = f"{collections()}:{environments.dependencies()}"
+    return core.run([{"tasks": steps}], *arguments, hosts={"localhost": host}, environment={"ANSIBLE_COLLECTIONS_PATH": path}, secrets=[token])
+
+
+def k8s(core: Controller, cluster: Cluster, *arguments: str, **variables: Any) -> Run:
+    connection = {"k8s_secret_host": cluster.url, "k8s_secret_api_key": "not-looked-at\n", "k8s_secret_namespace": "edge"}
+    return play(core, "k8s_secret", *arguments, **{**connection, "k8s_secret_deployment_state": "present", **variables})
+
+
+def failure(run: Run) -> str:
+    """The message of the one task that failed."""
+    [failed] = [each for each in run.events if each["outcome"] == "failed"]
+    message: str = failed["result"]["msg"]
+    return message
+
+
+def test_check_mode_removes_nothing(core: Controller, cluster: Cluster) -> None:
+    """Whichever kubernetes.core there is."""
+    for kind, name in (("Deployment", "expanso-edge"), ("ConfigMap", "expanso-edge"), ("PersistentVolumeClaim", "expanso-edge-data")):
+        cluster.hold(kind, name, metadata=dict(OURS))
+    cluster.hold("Namespace", "edge")
+    cluster.hold("Secret", "expanso-bootstrap-token", type="Opaque", data={"bootstrap.token": "YQ=="})
+    variables = {"k8s_secret_state": "absent", "k8s_secret_deployment_remove_claim": True, "k8s_secret_remove_namespace": True}
+    held = json.dumps(cluster.objects, sort_keys=True)
+    check = k8s(core, cluster, "--check", **variables)
+    assert check.returncode == 0, check.output
+    assert json.dumps(cluster.objects, sort_keys=True) == held
+    assert not [path for method, path in cluster.changes() if "secrets" not in path]
+    real = k8s(core, cluster, **variables)
+    assert real.returncode == 0, real.output
+    assert cluster.objects == {}
+    assert check.recap("localhost")["changed"] == real.recap("localhost")["changed"] == 4
+    assert k8s(core, cluster, **variables).recap("localhost")["changed"] == 0
+
+
+def pod(run: Run, cluster: Cluster) -> Json:
+    """The pod of the Deployment that a run asked the cluster to take, in a dry run."""
+    assert run.returncode == 0, run.output
+    template: Json = [each for each in cluster.sent if each["kind"] == "Deployment"][-1]["spec"]["template"]
+    return template
+
+
+@pytest.mark.parametrize("empty", [None, "{{ omit }}"])
+def test_what_the_cluster_is_to_choose_is_left_out(core: Controller, cluster: Cluster, empty: Any) -> None:
+    variables = {"k8s_secret_deployment_user": empty, "k8s_secret_deployment_group": empty}
+    security = pod(k8s(core, cluster, "--check", **variables), cluster)["spec"]["securityContext"]
+    assert not set(security) & {"runAsUser", "runAsGroup", "fsGroup", "fsGroupChangePolicy"}
+    assert security["runAsNonRoot"] is True
+
+
+def test_labels_annotations_and_variables_are_what_they_were_written_as(core: Controller, cluster: Cluster) -> None:
+    values = {"a": True, "b": 1, "c": "True"}
+    names = ("labels", "annotations", "environment", "node_selector")
+    found = pod(k8s(core, cluster, "--check", **{f"k8s_secret_deployment_{name}": values for name in names}), cluster)
+    texts = {"a": "true", "b": "1", "c": "True"}
+    [variables] = [each["env"] for each in found["spec"]["containers"]]
+    environment = {each["name"]: each["value"] for each in variables}
+    for written in (found["metadata"]["labels"], found["metadata"]["annotations"], found["spec"]["nodeSelector"], environment):
+        assert {key: written[key] for key in texts} == texts
+    assert found["spec"]["securityContext"]["fsGroup"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"k8s_secret_deployment_environment": {"A": {"b": 1}}}, "k8s_secret_deployment_environment: the value of A is a dictionary"),
+        ({"k8s_secret_deployment_labels": {"a": [1]}}, "k8s_secret_deployment_labels: the value of a is a list"),
+        ({"k8s_secret_labels": {"a": {"b": 1}}}, "option labels: the value of a is a dictionary"),
+        ({"k8s_secret_deployment_name": "a" * 64}, "cannot be the value of label app.kubernetes.io/instance"),
+        ({"k8s_secret_name": "a" * 64}, "becomes the value of a label as well"),
+    ],
+)
+def test_what_a_cluster_would_not_take_is_found_before_anything_is_made(core: Controller, cluster: Cluster, variables: Json, said: str) -> None:
+    run = k8s(core, cluster, **variables)
+    assert run.returncode == 2
+    assert said in failure(run)
+    assert cluster.changes() == []
+
+
+def swarm(core: Controller, engine: Engine, *arguments: str, **variables: Any) -> Run:
+    return play(core, "swarm_secret", *arguments, **{"swarm_secret_engine": {"docker_host": engine.url}, **variables})
+
+
+@pytest.mark.parametrize(
+    ("info", "said"),
+    [
+        ({"Swarm": {"LocalNodeState": "inactive"}}, "is in no swarm: initialise one"),
+        ({"Swarm": {"LocalNodeState": "active", "ControlAvailable": False, "RemoteManagers": [{"Addr": "a:1"}]}}, "name a manager (they are a:1)"),
+    ],
+)
+def test_an_engine_that_will_not_do_is_told_by_our_own_module(core: Controller, engine: Engine, info: Json, said: str) -> None:
+    engine.info = info
+    assert said in failure(swarm(core, engine, swarm_secret_remove_after_registration=True))
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"swarm_secret_service_environment": {"A": {"b": 1}}}, "swarm_secret_service_environment: the value of A is a dictionary"),
+        ({"swarm_secret_service_environment": {"A=B": "c"}}, "'A=B' cannot be a variable of a service"),
+        ({"swarm_secret_service_constraints": ["node.role"]}, "'node.role' is no constraint of a service"),
+        ({"swarm_secret_service_labels": {"a": [1]}}, "the value of a is a list"),
+        ({"swarm_secret_service_stop_grace_period": "soon"}, "soon"),
+        ({"swarm_secret_service_networks": ["nowhere"]}, "nowhere"),
+    ],
+)
+def test_what_a_swarm_would_not_take_is_found_before_the_token_is_stored(core: Controller, engine: Engine, variables: Json, said: str) -> None:
+    run = swarm(core, engine, **variables)
+    assert said in failure(run)
+    assert engine.secrets == []
+
+
+def test_a_swarm_in_check_mode(core: Controller, engine: Engine) -> None:
+    values = {"A": True, "B": 1}
+    run = swarm(core, engine, "--check", "--diff", swarm_secret_service_environment=values, swarm_secret_service_labels=values, swarm_secret_labels=values)
+    assert run.returncode == 0, run.output
+    assert engine.secrets == []
+    assert all(method == "GET" for method, _path in engine.asked)

@@ -110,6 +110,19 @@ def opaque(node: Node) -> None:
     node.token(node.opaque())
 
 
+@case(says="token written to", holds=True)
+def on_demand(node: Node) -> None:
+    node.token(node.key())
+    node.variables["expanso_edge_token_on_demand"] = True
+
+
+@case(says="registered already .* no token needed")
+def registered_on_demand(node: Node) -> None:
+    node.registered()
+    node.token(node.opaque())
+    node.variables["expanso_edge_token_on_demand"] = True
+
+
 @case(says="is the one asked for", holds=True)
 def there_already(node: Node) -> None:
     node.token(node.key())

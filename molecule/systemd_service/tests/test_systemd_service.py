@@ -19,6 +19,7 @@ SPENT_ONCE = {
     "other_account",
     "other_directory",
     "at_last",
+    "crash_loop",
 }
 
 

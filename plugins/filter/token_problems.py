@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint, judge
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import DELIVERY_VARIABLE, NOT_TEMPLATED, some_of
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import (
     FILE_VARIABLE,
@@ -48,7 +48,7 @@ def token_problems(
         decrypt = functools.lru_cache(decrypt)  # which takes its time, for a file that all hosts share
     problems = set()
     single_use: Holders = {}  # by fingerprint
-    faulty: Holders = {}  # own tokens that cannot be used, by what is wrong with them
+    faulty: dict[tuple[str, str], list[str]] = {}  # own tokens that cannot be used, by fingerprint and by what is wrong with them
     for host in hosts:
         problem = _delivery_problem(known[host], host)
         if problem:
@@ -64,12 +64,12 @@ def token_problems(
             if found.job_wide:
                 problems.add(f"{found.source}: {exc.message}")
             elif exc.code not in ("empty", "expired"):
-                faulty.setdefault(f"{found.source}: {exc.message}", []).append(host)
+                faulty.setdefault((fingerprint(found.token), f"{found.source}: {exc.message}"), []).append(host)
             continue
         if token.kind == "jwt":
             single_use.setdefault(token.fingerprint, []).append(host)
-    problems.update(f"{fault} (on {len(names)} hosts: {some_of(names)})" for fault, names in faulty.items() if len(names) > 1)
-    problems.update(_shared(fingerprint, names) for fingerprint, names in single_use.items() if len(names) > 1)
+    problems.update(f"{fault} (on {len(names)} hosts: {some_of(names)})" for (dummy, fault), names in faulty.items() if len(names) > 1)
+    problems.update(_shared(mark, names) for mark, names in single_use.items() if len(names) > 1)
     return sorted(problems)
 
 
@@ -101,10 +101,10 @@ def _delivery_problem(variables: Variables, host: str) -> str:
     return f"{host}: variable {DELIVERY_VARIABLE} {value} has to name one or more of {', '.join(DELIVERIES)}"
 
 
-def _shared(fingerprint: str, hosts: list[str]) -> str:
+def _shared(mark: str, hosts: list[str]) -> str:
     """A JWT registers one node: two nodes that carry the same would race for it, and one would fail."""
     return (
-        f"the single-use token (JWT) with fingerprint {fingerprint} is meant for {len(hosts)} hosts ({some_of(hosts)}): "
+        f"the single-use token (JWT) with fingerprint {mark} is meant for {len(hosts)} hosts ({some_of(hosts)}): "
         f"give each its own in variable {TOKEN_VARIABLE}, or limit the run to one host"
     )
 

@@ -91,6 +91,10 @@ class TestProblems:
         assert problem.startswith("variable expanso_edge_token: it is a placeholder") and problem.endswith("(on 2 hosts: a, b)")
         assert token_problems(["a"], hostvars, {}) == []
 
+    def test_faults_that_are_only_alike_concern_their_hosts(self) -> None:
+        hostvars = {"a": {"expanso_edge_token": KEY + " "}, "b": {"expanso_edge_token": KEY[::-1] + " "}}
+        assert token_problems(["a", "b"], hostvars, {}) == []
+
     @pytest.mark.parametrize("value", [KEY, [KEY], {"a": KEY}, KEY.upper()])
     def test_a_token_in_the_place_of_a_delivery_is_not_shown(self, value: object) -> None:
         (problem,) = token_problems(["a"], {"a": {"expanso_edge_delivery": value}}, {})

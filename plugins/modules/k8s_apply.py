@@ -80,10 +80,11 @@ msg:
 """
 
 import re
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._fields import differs, part
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, FIELD_MANAGER, NAME, Api, ApiError, being_removed
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 
@@ -111,27 +112,6 @@ def wanted(params: Dict[str, Any]) -> List[Dict[str, Any]]:
     if not MANAGER.fullmatch(params["field_manager"]):
         raise OptionError("option field_manager: letters, digits and '._/-', 128 characters at most")
     return answer
-
-
-def part(found: Any, pattern: Any) -> Any:
-    """Return what an object has of the fields of a manifest. Of a list with names, as containers have, the entries by these names."""
-    if isinstance(pattern, dict) and isinstance(found, dict):
-        return {key: part(found.get(key), pattern[key]) for key in pattern}
-    if isinstance(pattern, list) and isinstance(found, list) and all(isinstance(each, dict) and "name" in each for each in pattern):
-        by_name = {each.get("name"): each for each in found if isinstance(each, dict)}
-        return [part(by_name.get(each["name"]), each) for each in pattern]
-    return found
-
-
-def owned(found: Dict[str, Any], manager: str) -> Any:
-    """Return the names of the fields that a manager owns by applying, which tells of one that it lets go."""
-    entries = found["metadata"].get("managedFields") or []
-    return [each.get("fieldsV1") for each in entries if isinstance(each, dict) and each.get("manager") == manager and each.get("operation") == "Apply"]
-
-
-def differs(before: Optional[Dict[str, Any]], after: Dict[str, Any], manifest: Dict[str, Any], manager: str) -> bool:
-    """Whether applying the manifest changed anything of ours."""
-    return before is None or part(before, manifest) != part(after, manifest) or owned(before, manager) != owned(after, manager)
 
 
 def apply(api: Api, manifest: Dict[str, Any], params: Dict[str, Any]) -> Dict[str, Any]:

@@ -193,6 +193,7 @@ import time
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._fields import differs
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
     ARGUMENT_SPEC,
     FIELD_MANAGER,
@@ -344,14 +345,6 @@ def describe(manifest: Optional[Dict[str, Any]], params: Dict[str, Any]) -> Dict
     }
 
 
-def ours(manifest: Optional[Dict[str, Any]], wanted: Dict[str, Any]) -> Any:
-    """Return what of a Secret we own. What a policy of the cluster adds at each run is no change of ours."""
-    found = manifest or {}
-    metadata = found.get("metadata") or {}
-    parts = [{key: (metadata.get(sort) or {}).get(key) for key in wanted["metadata"][sort]} for sort in ("labels", "annotations")]
-    return parts, {key: (found.get("data") or {}).get(key) for key in wanted["data"]}, found.get("type", SECRET_TYPE), bool(found.get("immutable"))
-
-
 def registered_with(api: Api, params: Dict[str, Any]) -> Optional[str]:
     """Return the fingerprint of the token that the agent was given last, None for one that is not registered."""
     if not params["claim"]:
@@ -390,8 +383,9 @@ def bring_about(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
     if plan.action == "removed":
         after = let_go(api, params, current)
     elif plan.value is not None:
-        after, created = apply(api, wanted_manifest(params, plan, current), params)
-        if action == "kept" and ours(before, wanted_manifest(params, plan, current)) != ours(after, wanted_manifest(params, plan, current)):
+        manifest = wanted_manifest(params, plan, current)
+        after, created = apply(api, manifest, params)
+        if action == "kept" and differs(before, after, manifest, FIELD_MANAGER):
             action, msg = "repaired", msg + "; its labels were corrected"
     result = finish(params, plan.name, describe(before, params), describe(after, params))
     result.update(

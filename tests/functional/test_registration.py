@@ -581,7 +581,7 @@ open(sys.argv[1] + "/identity", "w").close()
 
 
 @pytest.mark.parametrize(
-    ("seconds", "timeout", "says"), [("3", 30, "registered by another run"), ("30", 2, "another registration is at work in .*/data and did not end")]
+    ("seconds", "timeout", "says"), [("12", 90, "registered by another run"), ("300", 2, "another registration is at work in .*/data and did not end")]
 )
 def test_an_agent_that_a_killed_run_left_at_work_is_waited_for(
     seconds: str, timeout: int, says: str, controller: Controller, place: Path, agent: Path, plane: ControlPlane

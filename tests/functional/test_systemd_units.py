@@ -217,7 +217,7 @@ def test_an_agent_that_crashes_at_every_start_fails_every_run(controller: Contro
     state = running["edge.service"]
     for changes in (
         {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code", "NRestarts": "3"},
-        {"ActiveEnterTimestampMonotonic": str(int((time.monotonic() + 60) * 1e6)), "NRestarts": "3"},  # just started once more, however long the run takes to look
+        {"ActiveEnterTimestampMonotonic": str(int((time.monotonic() + 60) * 1e6)), "NRestarts": "3"},  # started just now
     ):
         states.write_text(json.dumps({**running, "edge.service": {**state, **changes}}))
         run = controller.run([play])

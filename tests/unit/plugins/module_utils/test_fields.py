@@ -12,7 +12,7 @@ MANIFEST = {"metadata": {"name": "x", "labels": {"site": "one"}}, "data": {"toke
 
 def held(labels: Dict[str, str], *owned: str, manager: str = "expanso.edge") -> Dict[str, Any]:
     """An object as the cluster has it, with the labels that we own."""
-    fields = {"f:metadata": {"f:labels": {"f:" + name: {} for name in owned}}}
+    fields = {"f:metadata": {"f:labels": {"f:" + name: {} for name in owned}}}  # type: Dict[str, Any]
     managed = [{"manager": manager, "operation": "Apply", "fieldsV1": fields}]
     return {"metadata": {"name": "x", "labels": labels, "managedFields": managed}, "data": {"token": "QQ=="}}
 

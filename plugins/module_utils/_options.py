@@ -11,14 +11,10 @@ import os
 from typing import Any, Iterator, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
 
 _LONGEST = 4096
 """Characters of a text: PATH_MAX of Linux."""
-
-
-class OptionError(EdgeError):
-    """An option whose value cannot be meant. The message does not show the value, which may be a secret."""
 
 
 def check_options(module: AnsibleModule) -> None:

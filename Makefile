@@ -5,7 +5,7 @@
 # Needs make, git and Python 3.11 or newer; everything else is made below .cache (or EXPANSO_EDGE_CACHE) when needed.
 
 PYTHON ?= python3
-SUPPORT := $(PYTHON) tests/support
+TOOLS := $(PYTHON) tools
 
 # Variables given to make reach the programs through their environment, never through a command line.
 export INVENTORY TOKEN_FILE ARGS PYTEST_ARGS EDGE_SUITES
@@ -28,11 +28,11 @@ help: ## Show this help
 
 .PHONY: provision
 provision: ## Provision bootstrap tokens
-	@$(SUPPORT)/provision.py
+	@$(TOOLS)/provision.py
 
 .PHONY: test
 test: ## Run all of the following
-	@$(SUPPORT)/check.py lint sanity unit functional leak molecule
+	@$(TOOLS)/check.py lint sanity unit functional leak molecule
 
 .PHONY: lint sanity unit functional leak
 lint: ## Style, types, documentation, changelog, tarball
@@ -41,20 +41,20 @@ unit: ## Unit tests; PYTEST_ARGS= takes options of pytest
 functional: ## Real ansible-playbook runs on every supported ansible-core
 leak: ## Search all that comes out of a run for the token
 lint sanity unit functional leak:
-	@$(SUPPORT)/check.py $@
+	@$(TOOLS)/check.py $@
 
 .PHONY: molecule
 molecule: ## Scenarios in containers; SCENARIO=name COMMAND=converge EDGE_SUITES="bookworm forky"
-	@$(SUPPORT)/scenarios.py $(or $(COMMAND),test) $(SCENARIO)
+	@$(TOOLS)/scenarios.py $(or $(COMMAND),test) $(SCENARIO)
 
 .PHONY: changelog
 changelog: ## Put the changelog fragments and what is new into CHANGELOG.md
-	@$(SUPPORT)/changelog.py
+	@$(TOOLS)/changelog.py
 
 .PHONY: build
 build: ## Build the collection's tarball, here
-	@$(SUPPORT)/lint.py build
+	@$(TOOLS)/lint.py build
 
 .PHONY: clean
 clean: ## Remove containers, images, the engine and the cache
-	@$(SUPPORT)/clean.py
+	@$(TOOLS)/clean.py

@@ -8,12 +8,13 @@ import secrets
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(REPOSITORY / "tools"), str(REPOSITORY / "tests" / "support")]
 
 import cluster as source
+from cluster_view import Cluster
 from control_plane_pod import ControlPlanePod
 from inventory import IMAGE, SITE, STATE
-from k8s import Cluster
 
 
 def main():

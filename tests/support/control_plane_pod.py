@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from cluster import NAMESPACES
-from k8s import Cluster
+from cluster_view import Cluster
 
 NAMESPACE = NAMESPACES + "control-plane"
 LABELS = {"app": "control-plane"}

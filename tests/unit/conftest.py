@@ -8,7 +8,6 @@ That takes a directory `ansible_collections/expanso/edge`, here a symbolic link 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import tempfile
@@ -18,20 +17,10 @@ from pathlib import Path
 import pytest
 from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS.parent / "tools"), str(TESTS / "support")]
 
-from paths import CACHE, REPOSITORY, digest
-
-
-def collections() -> Path:
-    """Return a collections path that holds this checkout."""
-    found = CACHE / "collections" / digest(REPOSITORY)
-    link = found / "ansible_collections" / "expanso" / "edge"
-    link.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        link.symlink_to(REPOSITORY)
-    return found
-
+from paths import collections
 
 _AnsibleCollectionFinder(paths=[str(collections())])._install()
 

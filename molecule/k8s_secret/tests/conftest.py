@@ -18,11 +18,11 @@ from ansible.utils.collection_loader._collection_finder import _AnsibleCollectio
 _AnsibleCollectionFinder(paths=os.environ["ANSIBLE_COLLECTIONS_PATH"].split(os.pathsep))._install()
 SCENARIO = Path(__file__).resolve().parents[1]
 TESTS = SCENARIO.parents[1] / "tests"
-sys.path[:0] = [str(SCENARIO), str(TESTS / "support"), str(TESTS / "functional")]
+sys.path[:0] = [str(SCENARIO), str(TESTS / "support"), str(TESTS / "functional"), str(TESTS.parent / "tools")]
 
 from ansible_runs import Controller, Run
+from cluster_view import Cluster
 from inventory import STATE
-from k8s import Cluster
 
 Apply = Callable[..., Run]
 

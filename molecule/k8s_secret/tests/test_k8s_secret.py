@@ -15,9 +15,9 @@ import pytest
 import yaml
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_runs import spellings
+from cluster_view import Cluster
 from conftest import Apply
 from inventory import NAMESPACES, STATE, WORKLOAD
-from k8s import Cluster
 from kubernetes.client.exceptions import ApiException
 from pod_security import violations
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_runs import spellings
+from cluster_view import Cluster, wait_for
 from conftest import Site
 from control_plane_pod import ControlPlanePod
-from k8s import Cluster, wait_for
 
 FINGERPRINT = "expanso.edge/token-fingerprint"
 MARKER = "/var/lib/expanso/edge/auth/credentials.creds"

@@ -67,13 +67,13 @@ class Lint:
         # One run for each folder: the tests of different folders have modules of the same name. The tables of tests hand
         # over wrong types, some on purpose and some as **dictionary, and functions that it cannot infer.
         lenient = ["--disable-error-code=arg-type", "--disable-error-code=misc", "--no-warn-unused-ignores"]
-        for folder in (*sorted((REPOSITORY / "tests").iterdir()), *sorted((REPOSITORY / "molecule").iterdir())):
+        for folder in (REPOSITORY / "tools", *sorted((REPOSITORY / "tests").iterdir()), *sorted((REPOSITORY / "molecule").iterdir())):
             if folder.is_dir() and any(folder.rglob("*.py")):
                 search = f"{path}:{REPOSITORY / 'tests' / 'support'}:{folder}"
                 self.run(*mypy, *lenient, str(folder.relative_to(REPOSITORY)), MYPYPATH=search)
 
     def argument_specs(self):
-        self.run("python", "tests/support/argument_specs.py")
+        self.run("python", "tools/argument_specs.py")
 
     def documentation(self):
         # in a copy: the tool writes into the collection

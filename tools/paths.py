@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
+REPOSITORY = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("EXPANSO_EDGE_CACHE") or REPOSITORY / ".cache").resolve()
 CACHE_TAG = "CACHEDIR.TAG"  # tells that the folder is nothing but a cache: to backup programs, and to clean.py
 

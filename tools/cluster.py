@@ -12,7 +12,7 @@ from, in this order:
     1. the kubeconfig that EXPANSO_EDGE_KUBECONFIG names. It is used only when asked for like this, never because it is
        somebody's default. The tests make namespaces of their own there, and remove them;
     2. k3s in a container, image EXPANSO_EDGE_K3S_IMAGE (by default one of Docker Hub, if that can be reached; empty: no);
-    3. Kubernetes built from Debian's source package, in a container (tests/support/images/kubernetes).
+    3. Kubernetes built from Debian's source package, in a container (tools/images/kubernetes).
 Nothing of these to be had is an error.
 """
 
@@ -174,7 +174,8 @@ def down(folder):
         os.environ["DOCKER_HOST"] = engine.up()
         remove(found["container"])
     else:
-        from k8s import Cluster  # needs more than the standard library, and only here
+        sys.path.append(str(REPOSITORY / "tests" / "support"))
+        from cluster_view import Cluster  # needs more than the standard library, and only here
 
         Cluster(folder).remove_namespaces(NAMESPACES)
     for name in ("admin.conf", "cluster.json"):

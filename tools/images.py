@@ -6,7 +6,7 @@
     python3 images.py build NAME...   build what is missing, one after the other, and print one image reference a line
     python3 images.py remove          remove the images that this program has built
 
-NAME is KIND-SUITE, as in ssh-bookworm, or SUITE alone for systemd-SUITE. A kind is a folder of tests/support/images
+NAME is KIND-SUITE, as in ssh-bookworm, or SUITE alone for systemd-SUITE. A kind is a folder of tools/images
 with a Dockerfile; the default of its `ARG BASE` is the kind that it builds on. Where the folder has an program
 `prepare.py`, that is run with the build context as argument, to put there what the repository cannot hold.
 

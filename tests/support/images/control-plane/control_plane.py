@@ -1,1 +1,0 @@
-../../control_plane.py

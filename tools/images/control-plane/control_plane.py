@@ -1,0 +1,1 @@
+../../../tests/support/control_plane.py

@@ -23,7 +23,7 @@ ARGUMENT_SPEC = {
     "data_dir": {"type": "path", "default": "/var/lib/expanso/edge"},
     "registration_markers": {"type": "list", "elements": "path"},
 }  # type: Dict[str, Any]
-"""The options that the documentation fragment ``registration`` describes."""
+"""The options that the documentation fragment ``_registration`` describes."""
 
 
 def markers(params: Dict[str, Any]) -> List[str]:

@@ -16,15 +16,14 @@ description:
     then takes the place of the old one. What is there afterwards is verified.
   - On a node that is registered no token is needed. None is asked for there, and none is written.
 extends_documentation_fragment:
-  - expanso.edge.attributes
-  - expanso.edge.registration
+  - expanso.edge._attributes
+  - expanso.edge._registration
+  - expanso.edge._token
 attributes:
   check_mode:
-    support: full
     details:
       - Works on a blank host. There an account that is still missing is a warning, because something before may be about to create it.
   diff_mode:
-    support: full
     details:
       - Shows owner, group, mode, size and fingerprint, never the token.
   idempotent:
@@ -46,23 +45,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  token:
-    description:
-      - The bootstrap token, exactly. Nothing is trimmed.
-      - Needed where O(state=present) and no O(registration_markers) exists.
-      - Unless given, the module's action on the controller finds it as the lookup P(expanso.edge.bootstrap_token#lookup) does, once, and with
-        C(expanso_edge_token_on_demand=true) only where the first answer of the module is that it needs one.
-    type: str
-  token_source:
-    description:
-      - Where O(token) comes from, or which places were looked at in vain. Named in messages, not secret.
-      - Set by the module's action where O(token) is not given.
-    type: str
-  strict:
-    description:
-      - Refuse a token that is neither a bootstrap key (C(exp_bk_...)) nor a JWT.
-    type: bool
-    default: false
   format:
     description:
       - V(raw) writes the bytes of the token and nothing else, not even a line feed.
@@ -116,11 +98,6 @@ options:
       - By default an existing directory is left as it is, and a missing one is made with V(0755), because the agent's configuration lies there as well.
       - A directory that is made has no access control list, whatever the one above gives to what is new in it.
     type: raw
-  remove_when_registered:
-    description:
-      - Remove the file from a node that is registered. It is a valuable thing that nobody needs any more.
-    type: bool
-    default: false
   requires:
     description:
       - Programs that the token is of no use without, such as the agent that registers the node with it.
@@ -248,6 +225,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS, NAME, CredentialError, decrypt, encrypt
+from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError, parse, render
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
@@ -578,9 +556,7 @@ def main() -> None:
         argument_spec={
             "path": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "token": {"type": "str", "no_log": True},
-            "token_source": {"type": "str", "no_log": False},
-            "strict": {"type": "bool", "default": False},
+            **TOKEN_OPTIONS,
             "format": {"type": "str", "choices": ["raw", "env", "encrypted"], "default": "raw"},
             "variables": {"type": "dict", "default": {}},
             "credential_name": {"type": "str", "default": NAME},
@@ -591,7 +567,6 @@ def main() -> None:
             "mode": {"type": "raw", "default": "0600"},
             "directory_mode": {"type": "raw"},
             **ARGUMENT_SPEC,
-            "remove_when_registered": {"type": "bool", "default": False},
             "requires": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,

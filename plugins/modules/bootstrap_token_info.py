@@ -15,21 +15,9 @@ description:
     in copies beside the file, and among pipeline secrets.
   - Changes nothing, and never shows a character of a token. What is wrong is a finding, so the module fails only for options that make no sense.
 extends_documentation_fragment:
-  - expanso.edge.attributes
-  - expanso.edge.registration
-attributes:
-  check_mode:
-    support: full
-    details:
-      - This module does not modify state.
-  diff_mode:
-    support: N/A
-    details:
-      - This module does not modify state.
-  idempotent:
-    support: full
-    details:
-      - This module does not modify state.
+  - expanso.edge._attributes
+  - expanso.edge._attributes.read_only
+  - expanso.edge._registration
 options:
   paths:
     description:

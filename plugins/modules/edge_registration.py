@@ -14,15 +14,12 @@ description:
   - Where a marker exists nothing is run and no token is spent.
   - A failure carries the agent's own last lines, with the token masked in every encoding that programs print.
 extends_documentation_fragment:
-  - expanso.edge.attributes
-  - expanso.edge.registration
+  - expanso.edge._attributes
+  - expanso.edge._registration
 attributes:
   check_mode:
-    support: full
     details:
       - Tells whether the node would be registered. Does not look at binary and token, because something before may be about to bring them.
-  diff_mode:
-    support: full
   idempotent:
     support: full
 options:

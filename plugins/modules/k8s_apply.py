@@ -14,15 +14,14 @@ description:
   - What counts as a change is what the manifests say. What policies of the cluster add at each run does not.
   - Connects as the other modules of this collection do, with the account's token as M(expanso.edge.k8s_secret) takes it.
 extends_documentation_fragment:
-  - expanso.edge.attributes
-  - expanso.edge.k8s
+  - expanso.edge._attributes
+  - expanso.edge._attributes.action_group_k8s
+  - expanso.edge._k8s
 attributes:
   check_mode:
-    support: full
     details:
       - Asks the API server for a dry run.
   diff_mode:
-    support: full
     details:
       - Shows the fields that the manifests have.
   idempotent:

@@ -13,11 +13,10 @@ description:
     lack, verb and resource by name, so that nothing half-made is left behind.
   - Changes nothing.
 extends_documentation_fragment:
-  - expanso.edge.attributes
-  - expanso.edge.k8s
+  - expanso.edge._attributes
+  - expanso.edge._attributes.action_group_k8s
+  - expanso.edge._k8s
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: none
   idempotent:

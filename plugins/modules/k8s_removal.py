@@ -13,11 +13,11 @@ description:
   - Where one is not gone in time, the message says what holds it, such as a finalizer. An API server that is away for a while meanwhile is no fault.
   - An object without the label C(app.kubernetes.io/managed-by=expanso.edge) is somebody else's and refused, unless O(force=true). Namespaces have none.
 extends_documentation_fragment:
-  - expanso.edge.attributes
-  - expanso.edge.k8s
+  - expanso.edge._attributes
+  - expanso.edge._attributes.action_group_k8s
+  - expanso.edge._k8s
 attributes:
   check_mode:
-    support: full
     details:
       - Looks, and asks the API server for nothing else.
   diff_mode:

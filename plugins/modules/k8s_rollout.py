@@ -14,11 +14,11 @@ description:
     that cannot be pulled, a volume that cannot be mounted, a quota, or an agent that could not register.
   - Changes nothing.
 extends_documentation_fragment:
-  - expanso.edge.attributes
-  - expanso.edge.k8s
+  - expanso.edge._attributes
+  - expanso.edge._attributes.action_group_k8s
+  - expanso.edge._k8s
 attributes:
   check_mode:
-    support: full
     details:
       - Looks once, and does not fail where there is something to wait for.
   diff_mode:

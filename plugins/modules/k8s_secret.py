@@ -16,15 +16,15 @@ description:
     Where another manager holds the key with another value, that is an error, unless O(force=true).
   - An agent whose identity lies on a volume needs no token. None is asked for then, and none is written.
 extends_documentation_fragment:
-  - expanso.edge.attributes
-  - expanso.edge.k8s
+  - expanso.edge._attributes
+  - expanso.edge._attributes.action_group_k8s
+  - expanso.edge._k8s
+  - expanso.edge._token
 attributes:
   check_mode:
-    support: full
     details:
       - Asks the API server for a dry run. Where the namespace is still missing, that is predicted.
   diff_mode:
-    support: full
     details:
       - Shows name, type, labels, size and fingerprint, never the token.
   idempotent:
@@ -53,21 +53,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  token:
-    description:
-      - The bootstrap token, exactly. Nothing is trimmed.
-      - Needed where O(state=present) and the agent is not registered.
-      - Unless given, the module's action on the controller finds it as the lookup P(expanso.edge.bootstrap_token#lookup) does, once, and with
-        C(expanso_edge_token_on_demand=true) only where the first answer of the module is that it needs one.
-    type: str
-  token_source:
-    description:
-      - Where O(token) comes from, or which places were looked at in vain. Named in messages, not secret.
-    type: str
-  strict:
-    description: Refuse a token that is neither a bootstrap key (C(exp_bk_...)) nor a JWT.
-    type: bool
-    default: false
   immutable:
     description:
       - Make a Secret that cannot be changed, with the token's fingerprint appended to O(name). Each token then gets a Secret of its own.
@@ -87,10 +72,6 @@ options:
       - An annotation of it, C(expanso.edge/token-fingerprint), says that there is an identity on it, so that no token is needed.
         The role P(expanso.edge.k8s_secret#role) writes it once the agent has registered.
     type: str
-  remove_when_registered:
-    description: Remove the Secret once the agent is registered. It is a valuable thing that nobody needs any more.
-    type: bool
-    default: false
   force:
     description: Take over fields that another manager holds with other values.
     type: bool
@@ -192,6 +173,7 @@ import re
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._fields import differs
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
@@ -517,14 +499,11 @@ def main() -> None:
             "create_namespace": {"type": "bool", "default": False},
             "key": {"type": "str", "default": "bootstrap.token", "no_log": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "token": {"type": "str", "no_log": True},
-            "token_source": {"type": "str", "no_log": False},
-            "strict": {"type": "bool", "default": False},
+            **TOKEN_OPTIONS,
             "immutable": {"type": "bool", "default": False},
             "keep": {"type": "str"},
             "labels": {"type": "dict", "default": {}},
             "claim": {"type": "str"},
-            "remove_when_registered": {"type": "bool", "default": False},
             "force": {"type": "bool", "default": False},
             **ARGUMENT_SPEC,
         },

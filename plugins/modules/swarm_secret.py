@@ -19,15 +19,14 @@ description:
     a secret back. Unlike the label of M(community.docker.docker_secret) it is no full hash of the token.
   - That the engine can be reached and is a manager of a swarm is seen to first, with a message of its own for each case.
 extends_documentation_fragment:
-  - expanso.edge.attributes
-  - expanso.edge.engine
+  - expanso.edge._attributes
+  - expanso.edge._engine
+  - expanso.edge._token
 attributes:
   check_mode:
-    support: full
     details:
       - Does not wait for the service.
   diff_mode:
-    support: full
     details:
       - Shows names of secrets and fingerprints, never the token.
   idempotent:
@@ -47,21 +46,6 @@ options:
     type: str
     choices: [present, pruned, absent, checked]
     default: present
-  token:
-    description:
-      - The bootstrap token, exactly. Nothing is trimmed.
-      - Needed where O(state=present) unless the swarm holds one already, or all tasks of O(service) are registered.
-      - Unless given, the module's action on the controller finds it as the lookup P(expanso.edge.bootstrap_token#lookup) does, once, and with
-        C(expanso_edge_token_on_demand=true) only where the first answer of the module is that it needs one.
-    type: str
-  token_source:
-    description:
-      - Where O(token) comes from, or which places were looked at in vain. Named in messages, not secret.
-    type: str
-  strict:
-    description: Refuse a token that is neither a bootstrap key (C(exp_bk_...)) nor a JWT.
-    type: bool
-    default: false
   labels:
     description: Further labels for new versions. Not secret.
     type: dict
@@ -231,6 +215,7 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import env_fallback
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OddAnswer, OptionError, check_options, learn_url, reading, texts
+from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import parse_mode
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
@@ -689,9 +674,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "default": "expanso_bootstrap_token"},
             "state": {"type": "str", "choices": ["present", "pruned", "absent", "checked"], "default": "present"},
-            "token": {"type": "str", "no_log": True},
-            "token_source": {"type": "str", "no_log": False},
-            "strict": {"type": "bool", "default": False},
+            **TOKEN_OPTIONS,
             "labels": {"type": "dict", "default": {}},
             "adopt": {"type": "bool", "default": False},
             "versions_to_keep": {"type": "int", "default": 1},
@@ -701,7 +684,6 @@ def main() -> None:
             "service": {"type": "str"},
             "service_changed": {"type": "bool"},
             "service_plan": {"type": "dict"},
-            "remove_when_registered": {"type": "bool", "default": False},
             "wait_timeout": {"type": "int", "default": 300},
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock", "fallback": (env_fallback, ["DOCKER_HOST"])},
             "tls": {"type": "bool", "default": False, "fallback": (env_fallback, ["DOCKER_TLS"])},

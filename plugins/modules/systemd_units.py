@@ -18,14 +18,11 @@ description:
     the role P(expanso.edge.systemd_service#role).
   - Does not talk to the service manager but to stop what it removes. Reload, enable and start with M(ansible.builtin.systemd_service).
 extends_documentation_fragment:
-  - expanso.edge.attributes
+  - expanso.edge._attributes
 attributes:
   check_mode:
-    support: full
     details:
       - On a host where O(executables), O(files) or O(user) are still missing that is a warning, because something before may be about to bring them.
-  diff_mode:
-    support: full
   idempotent:
     support: full
 options:

@@ -15,11 +15,10 @@ description:
     of its journal, with the token masked in every encoding that programs print.
   - Starts nothing. Lets go of the token, if asked to.
 extends_documentation_fragment:
-  - expanso.edge.attributes
-  - expanso.edge.registration
+  - expanso.edge._attributes
+  - expanso.edge._registration
 attributes:
   check_mode:
-    support: full
     details:
       - Tells whether the node is registered, and does not wait.
   diff_mode:

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 import pytest
 import yaml
-from ansible_collections.expanso.edge.plugins.doc_fragments.k8s import ModuleDocFragment
+from ansible_collections.expanso.edge.plugins.doc_fragments._k8s import ModuleDocFragment
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, KINDS, PROXY_HEADERS, explain
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 

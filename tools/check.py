@@ -12,6 +12,8 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 
 import environments
@@ -43,8 +45,11 @@ CHECKS = {
 }
 
 
+WAITS = "molecule"
+
+
 def run(name):
-    """Run one check; return whether it passed."""
+    """Run one check; return whether it passed, and how long it took in seconds."""
     print(f"\n===== {name} =====", flush=True)
     started = time.monotonic()
     try:
@@ -53,19 +58,65 @@ def run(name):
     except SupportError as fault:
         say(f"ERROR: {fault}")
         passed = False
-    print(f"===== {name}: {'passed' if passed else 'FAILED'} in {time.monotonic() - started:.0f} s =====", flush=True)
-    return passed
+    seconds = time.monotonic() - started
+    print(f"===== {name}: {'passed' if passed else 'FAILED'} in {seconds:.0f} s =====", flush=True)
+    return passed, seconds
+
+
+class Beside:
+    """A check in a process of its own, whose output is shown when the others are done, and from then on as it comes."""
+
+    def __init__(self, name):
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - it is read until the process has ended
+        say(f"{name} runs beside the other checks; its output follows theirs.")
+        self.started = time.monotonic()
+        self.process = subprocess.Popen([sys.executable, __file__, name], stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT)
+        self.ended = None
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self):
+        self.process.wait()
+        self.ended = time.monotonic()
+
+    def result(self):
+        """Show the output; return whether the check passed, and how long it took in seconds."""
+        position = 0
+        while True:
+            over = self.ended is not None  # looked at first, so that nothing written after the last look is missed
+            data = os.pread(self.output.fileno(), 1 << 20, position)
+            position += len(data)
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
+            if over and not data:
+                return self.process.returncode == 0, self.ended - self.started
+            if not data:
+                time.sleep(1)
+
+
+def run_all(names):
+    """Run checks; return what each gave. Molecule waits most of its time, so it runs beside the others."""
+    started = time.monotonic()
+    beside = Beside(WAITS) if WAITS in names and len(names) > 1 else None
+    try:
+        results = {name: run(name) for name in names if beside is None or name != WAITS}
+        if beside:
+            results[WAITS] = beside.result()
+    except BaseException:
+        if beside:
+            beside.process.terminate()
+        raise
+    if len(results) > 1:
+        print("\n" + "\n".join(f"{name:<12} {'passed' if passed else 'FAILED'} {seconds:6.0f} s" for name, (passed, seconds) in results.items()))
+        count = sum(passed for passed, _seconds in results.values())
+        print(f"checks: {count} passed, {len(results) - count} failed, in {time.monotonic() - started:.0f} s", flush=True)
+    return results
 
 
 def main():
     wanted = sys.argv[1:]
     if not wanted or set(wanted) - set(CHECKS):
         raise SupportError(__doc__)
-    results = {name: run(name) for name in wanted}
-    if len(results) > 1:
-        print("\n" + "\n".join(f"{name:<12} {'passed' if passed else 'FAILED'}" for name, passed in results.items()))
-        print(f"checks: {sum(results.values())} passed, {len(results) - sum(results.values())} failed", flush=True)
-    return 0 if all(results.values()) else 1
+    return 0 if all(passed for passed, _seconds in run_all(wanted).values()) else 1
 
 
 if __name__ == "__main__":

@@ -3,19 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A Kubernetes cluster for the tests.
 
-    cluster.py up KIND FOLDER      have a cluster; write FOLDER/admin.conf, its kubeconfig, and FOLDER/cluster.json, what it is
+    cluster.py up FOLDER           have a cluster; write FOLDER/admin.conf, its kubeconfig, and FOLDER/cluster.json, what it is
     cluster.py load FOLDER IMAGE   make an image of the engine known to the cluster's node
     cluster.py down FOLDER         remove the cluster, or from one that was given the namespaces of this checkout's tests
 
-KIND is `api` (an API server and its controllers) or `node` (a node that runs pods besides). Where the cluster comes
-from, in this order:
+It is an API server with its controllers and a node that runs pods. Where it comes from, in this order:
     1. the kubeconfig that EXPANSO_EDGE_KUBECONFIG names. It is used only when asked for like this, never because it is
        somebody's default. The tests make namespaces of their own there, and remove them;
     2. k3s in a container, image EXPANSO_EDGE_K3S_IMAGE (by default one of Docker Hub, if that can be reached; empty: no);
     3. Kubernetes built from Debian's source package, in a container (tools/images/kubernetes).
-Nothing of these to be had is an error.
+If none of them is available, that is an error.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -64,7 +64,7 @@ def given(kubeconfig):
     path = Path(kubeconfig).expanduser().resolve()
     if not path.is_file():
         raise SupportError(f"EXPANSO_EDGE_KUBECONFIG: there is no file {path}.")
-    return Source(f"the cluster of EXPANSO_EDGE_KUBECONFIG={path}", lambda kind: {"config": path.read_text(encoding="utf-8")})
+    return Source(f"the cluster of EXPANSO_EDGE_KUBECONFIG={path}", lambda: {"config": path.read_text(encoding="utf-8")})
 
 
 def k3s():
@@ -85,17 +85,17 @@ def k3s():
             return None
     arguments = ["server", "--disable=traefik,servicelb,metrics-server", "--tls-san=127.0.0.1", "--write-kubeconfig=/run/kubernetes/admin.conf"]
     options = ["--privileged", "--tmpfs", "/var/run"]
-    return Source(f"k3s, image {image}", lambda kind: container(kind, options, [image, *arguments]))
+    return Source(f"k3s, image {image}", lambda: container(options, [image, *arguments]))
 
 
 def own():
     image = images.build(OWN)
-    return Source(f"Kubernetes built from Debian's source package, image {image}", lambda kind: container(kind, WITHOUT_PRIVILEGED, [image, kind]))
+    return Source(f"Kubernetes built from Debian's source package, image {image}", lambda: container(WITHOUT_PRIVILEGED, [image, "node"]))
 
 
-def container(kind, options, command):
+def container(options, command):
     """Start a cluster in a container, its API on a port of the loopback interface."""
-    name = f"expanso-edge-{kind}-{secrets.token_hex(4)}"
+    name = f"expanso-edge-cluster-{secrets.token_hex(4)}"
     label = f"expanso-edge-tests={digest(REPOSITORY)}"  # what `make clean` knows it by
     docker("run", "--detach", "--label", label, "--name", name, "--hostname", name, "--tmpfs", "/run", "--publish", "127.0.0.1::6443", *options, *command)
     try:
@@ -125,7 +125,7 @@ def remove(name):
     docker("rm", "--force", "--volumes", name)
 
 
-def up(kind, folder):
+def up(folder):
     if (folder / "cluster.json").exists():
         say(f"Kubernetes: {read(folder)['source']} is up already.")
         return
@@ -137,7 +137,7 @@ def up(kind, folder):
         source = k3s() or own()
     say(f"Kubernetes: using {source.words}.")
     started = time.monotonic()
-    made = source.start(kind)
+    made = source.start()
     folder.mkdir(parents=True, exist_ok=True)
     admin = folder / "admin.conf"
     admin.touch(mode=0o600)
@@ -172,7 +172,8 @@ def down(folder):
     found = read(folder)
     if "container" in found:
         os.environ["DOCKER_HOST"] = engine.up()
-        remove(found["container"])
+        with contextlib.suppress(SupportError):  # it may have been removed by other means
+            remove(found["container"])
     else:
         sys.path.append(str(REPOSITORY / "tests" / "support"))
         from cluster_view import Cluster  # needs more than the standard library, and only here
@@ -184,8 +185,8 @@ def down(folder):
 
 def main():
     action, *rest = sys.argv[1:] or [""]
-    if action == "up" and len(rest) == 2 and rest[0] in ("api", "node"):
-        up(rest[0], Path(rest[1]))
+    if action == "up" and len(rest) == 1:
+        up(Path(rest[0]))
     elif action == "load" and len(rest) == 2:
         load(Path(rest[0]), rest[1])
     elif action == "down" and len(rest) == 1:

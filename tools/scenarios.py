@@ -15,7 +15,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
+import cluster
 import engine
 import environments
 import images
@@ -23,6 +25,9 @@ from paths import CACHE, REPOSITORY, SupportError, digest, program, say
 
 MOLECULE = REPOSITORY / "molecule"
 SHARED = "default"  # creates and destroys the shared instances
+ON_KUBERNETES = ("k8s_secret", "k8s_workload")  # they share a cluster
+STATE = CACHE / "molecule" / digest(REPOSITORY)
+CLUSTER = STATE / "cluster"
 COMMANDS = ("test", "create", "prepare", "check", "converge", "idempotence", "side_effect", "verify", "cleanup", "destroy", "login")
 
 
@@ -37,15 +42,14 @@ def images_of(scenario):
     return [f"systemd-{suite}" for suite in (os.environ.get("EDGE_SUITES") or "bookworm trixie").split()]
 
 
-def run(command, scenario):
-    """Run one scenario; return molecule's exit code."""
+def run(command, scenario, keep_cluster=False):
+    """Run one scenario; return molecule's exit code. `keep_cluster`: a later one uses it, too."""
     # molecule takes a scenario without verification for a success
     if command == "test" and not list((MOLECULE / scenario / "tests").glob("test_*.py")):
         raise SupportError(f"scenario {scenario} verifies nothing: there is no molecule/{scenario}/tests/test_*.py")
-    host = engine.up()
-    os.environ["DOCKER_HOST"] = host
+    os.environ["DOCKER_HOST"] = host = engine.up()
     names = {images.variable(*images.split(name)): images.build(name) for name in images_of(scenario)}
-    state = CACHE / "molecule" / digest(REPOSITORY) / scenario
+    state = STATE / scenario
     if command == "test":
         shutil.rmtree(state, ignore_errors=True)  # of a run that was interrupted
     variables = environments.activated(
@@ -56,6 +60,8 @@ def run(command, scenario):
         MOLECULE_EPHEMERAL_DIRECTORY=str(state),
         MOLECULE_GLOB="molecule/*/molecule.yml",
         MOLECULE_COMMAND_BORDERS="false",
+        EXPANSO_EDGE_CLUSTER=str(CLUSTER),
+        EXPANSO_EDGE_KEEP_CLUSTER="1" if keep_cluster else "",
     )
     if not sys.stdout.isatty():
         variables.update(NO_COLOR="1", COLUMNS="150")
@@ -69,10 +75,15 @@ def run_all(command, wanted):
     if unknown:
         raise SupportError(f"there is no scenario {', '.join(unknown)}: there are {', '.join(known)}.")
     failed = []
-    for scenario in wanted or known:
+    chosen = wanted or known
+    if command == "test" and CLUSTER.exists():  # of a run that was interrupted
+        cluster.down(CLUSTER)
+    for number, scenario in enumerate(chosen, 1):
         say(f"\n--- molecule {command}: {scenario} ---")
-        if run(command, scenario) != 0:
+        started = time.monotonic()
+        if run(command, scenario, keep_cluster=any(name in ON_KUBERNETES for name in chosen[number:])) != 0:
             failed.append(scenario)
+        say(f"--- {scenario}: {'FAILED' if scenario in failed else 'passed'} in {time.monotonic() - started:.0f} s ---")
     if failed:
         raise SupportError(f"molecule {command} failed for {', '.join(failed)}.")
 

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 from cluster import NAMESPACES
 
 STATE = Path(os.environ.get("MOLECULE_EPHEMERAL_DIRECTORY", "/nonexistent"))
+CLUSTER = Path(os.environ.get("EXPANSO_EDGE_CLUSTER", "/nonexistent"))
 
 # All that can be said of a workload, so that the cluster has seen each field.
 WORKLOAD = {
@@ -51,7 +52,7 @@ def inventory():
     common = {
         "expanso_edge_delivery": "k8s_secret",
         "expanso_edge_token_file": str(STATE / "tokens") + "/{{ inventory_hostname }}",
-        "k8s_secret_kubeconfig": str(STATE / "admin.conf"),
+        "k8s_secret_kubeconfig": str(CLUSTER / "admin.conf"),
         "k8s_secret_namespace": NAMESPACES + "{{ inventory_hostname }}",
     }
     return {"sites": {"hosts": list(sites), "vars": common}, "_meta": {"hostvars": sites}}

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 from cluster import NAMESPACES
 
 STATE = Path(os.environ.get("MOLECULE_EPHEMERAL_DIRECTORY", "/nonexistent"))
+CLUSTER = Path(os.environ.get("EXPANSO_EDGE_CLUSTER", "/nonexistent"))
 IMAGE = os.environ.get("EXPANSO_EDGE_IMAGE_AGENT_TRIXIE", "")
 SITE = NAMESPACES + "site"
 
@@ -35,7 +36,7 @@ def inventory():
     site = {
         **workload(SITE, "{{ lookup('file', '" + str(STATE / "control-plane.url") + "') }}"),
         "expanso_edge_delivery": "k8s_secret",
-        "expanso_edge_token_file": str(STATE / "token"),
+        "expanso_edge_token_file": str(STATE / "tokens" / SITE),
         "k8s_secret_kubeconfig": str(STATE / f"{SITE}-expanso-edge-provisioner.conf"),
     }
     return {"sites": {"hosts": ["site"]}, "_meta": {"hostvars": {"site": site}}}

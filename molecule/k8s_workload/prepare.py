@@ -14,21 +14,22 @@ sys.path[:0] = [str(REPOSITORY / "tools"), str(REPOSITORY / "tests" / "support")
 import cluster as source
 from cluster_view import Cluster
 from control_plane_pod import ControlPlanePod
-from inventory import IMAGE, SITE, STATE
+from inventory import CLUSTER, IMAGE, SITE, STATE
 
 
 def main():
     control_plane = os.environ["EXPANSO_EDGE_IMAGE_CONTROL_PLANE_TRIXIE"]
     for image in (IMAGE, control_plane):
-        source.load(STATE, image)
-    cluster = Cluster(STATE)
+        source.load(CLUSTER, image)
+    cluster = Cluster(CLUSTER)
     plane = ControlPlanePod(cluster)
     plane.start(control_plane)
     (STATE / "control-plane.url").write_text(plane.url, encoding="ascii")
 
     token = f"exp_bk_{secrets.token_hex(20)}"
     plane.add_token(token)
-    secret_file = STATE / "token"
+    secret_file = STATE / "tokens" / SITE
+    secret_file.parent.mkdir(mode=0o700, exist_ok=True)
     secret_file.touch(mode=0o600)
     secret_file.write_text(token, encoding="ascii")
     cluster.namespace(SITE)

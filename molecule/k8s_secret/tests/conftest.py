@@ -22,14 +22,14 @@ sys.path[:0] = [str(SCENARIO), str(TESTS / "support"), str(TESTS / "functional")
 
 from ansible_runs import Controller, Run
 from cluster_view import Cluster
-from inventory import STATE
+from inventory import CLUSTER
 
 Apply = Callable[..., Run]
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
-    return Cluster(STATE)
+    return Cluster(CLUSTER)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from ansible_runs import Controller, Run
 from cluster import NAMESPACES
 from cluster_view import Cluster
 from control_plane_pod import ControlPlanePod
-from inventory import SITE, STATE, workload
+from inventory import CLUSTER, SITE, STATE, workload
 
 
 class Site:
@@ -69,7 +69,7 @@ class Site:
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
-    return Cluster(STATE)
+    return Cluster(CLUSTER)
 
 
 @pytest.fixture(scope="session")
@@ -103,5 +103,5 @@ def site(make_site: Callable[[], Site]) -> Site:
 @pytest.fixture(scope="session")
 def converged(controller: Controller, cluster: Cluster, plane: ControlPlanePod) -> Site:
     """The site that the scenario has provisioned."""
-    token = (STATE / "token").read_text(encoding="ascii")
+    token = (STATE / "tokens" / SITE).read_text(encoding="ascii")
     return Site(controller, cluster, plane, SITE, token, STATE / f"{SITE}-expanso-edge-provisioner.conf")

@@ -66,7 +66,7 @@ def test_a_refused_run_makes_no_directory(host):
 
 
 def test_the_token_was_spent_once_by_each_node(host):
-    program = "import urllib.request; print(urllib.request.urlopen('http://token-file-control-plane:8080/admin/state').read().decode())"
+    program = "import urllib.request; print(urllib.request.urlopen('http://control-plane:8080/admin/state').read().decode())"
     control_plane = json.loads(host.check_output("python3 -c %s", program))
     assert control_plane["tokens"]["registers"]["nodes"][host.check_output("hostname")] == 1
     assert control_plane["refusals"] == []

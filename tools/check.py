@@ -64,13 +64,12 @@ def run(name):
 
 
 class Beside:
-    """A check in a process of its own, whose output is shown when the others are done, and from then on as it comes."""
+    """A process whose output is shown when it is asked for its result, and from then on as it comes."""
 
-    def __init__(self, name):
+    def __init__(self, command):
         self.output = tempfile.TemporaryFile()  # noqa: SIM115 - it is read until the process has ended
-        say(f"{name} runs beside the other checks; its output follows theirs.")
         self.started = time.monotonic()
-        self.process = subprocess.Popen([sys.executable, __file__, name], stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT)
         self.ended = None
         threading.Thread(target=self._wait, daemon=True).start()
 
@@ -79,7 +78,7 @@ class Beside:
         self.ended = time.monotonic()
 
     def result(self):
-        """Show the output; return whether the check passed, and how long it took in seconds."""
+        """Show the output; return whether the process succeeded, and how long it took in seconds."""
         position = 0
         while True:
             over = self.ended is not None  # looked at first, so that nothing written after the last look is missed
@@ -96,7 +95,10 @@ class Beside:
 def run_all(names):
     """Run checks; return what each gave. Molecule waits most of its time, so it runs beside the others."""
     started = time.monotonic()
-    beside = Beside(WAITS) if WAITS in names and len(names) > 1 else None
+    beside = None
+    if WAITS in names and len(names) > 1:
+        say(f"{WAITS} runs beside the other checks; its output follows theirs.")
+        beside = Beside([sys.executable, __file__, WAITS])
     try:
         results = {name: run(name) for name in names if beside is None or name != WAITS}
         if beside:

@@ -3,12 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The life cycle of a token: every row of the decision, for all deliveries. A refusal is told by its code, in capitals."""
 
-from __future__ import annotations
-
 import base64
 import json
 from itertools import product
-from typing import Any
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._decision import FILE, KUBERNETES, SWARM, Delivery, Held, Request, decide
@@ -22,7 +20,7 @@ def jwt(expires: int) -> str:
     return ".".join([base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts] + ["c2lnbmF0dXJl"])
 
 
-TEXTS: dict[str, str | None] = {
+TEXTS: Dict[str, Optional[str]] = {
     "none": None,
     "A": "exp_bk_aaaaaaaaaaaaaaaaaaaa",
     "B": "exp_bk_bbbbbbbbbbbbbbbbbbbb",
@@ -32,7 +30,7 @@ TEXTS: dict[str, str | None] = {
 DELIVERIES = {"file": FILE, "k8s": KUBERNETES, "swarm": SWARM}
 
 
-def held(name: str, delivery: Delivery = FILE) -> Held | None:
+def held(name: str, delivery: Delivery = FILE) -> Optional[Held]:
     text = TEXTS[name]
     if text is None:
         return None
@@ -84,9 +82,9 @@ ROWS = [[each.replace("API-key", "API key") for each in line.split()] for line i
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(row[:4]))
-def test_table(row: list[str]) -> None:
+def test_table(row: List[str]) -> None:
     found = {name: outcome(delivery, *row[:4]) for name, delivery in DELIVERIES.items()}
-    assert found == dict(zip(DELIVERIES, row[4:], strict=True))
+    assert found == dict(zip(DELIVERIES, row[4:]))  # noqa: B905 - Python 3.6 has no strict
 
 
 @pytest.mark.parametrize(("holds", "given"), list(product(TEXTS, TEXTS)))
@@ -109,7 +107,7 @@ def test_what_is_unknown_serves_nobody_and_is_replaced() -> None:
     assert decide(SWARM, Request(None), True, unknown).action == "kept"
 
 
-MESSAGES: list[tuple[Any, str]] = [
+MESSAGES: List[Tuple[Any, str]] = [
     (("no", "none", None), "this node is not registered and there is no token for it: option token is empty"),
     (("no", "expired", None), "this node is not registered and there is no token for it: option token is empty; the token held cannot be used: it is a JWT"),
     (("no", "none", "API key"), "the token cannot be used: it is an API key"),
@@ -120,7 +118,7 @@ MESSAGES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("case", "message"), MESSAGES, ids=lambda each: "-".join(map(str, each)) if isinstance(each, tuple) else "")
-def test_messages(case: tuple[str, str, str | None], message: str) -> None:
+def test_messages(case: Tuple[str, str, Optional[str]], message: str) -> None:
     registered, holds, given = case
     try:
         said = decide(FILE, Request(TEXTS[given] if given else None), registered == "yes", held(holds), NOW).note

@@ -9,27 +9,11 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.expanso.edge.plugins.plugin_utils._job import DELIVERY_VARIABLE, LABEL_VARIABLE, NOT_TEMPLATED, some_of
-
-OUTCOMES = {
-    "written": "received a token",
-    "repaired": "kept the token, permissions corrected",
-    "removed": "token removed",
-    "kept": "kept the token",
-    "absent": "no token to remove",
-    "not_needed": "registered already",
-    "delegated": "left to another host (the manager of its swarm)",
-}
-"""What the roles report as action, in the order in which one stands for a host with several deliveries."""
+from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import OUTCOMES, results, waits_for_registration
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import LABEL_VARIABLE, NOT_TEMPLATED, some_of
 
 FAILED = "failed"
 NO_ANSWER = "no result (unreachable, not their turn yet, or left out by tags)"
-
-WAITING = {
-    "token_file": lambda variables: not variables.get("token_file_register"),
-    "systemd_service": lambda variables: variables.get("systemd_service_state") == "stopped",
-}
-"""Deliveries that may leave it to others to start the agent, and whether they do."""
 
 Variables = Mapping[str, Any]
 
@@ -54,7 +38,7 @@ def provision_summary(
             lines.append(f"  {outcome}: {len(names)} ({some_of(names)})")
         if outcome == FAILED:
             lines += _reasons({host: _gist(known[host][failures]) for host in names})
-    waiting = [host for host in hosts if outcomes[host] != FAILED and _waits(known[host])]
+    waiting = [host for host in hosts if outcomes[host] != FAILED and waits_for_registration(known[host])]
     if waiting and not check:
         lines.append(
             f"next: {len(waiting)} node{' holds' if len(waiting) == 1 else 's hold'} a token and {'is' if len(waiting) == 1 else 'are'} not registered "
@@ -89,26 +73,11 @@ def _gist(text: Any) -> str:
     return f"{first} {said[-1]}" if ">>> Standard Error" in said else first
 
 
-def _results(variables: Variables) -> dict[str, Variables]:
-    """Return what the roles of a host's deliveries reported, by role."""
-    named = variables.get(DELIVERY_VARIABLE, "token_file")
-    return {name: variables.get(f"{name}_result") or {} for name in ([named] if isinstance(named, str) else named)}
-
-
 def _outcome(variables: Variables, failures: str) -> str:
     if variables.get(failures) is not None:
         return FAILED
-    actions = {result.get("action") for result in _results(variables).values()}
+    actions = {result.get("action") for result in results(variables).values()}
     return next((text for action, text in OUTCOMES.items() if action in actions), NO_ANSWER)
-
-
-def _waits(variables: Variables) -> bool:
-    """Whether a node holds a token and nothing in this run registers it."""
-    return any(
-        result.get("action") in ("written", "repaired", "kept") and not result.get("registered") and WAITING[name](variables)
-        for name, result in _results(variables).items()
-        if name in WAITING
-    )
 
 
 class FilterModule:

@@ -12,7 +12,8 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint, judge
-from ansible_collections.expanso.edge.plugins.plugin_utils._job import DELIVERY_VARIABLE, NOT_TEMPLATED, some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERIES, DELIVERY_VARIABLE, named
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import NOT_TEMPLATED, some_of
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import (
     FILE_VARIABLE,
     TOKEN_VARIABLE,
@@ -23,8 +24,6 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._sources import (
     resolve,
 )
 from jinja2.exceptions import UndefinedError
-
-DELIVERIES = ("token_file", "systemd_service", "swarm_secret", "k8s_secret")
 
 _SHOWN = re.compile(r"[a-z_., ]{1,80}")
 """What may be shown of a delivery that there is not: a word, and no token that was put into the wrong variable."""
@@ -88,12 +87,11 @@ def _found(variables: Variables, environ: Mapping[str, str] | None, decrypt: Dec
 def _delivery_problem(variables: Variables, host: str) -> str:
     """Say what is wrong with the deliveries that a host names, nothing where they are right."""
     try:
-        named = variables.get(DELIVERY_VARIABLE, DELIVERIES[0])
+        names = named(variables)
     except (AnsibleError, UndefinedError):
-        named = NOT_TEMPLATED
-    if named == NOT_TEMPLATED:
+        names = [NOT_TEMPLATED]
+    if names == [NOT_TEMPLATED]:
         return f"{host}: variable {DELIVERY_VARIABLE} cannot be templated: is a variable in it not defined?"
-    names = named if isinstance(named, list) else [named]
     if names and all(isinstance(name, str) and name in DELIVERIES for name in names):
         return ""
     text = ", ".join(map(str, names))

@@ -13,11 +13,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERIES, DELIVERY_VARIABLE
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import FILE_VARIABLE, TOKEN_VARIABLE
 
-DELIVERY_VARIABLE = "expanso_edge_delivery"
 LABEL_VARIABLE = "expanso_edge_token_label"
-NAMES = (FILE_VARIABLE, DELIVERY_VARIABLE, LABEL_VARIABLE, "token_file_register", "systemd_service_state")
+NAMES = (FILE_VARIABLE, LABEL_VARIABLE, DELIVERY_VARIABLE, *(each.variable for each in DELIVERIES.values() if each.variable))
 
 NOT_TEMPLATED = "{{ not templated }}"
 """In place of a value that cannot be templated."""

@@ -20,7 +20,7 @@ from paths import CACHE, REPOSITORY, SupportError, copy_checkout, program, say
 
 # What the tarball may hold at its top.
 SHIPPED = {
-    "CHANGELOG.md", "CODE_OF_CONDUCT.md", "FILES.json", "LICENSES", "MANIFEST.json", "README.md",
+    "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "FILES.json", "LICENSES", "MANIFEST.json", "README.md",
     "SECURITY.md", "changelogs", "docs", "examples", "meta", "playbooks", "plugins", "roles",
 }  # fmt: skip
 

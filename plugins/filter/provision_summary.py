@@ -13,7 +13,7 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import OU
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import LABEL_VARIABLE, NOT_TEMPLATED, some_of
 
 FAILED = "failed"
-NO_ANSWER = "no result (unreachable, not their turn yet, or left out by tags)"
+NO_ANSWER = "no result (unreachable, in a later batch, or skipped by tags)"
 
 Variables = Mapping[str, Any]
 

@@ -37,8 +37,8 @@ OUTCOMES = {
     "removed": "token removed",
     "kept": "kept the token",
     "absent": "no token to remove",
-    "not_needed": "registered already",
-    "delegated": "left to another host (the manager of its swarm)",
+    "not_needed": "already registered",
+    "delegated": "done on another host (the manager of its swarm)",
 }
 """What a role reports as ``action`` of its result. A host with several deliveries is counted under the first of its actions here."""
 

@@ -220,7 +220,7 @@ def test_the_summary_is_right(story: Story) -> None:
         line("received a token", by_action["written"]),
         line("kept the token, permissions corrected", by_action["repaired"]),
         line("kept the token", by_action["kept"]),
-        line("registered already", by_action["not_needed"]),
+        line("already registered", by_action["not_needed"]),
         line("failed", [*FAILING, "node20"]),
         NEXT.format(len(waiting), ", ".join(waiting[:10]), len(waiting) - 10),
     ]

@@ -132,17 +132,17 @@ class TestSummary:
             "  token removed: 1 (gone)",
             "  kept the token: 1 (same)",
             "  no token to remove: 1 (none)",
-            "  registered already: 1 (old)",
+            "  already registered: 1 (old)",
             "  failed: 1 (bad)",
             "    bad: there is no account",
-            "  no result (unreachable, not their turn yet, or left out by tags): 1 (off)",
+            "  no result (unreachable, in a later batch, or skipped by tags): 1 (off)",
             "next: 3 nodes hold a token and are not registered (new, fixed, same): " + NEXT,
         ]
 
     def test_many_nodes_are_counted_and_some_named(self) -> None:
         hosts = [f"n{number}" for number in range(12)]
         hostvars = {host: {"token_file_result": {"action": "not_needed"}} for host in hosts}
-        assert provision_summary(hosts, hostvars) == ["12 nodes", "  registered already: 12 (n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more)"]
+        assert provision_summary(hosts, hostvars) == ["12 nodes", "  already registered: 12 (n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more)"]
 
     def test_the_label_is_for_the_record(self) -> None:
         hostvars = {host: {"token_file_result": {"action": "kept"}, "expanso_edge_token_label": label} for host, label in (("a", "spring"), ("b", "autumn"))}

@@ -14,7 +14,7 @@ from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run
 from control_plane import new_jwt, new_key
 
 PROVISION = "expanso.edge.provision"
-SUMMARY = "Say what became of the nodes"
+SUMMARY = "Show the summary"
 DOWN = {"ansible_connection": "nowhere"}
 
 
@@ -248,7 +248,7 @@ def test_check_mode_on_blank_nodes(controller: Controller, home: Path) -> None:
     hosts = fleet(home, one={}, two={"token_file_owner": "no-such-account"})
     run = controller.run(PROVISION, "--check", "--diff", hosts=hosts, environment={TOKEN_VARIABLE: key}, secrets=[key])
     assert run.returncode == 0, run.output
-    assert summary(run) == ["2 nodes; check mode: this is what would become of them", "  received a token: 2 (one, two)"]
+    assert summary(run) == ["2 nodes; check mode: this is what would be done", "  received a token: 2 (one, two)"]
     assert list(home.iterdir()) == []
 
 
@@ -257,7 +257,7 @@ def test_check_mode_on_blank_nodes(controller: Controller, home: Path) -> None:
     [
         pytest.param([], "web", "the pattern expanso_edge matches no host of this inventory: put the nodes into the group expanso_edge", id="no group"),
         pytest.param(["-e", "expanso_edge_hosts=nowhere"], "expanso_edge", "the pattern nowhere matches no host of this inventory:", id="unknown"),
-        pytest.param(["--limit", "other"], "web", "the pattern expanso_edge matches no host of this inventory and of the limit other:", id="limit"),
+        pytest.param(["--limit", "other"], "web", "the pattern expanso_edge matches no host of this inventory within the limit other:", id="limit"),
         pytest.param(["--tags", "x"], "web", "the pattern expanso_edge matches no host", id="tags"),
     ],
 )
@@ -316,7 +316,7 @@ def test_a_single_use_token_of_an_import_is_refused_for_two(given: str, every_co
     [
         ("expanso_edge_token", "exp_ak_8f7e6d5c4b3a2918", "it is an API key"),
         ("expanso_edge_token_file", "/nowhere", "cannot read file /nowhere on the controller"),
-        ("expanso_edge_delivery", "by post", "has to name one or more of token_file"),
+        ("expanso_edge_delivery", "by post", "must name one or more of token_file"),
     ],
 )
 def test_what_an_import_gives_is_judged_beforehand(name: str, value: str, says: str, controller: Controller, home: Path) -> None:

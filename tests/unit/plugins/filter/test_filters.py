@@ -98,7 +98,7 @@ class TestProblems:
     @pytest.mark.parametrize("value", [KEY, [KEY], {"a": KEY}, KEY.upper()])
     def test_a_token_in_the_place_of_a_delivery_is_not_shown(self, value: object) -> None:
         (problem,) = token_problems(["a"], {"a": {"expanso_edge_delivery": value}}, {})
-        assert "has to name one or more of" in problem and "9f8e" not in problem.lower()
+        assert "must name one or more of" in problem and "9f8e" not in problem.lower()
 
     @pytest.mark.parametrize("name", ["expanso_edge_delivery", "expanso_edge_token_file"])
     def test_what_cannot_be_templated_is_named(self, name: str) -> None:
@@ -113,7 +113,7 @@ class TestProblems:
 
 class TestSummary:
     def test_check_mode_is_named(self) -> None:
-        assert provision_summary(["a"], {"a": {}}, check=True)[0] == "1 node; check mode: this is what would become of them"
+        assert provision_summary(["a"], {"a": {}}, check=True)[0] == "1 node; check mode: this is what would be done"
 
     def test_what_sudo_said_is_told(self) -> None:
         message = "Task failed: Premature end of stream.\n>>> Standard Error\nsudo: a password is required\n"

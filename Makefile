@@ -51,6 +51,10 @@ molecule: ## Scenarios in containers; SCENARIO=name COMMAND=converge EDGE_SUITES
 changelog: ## Put the changelog fragments and what is new into CHANGELOG.md
 	@$(TOOLS)/changelog.py
 
+.PHONY: tables
+tables: ## Write the tables of variables in the roles' READMEs
+	@$(TOOLS)/lint.py tables
+
 .PHONY: build
 build: ## Build the collection's tarball, here
 	@$(TOOLS)/lint.py build

@@ -20,7 +20,7 @@ from paths import CACHE, REPOSITORY, SupportError, copy_checkout, program, say
 
 # What the tarball may hold at its top.
 SHIPPED = {
-    "CHANGELOG.md", "CODE_OF_CONDUCT.md", "FILES.json", "LICENSES", "MANIFEST.json", "README.md",
+    "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "FILES.json", "LICENSES", "MANIFEST.json", "README.md",
     "SECURITY.md", "changelogs", "docs", "examples", "meta", "playbooks", "plugins", "roles",
 }  # fmt: skip
 
@@ -74,6 +74,13 @@ class Lint:
 
     def argument_specs(self):
         self.run("python", "tools/argument_specs.py")
+
+    def role_tables(self):
+        self.run("python", "tools/role_tables.py", "--check")
+
+    def tables(self):
+        """Write the tables of variables in the roles' READMEs."""
+        self.run("python", "tools/role_tables.py")
 
     def documentation(self):
         # in a copy: the tool writes into the collection
@@ -132,7 +139,7 @@ class Lint:
                 raise SupportError(f"an execution environment would get {unwanted}, a tool of the tests.\n{output}")
 
 
-STEPS = ("yamllint", "ansible_lint", "ruff", "mypy", "argument_specs", "documentation", "changelog", "tarball", "execution_environment")
+STEPS = ("yamllint", "ansible_lint", "ruff", "mypy", "argument_specs", "role_tables", "documentation", "changelog", "tarball", "execution_environment")
 
 
 def run_steps(wanted):
@@ -154,8 +161,8 @@ def run_steps(wanted):
 
 def main():
     wanted = sys.argv[1:] or STEPS
-    if set(wanted) - {*STEPS, "build"}:
-        raise SupportError(f"{__doc__}\nSteps: {', '.join(STEPS)}; build puts the tarball into the checkout")
+    if set(wanted) - {*STEPS, "build", "tables"}:
+        raise SupportError(f"{__doc__}\nSteps: {', '.join(STEPS)}; build puts the tarball into the checkout, tables writes the roles' tables")
     run_steps(wanted)
 
 

@@ -3,7 +3,7 @@
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Finds the token for the module of this name where its task gives none."""
+"""Finds the token for the module of this name if its task does not give one."""
 
 from __future__ import annotations
 

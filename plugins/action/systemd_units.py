@@ -3,7 +3,7 @@
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs the module of this name, which is a role's first contact with a host."""
+"""Runs the module of this name, the first task of a role that contacts a host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._reach import failure
 
 
 class ActionModule(ActionBase):
-    """Only tells of a host that cannot be reached, see :mod:`plugins.plugin_utils._reach`."""
+    """Reports a host that cannot be reached as a failed task, see :mod:`plugins.plugin_utils._reach`."""
 
     _supports_check_mode = True
 

@@ -9,27 +9,11 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.expanso.edge.plugins.plugin_utils._job import DELIVERY_VARIABLE, LABEL_VARIABLE, NOT_TEMPLATED, some_of
-
-OUTCOMES = {
-    "written": "received a token",
-    "repaired": "kept the token, permissions corrected",
-    "removed": "token removed",
-    "kept": "kept the token",
-    "absent": "no token to remove",
-    "not_needed": "registered already",
-    "delegated": "left to another host (the manager of its swarm)",
-}
-"""What the roles report as action, in the order in which one stands for a host with several deliveries."""
+from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import OUTCOMES, results, waits_for_registration
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import LABEL_VARIABLE, NOT_TEMPLATED, some_of
 
 FAILED = "failed"
-NO_ANSWER = "no result (unreachable, not their turn yet, or left out by tags)"
-
-WAITING = {
-    "token_file": lambda variables: not variables.get("token_file_register"),
-    "systemd_service": lambda variables: variables.get("systemd_service_state") == "stopped",
-}
-"""Deliveries that may leave it to others to start the agent, and whether they do."""
+NO_RESULT = "no result (unreachable, in a later batch, or skipped by tags)"
 
 Variables = Mapping[str, Any]
 
@@ -41,20 +25,25 @@ def provision_summary(
     check: bool = False,
     job: Mapping[str, Variables] | None = None,
 ) -> list[str]:
-    """Return lines for a person: how many nodes had which outcome, why those failed that did, and what to do next."""
+    """Return lines for people: how many nodes had which outcome, why nodes failed, and what to do next.
+
+    :param failures: name of the variable that holds why a host failed
+    :param check: whether this was a run in check mode
+    :param job: variables of the hosts as the play sees them; they take precedence over ``hostvars``
+    """
     known: dict[str, Variables] = {host: ChainMap(dict((job or {}).get(host, {})), hostvars[host]) for host in hosts}  # type: ignore[arg-type]
     outcomes = {host: _outcome(variables, failures) for host, variables in known.items()}
     labels = sorted({label for label in map(_label, known.values()) if label})
     lines = [f"{len(hosts)} node{'' if len(hosts) == 1 else 's'}" + (f", token label {', '.join(labels)}" if labels else "")]
     if check:
-        lines[0] += "; check mode: this is what would become of them"
-    for outcome in [*OUTCOMES.values(), FAILED, NO_ANSWER]:
+        lines[0] += "; check mode: this is what would be done"
+    for outcome in [*OUTCOMES.values(), FAILED, NO_RESULT]:
         names = [host for host in hosts if outcomes[host] == outcome]
         if names:
             lines.append(f"  {outcome}: {len(names)} ({some_of(names)})")
         if outcome == FAILED:
-            lines += _reasons({host: _gist(known[host][failures]) for host in names})
-    waiting = [host for host in hosts if outcomes[host] != FAILED and _waits(known[host])]
+            lines += _reasons({host: _first_line(known[host][failures]) for host in names})
+    waiting = [host for host in hosts if outcomes[host] != FAILED and waits_for_registration(known[host])]
     if waiting and not check:
         lines.append(
             f"next: {len(waiting)} node{' holds' if len(waiting) == 1 else 's hold'} a token and {'is' if len(waiting) == 1 else 'are'} not registered "
@@ -63,56 +52,41 @@ def provision_summary(
     return lines
 
 
-def _reasons(gists: Mapping[str, str]) -> list[str]:
-    """Return a line for each reason, with the hosts that it holds for."""
+def _reasons(by_host: Mapping[str, str]) -> list[str]:
+    """Return a line for each reason, with the hosts that failed for it."""
     hosts: dict[str, list[str]] = {}
-    for host, gist in gists.items():
-        hosts.setdefault(gist, []).append(host)
-    return [f"    {some_of(names)}: {gist}" for gist, names in hosts.items()]
+    for host, reason in by_host.items():
+        hosts.setdefault(reason, []).append(host)
+    return [f"    {some_of(names)}: {reason}" for reason, names in hosts.items()]
 
 
 def _label(variables: Variables) -> str:
     try:
         label = str(variables.get(LABEL_VARIABLE) or "")
-    except Exception:  # it is made of what is not defined: no reason to keep the summary back
+    except Exception:  # it uses an undefined variable; the summary is shown nevertheless
         return ""
     return "" if label == NOT_TEMPLATED or "{{" in label else label
 
 
-def _gist(text: Any) -> str:
-    """Return one line of a message: the first, or what a program said where Ansible quotes its output behind that.
+def _first_line(text: Any) -> str:
+    """Return the first line of a message, with the last line of a program's output if Ansible quotes that.
 
-    ansible-core < 2.19 puts an excerpt of the playbook behind what a failed template says.
+    ansible-core < 2.19 appends an excerpt of the playbook to the message of a failed template.
     """
     first, _newline, rest = str(text).strip().partition("\n")
-    said = [line.strip() for line in rest.splitlines() if line.strip()]
-    return f"{first} {said[-1]}" if ">>> Standard Error" in said else first
-
-
-def _results(variables: Variables) -> dict[str, Variables]:
-    """Return what the roles of a host's deliveries reported, by role."""
-    named = variables.get(DELIVERY_VARIABLE, "token_file")
-    return {name: variables.get(f"{name}_result") or {} for name in ([named] if isinstance(named, str) else named)}
+    output = [line.strip() for line in rest.splitlines() if line.strip()]
+    return f"{first} {output[-1]}" if ">>> Standard Error" in output else first
 
 
 def _outcome(variables: Variables, failures: str) -> str:
     if variables.get(failures) is not None:
         return FAILED
-    actions = {result.get("action") for result in _results(variables).values()}
-    return next((text for action, text in OUTCOMES.items() if action in actions), NO_ANSWER)
-
-
-def _waits(variables: Variables) -> bool:
-    """Whether a node holds a token and nothing in this run registers it."""
-    return any(
-        result.get("action") in ("written", "repaired", "kept") and not result.get("registered") and WAITING[name](variables)
-        for name, result in _results(variables).items()
-        if name in WAITING
-    )
+    actions = {result.get("action") for result in results(variables).values()}
+    return next((text for action, text in OUTCOMES.items() if action in actions), NO_RESULT)
 
 
 class FilterModule:
-    """What became of the hosts of a job."""
+    """The result of a job, for people."""
 
     def filters(self) -> dict[str, Callable[..., list[str]]]:
         return {"provision_summary": provision_summary}

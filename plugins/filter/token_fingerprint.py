@@ -12,7 +12,10 @@ from ansible_collections.expanso.edge.plugins.module_utils._token import fingerp
 
 
 def token_fingerprint(token: str) -> str:
-    """Return the fingerprint of a token: enough to tell which node holds which, no use for anything else."""
+    """Return the fingerprint of a token, which shows whether two nodes hold the same token, and is useless for anything else.
+
+    :raises AnsibleFilterError: the value is not a text
+    """
     if not isinstance(token, str):
         raise AnsibleFilterError("expanso.edge.token_fingerprint takes the text of a token")
     return fingerprint(token)

@@ -12,7 +12,8 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint, judge
-from ansible_collections.expanso.edge.plugins.plugin_utils._job import DELIVERY_VARIABLE, NOT_TEMPLATED, some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERIES, DELIVERY_VARIABLE, named
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import NOT_TEMPLATED, some_of
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import (
     FILE_VARIABLE,
     TOKEN_VARIABLE,
@@ -24,10 +25,8 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._sources import (
 )
 from jinja2.exceptions import UndefinedError
 
-DELIVERIES = ("token_file", "systemd_service", "swarm_secret", "k8s_secret")
-
 _SHOWN = re.compile(r"[a-z_., ]{1,80}")
-"""What may be shown of a delivery that there is not: a word, and no token that was put into the wrong variable."""
+"""An unknown delivery that may be shown: a word, and not a token that was put into the wrong variable."""
 
 Holders = dict[str, list[str]]
 Variables = Mapping[str, Any]
@@ -36,19 +35,21 @@ Variables = Mapping[str, Any]
 def token_problems(
     hosts: list[str], hostvars: Mapping[str, Variables], environ: Mapping[str, str] | None = None, job: Mapping[str, Variables] | None = None
 ) -> list[str]:
-    """Return, a sentence each, what is wrong with the tokens of a whole job before any host is touched.
+    """Return what is wrong with the tokens of a whole job, one sentence for each problem, before any host is contacted.
 
-    A delivery that there is not is a problem of the job, because it is no fault of the host that names it.
-    What is wrong with a host's own token is no problem of the job: it is refused there, if that host needs a token at all.
-    One that several hosts share is judged like a job-wide one, but for its expiry, of which registered hosts do not care.
+    A host's own bad token is not a problem of the job: it is refused on that host, and only if the host needs a token. A token that several hosts share
+    is judged like a job-wide one, except for its expiry, which does not matter to registered hosts. An unknown delivery is a problem of the job.
+
+    :param environ: the controller's environment, by default that of this process
+    :param job: variables of the hosts as the play sees them; without it ``hostvars`` counts
     """
     known = hostvars if job is None else job
     decrypt = decrypter(getattr(hostvars, "_loader", None))
     if decrypt is not None:
-        decrypt = functools.lru_cache(decrypt)  # which takes its time, for a file that all hosts share
+        decrypt = functools.lru_cache(decrypt)  # decrypting is slow, and all hosts may share the file
     problems = set()
     single_use: Holders = {}  # by fingerprint
-    faulty: dict[tuple[str, str], list[str]] = {}  # own tokens that cannot be used, by fingerprint and by what is wrong with them
+    faulty: dict[tuple[str, str], list[str]] = {}  # hosts' own unusable tokens, by fingerprint and fault
     for host in hosts:
         problem = _delivery_problem(known[host], host)
         if problem:
@@ -74,35 +75,34 @@ def token_problems(
 
 
 def _found(variables: Variables, environ: Mapping[str, str] | None, decrypt: Decrypt | None) -> tuple[Found | None, str]:
-    """Return a host's token, or the problem of a job-wide source; neither where the host's own source cannot be used."""
+    """Return a host's token, or the problem of a job-wide source. Neither is returned if the host's own source cannot be used."""
     if TOKEN_VARIABLE not in variables and variables.get(FILE_VARIABLE) == NOT_TEMPLATED:
-        return None, f"variable {FILE_VARIABLE} cannot be templated: is a variable in it not defined?"
+        return None, f"variable {FILE_VARIABLE} cannot be templated: does it use a variable that is not defined?"
     try:
         return resolve(variables.get, environ, decrypt), ""
     except SourceError as exc:
         return None, str(exc) if exc.job_wide else ""
-    except (AnsibleError, UndefinedError):  # a variable of this host that cannot be decrypted or is made of undefined ones
+    except (AnsibleError, UndefinedError):  # a variable of this host cannot be decrypted or uses an undefined one
         return None, ""
 
 
 def _delivery_problem(variables: Variables, host: str) -> str:
-    """Say what is wrong with the deliveries that a host names, nothing where they are right."""
+    """Return what is wrong with the deliveries that a host names, or an empty text."""
     try:
-        named = variables.get(DELIVERY_VARIABLE, DELIVERIES[0])
+        names = named(variables)
     except (AnsibleError, UndefinedError):
-        named = NOT_TEMPLATED
-    if named == NOT_TEMPLATED:
-        return f"{host}: variable {DELIVERY_VARIABLE} cannot be templated: is a variable in it not defined?"
-    names = named if isinstance(named, list) else [named]
+        names = [NOT_TEMPLATED]
+    if names == [NOT_TEMPLATED]:
+        return f"{host}: variable {DELIVERY_VARIABLE} cannot be templated: does it use a variable that is not defined?"
     if names and all(isinstance(name, str) and name in DELIVERIES for name in names):
         return ""
     text = ", ".join(map(str, names))
     value = f"is {text!r}, but" if _SHOWN.fullmatch(text) else "is set, but"
-    return f"{host}: variable {DELIVERY_VARIABLE} {value} has to name one or more of {', '.join(DELIVERIES)}"
+    return f"{host}: variable {DELIVERY_VARIABLE} {value} must name one or more of {', '.join(DELIVERIES)}"
 
 
 def _shared(mark: str, hosts: list[str]) -> str:
-    """A JWT registers one node: two nodes that carry the same would race for it, and one would fail."""
+    """Return the problem of a JWT that several hosts have. It registers one node, so all others would fail."""
     return (
         f"the single-use token (JWT) with fingerprint {mark} is meant for {len(hosts)} hosts ({some_of(hosts)}): "
         f"give each its own in variable {TOKEN_VARIABLE}, or limit the run to one host"

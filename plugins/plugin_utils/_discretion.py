@@ -5,7 +5,7 @@
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What may be shown of texts in which a token may stand by mistake: names, paths, and what other plugins say."""
+"""What may be shown of texts that may contain a token by mistake: names, paths, and messages of other plugins."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ import os
 import re
 from collections.abc import Iterable
 
-MASK = "********"
-LONGEST = 300
-"""Characters shown of what another plugin says."""
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import MASK, SHAPES
 
-# Keys of either kind, JSON Web Tokens, and longer texts of letters and digits mixed, as random ones are.
+LONGEST = 300
+"""Characters of another plugin's message that are shown."""
+
+# What modules mask by its shape, and more: on the controller the token itself is not known yet, so nothing else would hide it.
 _SHAPES = re.compile(
-    r"exp_[A-Za-z]{2}_?\S*"
-    r"|\b[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}"
-    r"|(?<![A-Za-z0-9+_=-])(?=[A-Za-z+_=-]*[0-9])(?=[0-9+_=-]*[A-Za-z])[A-Za-z0-9+_=-]{16,}",
-    re.IGNORECASE,
+    r"(?i:exp_[a-z]{2}_?\S*)"  # keys of every kind, of every length, with whatever is attached to them
+    r"|\b[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}"  # also short JWTs
+    rf"|{SHAPES.pattern}"
+    # long texts of mixed letters and digits, as random ones are
+    r"|(?<![A-Za-z0-9+_=-])(?=[A-Za-z+_=-]*[0-9])(?=[0-9+_=-]*[A-Za-z])[A-Za-z0-9+_=-]{16,}"
 )
 # "lowercase", "Capital", "UPPER", "kv2", "2027"
 _WORD = re.compile(r"(?:[A-Z]?[a-z]{1,14}|[A-Z]{1,14})[0-9]{0,2}|[0-9]{1,4}")
@@ -32,7 +34,7 @@ _PLUGIN = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*){0,3}")
 
 
 def plain(text: str) -> bool:
-    """Whether a text is made of a few words as people write them, so that it cannot be a token."""
+    """Return whether a text consists of a few words as people write them, so that it cannot be a token."""
     if len(text) > 120 or text.lower().startswith("exp_"):
         return False
     parts = re.split(r"[^A-Za-z0-9]+", text)
@@ -40,23 +42,23 @@ def plain(text: str) -> bool:
 
 
 def plain_name(text: str) -> bool:
-    """Whether the name of a variable or key may be shown: words of letters, and not one long word alone."""
+    """Return whether the name of a variable or key may be shown: words of letters, but not a single long word."""
     return bool(_NAME.fullmatch(text)) and plain(text) and (len(text) <= 12 or "_" in text.strip("_"))
 
 
 def shown_name(name: str, texts: Iterable[str]) -> str:
-    """Return the name of a variable or key that stands in one of the texts, nothing where it may be a piece of a token."""
+    """Return the name of a variable or key that occurs in one of the texts, or an empty text if it may be a piece of a token."""
     around = [run for text in texts for run in re.findall(r"[A-Za-z0-9_.+/=~:@-]+", text) if name in run]
     return name if around and all(plain_name(part) for run in around for part in run.split(".")) else ""
 
 
 def plugin_name(text: str, exists: bool = False) -> str:
-    """Return the name of a plugin, nothing where it may be something else: what exists may have any name."""
+    """Return the name of a plugin, or an empty text if it may be something else. A plugin that exists may have any name."""
     return text if _PLUGIN.fullmatch(text) and (exists or plain(text)) else ""
 
 
 def shown_path(path: str) -> str:
-    """Return a path with those parts masked that may be a token: what is a directory on this machine is none."""
+    """Return a path with the parts masked that may be a token. An existing directory of this machine is not a token."""
     shown, walked = [], ""
     for part in path.split("/"):
         walked = f"{walked}{part}/"
@@ -65,14 +67,14 @@ def shown_path(path: str) -> str:
 
 
 def quoted(text: str, hide: Iterable[str] = ()) -> str:
-    """Return the first line of what somebody else says, bounded, without what may be a token.
+    """Return the first line of another plugin's message, shortened, and with everything masked that may be a token.
 
-    :param hide: texts of templates. Nothing that stands in them is shown, unless it cannot be a token
+    :param hide: texts of templates. Nothing that they contain is shown, unless it cannot be a token
     """
     lines = [line.strip() for line in text[: 20 * LONGEST].splitlines() if line.strip()]
     if not lines:
         return ""
-    # what stands there between braces is a template
+    # the text in braces is a template
     line = re.sub(r"\{[{%#].*", MASK, lines[0])
     hidden = "\0".join(hide)
     line = re.sub(r"[^\s'\"`()<>,;/:?&=]{4,}", lambda word: _unless_hidden(word[0], hidden), line)

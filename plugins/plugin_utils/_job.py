@@ -5,7 +5,7 @@
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What is known of all hosts of a job on the controller, before any of them is touched."""
+"""What the controller knows about all hosts of a job before it contacts any of them."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERIES, DELIVERY_VARIABLE
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import FILE_VARIABLE, TOKEN_VARIABLE
 
-DELIVERY_VARIABLE = "expanso_edge_delivery"
 LABEL_VARIABLE = "expanso_edge_token_label"
-NAMES = (FILE_VARIABLE, DELIVERY_VARIABLE, LABEL_VARIABLE, "token_file_register", "systemd_service_state")
+NAMES = (FILE_VARIABLE, LABEL_VARIABLE, DELIVERY_VARIABLE, *(each.variable for each in DELIVERIES.values() if each.variable))
 
 NOT_TEMPLATED = "{{ not templated }}"
-"""In place of a value that cannot be templated."""
+"""Stands for a value that cannot be templated."""
 
 NAMES_SHOWN = 10
 
 _TEMPLATE = re.compile(r"\{[{%#]")
 _REFERENCE = re.compile(r"\s*\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}\s*")
-_DEEPEST = 10  # references that lead to references
+_DEEPEST = 10  # references to references
 
 
 class Job:
     """The hosts of a job with their variables.
 
-    :param variables: of the task that asks, not templated, with ``hostvars`` among them
-    :param templar: that of the task
+    :param variables: of the running task, not templated, including ``hostvars``
+    :param templar: the templar of that task
     """
 
     def __init__(self, variables: Mapping[str, Any], templar: Any) -> None:
         self._hostvars = variables["hostvars"]
         self._templar = templar
         own = self._hostvars.raw_get(variables["inventory_hostname"])
-        # What the task knows and its host does not was given to the play: it outranks the inventory of every host.
+        # Variables of the task that its host does not have were given to the play. They take precedence over every host's inventory.
         self._play = {name: value for name, value in variables.items() if name not in own or own[name] is not value and not _equal(own[name], value)}
 
     def variables(self, host: str) -> dict[str, Any]:
-        """Return the variables of a host that are set; its token is empty where only a template tells it."""
+        """Return the variables of a host that are set. Its token is empty if only evaluating a template would give it."""
         own = self._hostvars.raw_get(host)
         found = {name: self._value(host, own, name) for name in NAMES if name in self._play or name in own}
         if TOKEN_VARIABLE in self._play or TOKEN_VARIABLE in own:
@@ -57,20 +57,20 @@ class Job:
             return raw
         try:
             value = self._templar.template(raw) if name in self._play else self._hostvars[host][name]
-            text = str(value)  # what is undefined or cannot be decrypted says so no sooner
+            text = str(value)  # an undefined or encrypted value raises only here
         except Exception:  # of Jinja, of Ansible and of whatever plugin the template calls
             return NOT_TEMPLATED
         return NOT_TEMPLATED if _TEMPLATE.search(text) else value
 
     def _plain(self, own: Mapping[str, Any], name: str) -> Any:
-        """Return a value as far as nobody has to be asked for it."""
+        """Return a value if it can be had without evaluating a lookup, otherwise an empty text."""
         for _step in range(_DEEPEST):
             raw = self._play.get(name, own.get(name))
             if not isinstance(raw, str) and not hasattr(raw, "_ciphertext"):
                 return raw
             try:
                 text = str(raw)
-            except Exception:  # it cannot be decrypted, which is told where it is needed
+            except Exception:  # it cannot be decrypted, which is reported when the token is needed
                 return ""
             reference = _REFERENCE.fullmatch(text)
             if reference is None:
@@ -90,5 +90,5 @@ def some_of(names: Sequence[str]) -> str:
 def _equal(one: Any, other: Any) -> bool:
     try:
         return bool(one == other)
-    except Exception:  # encrypted values are compared by what they hold
+    except Exception:  # comparing encrypted values decrypts them
         return False

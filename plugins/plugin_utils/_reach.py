@@ -5,7 +5,7 @@
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Hosts that cannot be reached. Ansible takes them out of the play at once, and a play that is left by all of them ends before its summary."""
+"""Hosts that cannot be reached. Ansible removes them from the play at once, and a play without hosts ends before its summary."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 
 VARIABLE = "expanso_edge_tell_unreachable"
-"""Set by the playbook C(expanso.edge.provision), whose summary tells of such hosts, and which counts them as failed at its end."""
+"""Set by the playbook ``expanso.edge.provision``, which shows such hosts in its summary and marks them as failed at its end."""
 
 
 def failure(fault: AnsibleConnectionFailure, variables: Mapping[str, Any]) -> dict[str, Any]:
     """Return the result of a task whose host cannot be reached.
 
-    :raises AnsibleConnectionFailure: nobody asked for that, so Ansible's own way is taken
+    :param variables: of the host that the task is for
+    :raises AnsibleConnectionFailure: the playbook did not request a result, so Ansible handles the fault itself
     """
     if not variables.get(VARIABLE):
         raise fault

@@ -5,7 +5,7 @@
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""A host's variables, rendered exactly as they were given, each time that they are asked for: who asks twice makes a source answer twice."""
+"""A host's variables, rendered exactly as they were given. They are rendered at each request, so two requests ask a source twice."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ except ImportError:
     AnsibleEnvironment = None
 
 MOST_TEXTS = 50
+"""Templates of a variable that are looked at to explain a failure."""
 
 
 def reader(templar: Any, variables: Mapping[str, Any]) -> Callable[[str], Any]:
-    """Return a function that returns a variable's value, :data:`None` where it is not defined.
+    """Return a function that returns a variable's value, :data:`None` if the variable is not defined.
 
-    :param templar: the templar of the plugin that asks
+    The function raises :class:`SourceError` if the variable cannot be templated.
+
+    :param templar: the templar of the calling plugin
     :param variables: of the host that the task is for
     """
     exact = _exact(templar, variables)
@@ -36,12 +39,12 @@ def reader(templar: Any, variables: Mapping[str, Any]) -> Callable[[str], Any]:
         raw = variables.get(name)
         if raw is None:
             return None
-        # Jinja would take it for a number, and 0x1f2e and 1_000 would be other texts afterwards
+        # Jinja would turn it into a number, and then 0x1f2e and 1_000 into different texts
         if isinstance(raw, str) and re.fullmatch(r"\s*\{\{\s*[0-9][0-9A-Za-z_.+-]*\s*\}\}\s*", raw):
             raise SourceError(f"variable {name} is a number in braces, not a text: give the token in quotation marks, without braces", False)
         try:
             value = exact.template(raw)
-            return str(value) if hasattr(value, "__ENCRYPTED__") else value  # a vaulted value is decrypted no sooner
+            return str(value) if hasattr(value, "__ENCRYPTED__") else value  # a vaulted value is decrypted only here
         except Exception as exc:
             reason = why(exc, _texts(raw, variables), name == TOKEN_VARIABLE)
         # outside the handler, so that nothing is chained: Ansible's own message quotes the template and the lines around it
@@ -51,10 +54,10 @@ def reader(templar: Any, variables: Mapping[str, Any]) -> Callable[[str], Any]:
 
 
 def _exact(templar: Any, variables: Mapping[str, Any]) -> Any:
-    """Return a templar that gives texts as they are.
+    """Return a templar that does not change texts.
 
-    Up to ansible-core 2.18 one makes numbers, lists and the like of what looks like that in Python: with jinja2_native of all such
-    texts, 0x1f2e and 1_000_000 among them, without it of some.
+    Up to ansible-core 2.18, the usual one turns texts that look like Python's numbers, lists and so on into these: with jinja2_native all such texts,
+    including 0x1f2e and 1_000_000, otherwise some of them.
     """
     if AnsibleEnvironment is None:
         return templar.copy_with_new_env(available_variables=variables)
@@ -66,16 +69,16 @@ def _exact(templar: Any, variables: Mapping[str, Any]) -> Any:
 
 
 def _one_value(nodes: Iterable[Any]) -> Any:
-    """Return what a template made: the one value itself, or all of them as a text."""
+    """Return the result of a template: its only value unchanged, or all values as one text."""
     values = list(nodes)
     value = values[0] if len(values) == 1 else "".join(str(each) for each in values)
     if isinstance(value, str) and (value.startswith(("[", "{")) or value in ("True", "False")):
-        return AnsibleEnvironment.concat([value])  # Jinja made a text of a constant that is none, which is then told as what it is
+        return AnsibleEnvironment.concat([value])  # Jinja turned a constant of another type into text; its type is then named in the message
     return value
 
 
 def _texts(raw: Any, variables: Mapping[str, Any]) -> list[str]:
-    """Return a template and those that it refers to, directly or not."""
+    """Return a template and the templates that it refers to, directly or indirectly."""
     texts: list[str] = []
     waiting: list[Any] = [raw]
     seen: set[str] = set()

@@ -5,7 +5,7 @@
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Where a node's bootstrap token comes from: the one place that decides it, on the controller."""
+"""Where a node's bootstrap token comes from. This is the only place that decides it, on the controller."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import sh
 TOKEN_VARIABLE = "expanso_edge_token"
 FILE_VARIABLE = "expanso_edge_token_file"
 NO_SOURCE = (
-    f"looked at variable {TOKEN_VARIABLE}, variable {FILE_VARIABLE} and environment variable {ENV_NAME} on the controller, and none is set"
+    f"looked at variable {TOKEN_VARIABLE}, variable {FILE_VARIABLE} and environment variable {ENV_NAME} on the controller: none of them is set"
 )
 
 NO_TEXT: dict[type, str] = {
@@ -37,7 +37,7 @@ NO_TEXT: dict[type, str] = {
     datetime.date: "a date",
     bytes: "binary data",
 }
-"""What YAML makes of a token that it takes for something else."""
+"""Types that YAML turns a token without quotation marks into, with their names in messages."""
 
 QUOTE = """put the token in quotation marks, and on a host's line of an INI inventory in two kinds of them, such as '"..."'"""
 
@@ -45,7 +45,7 @@ UNNAMED = f"the file that variable {FILE_VARIABLE} names on the controller"
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 MAX_VAULT_SIZE = 1 << 20
-"""Bytes of a vault-encrypted file that is read. A token of the greatest length needs a tenth of it."""
+"""Bytes of the largest vault-encrypted file that is read. The longest possible token needs a tenth of it."""
 
 
 class SourceError(Exception):
@@ -57,7 +57,7 @@ class SourceError(Exception):
 
 
 class Found(NamedTuple):
-    """A token, not judged yet, and where it comes from in words. The token is None where no source is set."""
+    """A token that was not judged yet, and where it comes from in words. The token is None if no source is set."""
 
     token: str | None
     source: str
@@ -74,20 +74,21 @@ class Found(NamedTuple):
 
 
 Decrypt = Callable[[str], bytes]
-"""Returns what a vault-encrypted file holds."""
+"""A function that takes the path of a vault-encrypted file and returns its decrypted content."""
 
 
 def decrypter(loader: Any) -> Decrypt | None:
-    """Return what decrypts a file as Ansible's loader does, but in memory: its own way to do that leaves a plain temporary file for a while."""
+    """Return a function that decrypts a file with Ansible's loader, but in memory. The loader's own function creates a plain temporary file."""
     return None if loader is None else lambda path: bytes(loader._get_file_contents(path)[0])
 
 
 def resolve(variable: Callable[[str], Any], environ: Mapping[str, str] | None = None, decrypt: Decrypt | None = None) -> Found:
     """Return a node's token: its own, else that of the controller's file, else that of the environment.
 
-    :param variable: returns a variable's value for the node, :data:`None` where it is not defined
-    :param decrypt: returns what a vault-encrypted file holds
-    :raises SourceError: a source holds no text or cannot be read, or two job-wide sources differ
+    :param variable: returns a variable's value for the node, :data:`None` if it is not defined
+    :param environ: the controller's environment, by default that of this process
+    :param decrypt: decrypts a vault-encrypted file; without it such a file is taken for a token
+    :raises SourceError: a source is not a text or cannot be read, or the two job-wide sources differ
     """
     own = variable(TOKEN_VARIABLE)
     if own is not None:
@@ -96,7 +97,7 @@ def resolve(variable: Callable[[str], Any], environ: Mapping[str, str] | None = 
 
 
 def _text(value: Any, name: str) -> str:
-    """Return the text of a variable. What is no text is refused, because its text would not be what somebody wrote."""
+    """Return the text of a variable. Another type is refused, because its text may differ from what was written."""
     if isinstance(value, str) or hasattr(value, "__ENCRYPTED__"):  # a vaulted text, up to ansible-core 2.18
         return str(value)
     kind = next((name for kind, name in NO_TEXT.items() if isinstance(value, kind)), f"of type {type(value).__name__}")
@@ -105,9 +106,9 @@ def _text(value: Any, name: str) -> str:
 
 
 def job_wide(file: Any, environ: Mapping[str, str], decrypt: Decrypt | None = None) -> Found:
-    """Return the token that all nodes share which have none of their own.
+    """Return the token that is shared by all nodes without their own.
 
-    :param file: value of the variable that names the controller's file; :data:`None` or empty where there is none
+    :param file: value of the variable that names the controller's file; :data:`None` or empty if it is not set
     :raises SourceError: the file cannot be read, or file and environment differ
     """
     from_environment = Found(environ.get(ENV_NAME) or None, f"environment variable {ENV_NAME} on the controller")
@@ -120,10 +121,10 @@ def job_wide(file: Any, environ: Mapping[str, str], decrypt: Decrypt | None = No
 
 
 def _read(given: str, decrypt: Decrypt | None) -> Found:
-    path = os.path.abspath(os.path.expanduser(given.replace("\0", "?")))  # the system takes no NUL
+    path = os.path.abspath(os.path.expanduser(given.replace("\0", "?")))  # the system does not accept NUL
     source = f"file {path} on the controller (variable {FILE_VARIABLE})"
     try:
-        if os.path.exists(path) and not os.path.isfile(path):  # reading a pipe, say, would wait for ever, and it is read for each node
+        if os.path.exists(path) and not os.path.isfile(path):  # reading a pipe would wait for ever, and the file is read for each node
             raise OSError(errno.EINVAL, "it is not a regular file")
         with open(path, "rb") as handle:
             data, found = handle.read(MAX_LENGTH + 2), os.fstat(handle.fileno())
@@ -131,7 +132,7 @@ def _read(given: str, decrypt: Decrypt | None) -> Found:
             return Found(decode(_decrypted(path, source, decrypt)), source)
         return Found(decode(data), source, warning=_exposed(source, found.st_mode))
     except (OSError, UnicodeError) as exc:
-        # somebody may have put the token itself where its file belongs
+        # the variable may contain the token itself by mistake
         named = f"file {shown_path(path)} on the controller (variable {FILE_VARIABLE})" if _looks_like_a_path(given) else UNNAMED
         raise SourceError(f"cannot read {named}: {getattr(exc, 'strerror', None) or 'no file can have that name'}") from None
     except TokenFault as exc:
@@ -143,7 +144,7 @@ def _decrypted(path: str, source: str, decrypt: Decrypt) -> bytes:
         return decrypt(path)
     except (AnsibleError, ValueError) as exc:
         damaged = isinstance(exc, AnsibleVaultFormatError) or not isinstance(exc, AnsibleError) or "format error" in str(exc)
-    advice = "its vault block is damaged or cut off, so encrypt the token anew" if damaged else "give Ansible the password of that vault"
+    advice = "its vault block is damaged or cut off, so encrypt the token again" if damaged else "give Ansible the password of that vault"
     raise SourceError(f"cannot decrypt {source}: {advice}")
 
 
@@ -155,7 +156,7 @@ def _exposed(source: str, mode: int) -> str:
 
 def _looks_like_a_path(text: str) -> bool:
     try:
-        judge(text.replace(" ", "_"))  # a path may have blanks
+        judge(text.replace(" ", "_"))  # a path may contain blanks
     except TokenFault as exc:
         return exc.code == "path"
     return False

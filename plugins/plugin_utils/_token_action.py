@@ -5,7 +5,7 @@
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What the modules that take a token have done on the controller: its source is asked at most once, and on demand only where a token is needed."""
+"""The controller's part of the modules that take a token. Its source is asked at most one time, and on demand only if a token is needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ON_DEMAND_VARIABLE = "expanso_edge_token_on_demand"
 NOT_ASKED = f"its source is asked on demand (variable {ON_DEMAND_VARIABLE})"
 
 STAND_IN = "exp_bk_stand-in.of.check.mode"
-"""Given to a module in check mode where its token is asked for on demand: a prediction must not spend what a source gives once."""
+"""Given to a module in check mode instead of a token on demand: a prediction must not use a token that its source gives only one time."""
 UNKNOWN = "unknown in check mode"
 
 display = Display()
@@ -34,16 +34,16 @@ Json = dict[str, Any]
 
 
 class TokenAction(ActionBase):
-    """Runs the module of the same name, with token and source where the task gives no token.
+    """Runs the module of the same name, with token and source if the task gives no token.
 
-    The token is never judged here: the module does that, on the node, which alone knows whether it needs one.
+    The token is never judged here, but by the module on the node, because only the node knows whether it needs a token.
     """
 
     _supports_check_mode = True
     _supports_async = True
 
     _asked: ClassVar[tuple[Any, Found] | None] = None
-    """The task that a token was found for last. A task that is retried gets a new action, and must not ask again."""
+    """The last task that a token was found for. A retried task gets a new action, which must not ask the source again."""
 
     def run(self, tmp: Any = None, task_vars: Json | None = None) -> Json:
         result: Json = super().run(tmp, task_vars)
@@ -66,11 +66,14 @@ class TokenAction(ActionBase):
         return result
 
     def _with_token(self, module: Callable[..., Json], variables: Mapping[str, Any]) -> Json:
-        """Run the module once, or twice where only its answer tells that it needs a token."""
+        """Run the module one time, or two times if its first answer is that it needs a token.
+
+        :raises SourceError: the variable that asks for on demand is not a boolean
+        """
         if self._task.args.get("token") is not None or self._task.args.get("state") not in (None, "present"):
             return module()
         variable = reader(self._templar, variables)
-        # what runs in the background has no answer yet
+        # a task in the background has no answer yet
         if not _on_demand(variable) or self._task.async_val:
             return module(**self._find(variable, variables))
         answer = module(token_source=NOT_ASKED)
@@ -81,10 +84,10 @@ class TokenAction(ActionBase):
         return module(**self._find(variable, variables))
 
     def _find(self, variable: Callable[[str], Any], variables: Mapping[str, Any]) -> dict[str, str]:
-        """Return token and source as options. A source that cannot be used gives no token, and its name tells why."""
-        asked = TokenAction._asked
-        if asked is not None and asked[0] is self._task:
-            found = asked[1]
+        """Return token and source as options. A source that cannot be used gives no token, and the reason instead of its name."""
+        last = TokenAction._asked
+        if last is not None and last[0] is self._task:
+            found = last[1]
         else:
             try:
                 found = resolve(variable, decrypt=decrypter(self._loader))
@@ -103,11 +106,11 @@ def _on_demand(variable: Callable[[str], Any]) -> bool:
         return value not in (None, "") and bool(boolean(value))
     except TypeError:
         pass
-    raise SourceError(f"variable {ON_DEMAND_VARIABLE} is no truth value: set it to true or false")
+    raise SourceError(f"variable {ON_DEMAND_VARIABLE} is not a boolean: set it to true or false")
 
 
 def _predicted(answer: Json) -> Json:
-    """Return what a module said of the stand-in, without what only the token itself could tell."""
+    """Return a module's result for the stand-in, without the values that depend on the token itself."""
     mark = fingerprint(STAND_IN)
 
     def cleaned(value: Any) -> Any:

@@ -12,7 +12,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFa
 
 
 def bootstrap_token(value: Any, strict: bool = False) -> bool:
-    """Whether a value may be a bootstrap token, by its form; nobody but Expanso Cloud knows whether it is accepted."""
+    """Return whether a value has the form of a bootstrap token. Only Expanso Cloud knows whether it is accepted."""
     try:
         return isinstance(value, str) and bool(judge(value, strict=strict))
     except TokenFault:

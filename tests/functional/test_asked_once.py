@@ -165,4 +165,4 @@ def test_other_modules(lab: Lab, case: str) -> None:
 def test_on_demand_is_yes_or_no(controller: Controller, place: Path) -> None:
     hosts = {"node": {"expanso_edge_token": "exp_bk_a1b2c3", "expanso_edge_token_on_demand": "perhaps"}}
     run = controller.run([{"tasks": [{"name": "put", MODULE: {"path": str(place / "perhaps")}}]}], hosts=hosts)
-    assert run.result("put")["msg"] == "variable expanso_edge_token_on_demand is no truth value: set it to true or false"
+    assert run.result("put")["msg"] == "variable expanso_edge_token_on_demand is not a boolean: set it to true or false"

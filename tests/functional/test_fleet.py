@@ -191,7 +191,7 @@ def story(fleet: Fleet, controller: Controller, place: Path) -> Story:
 
 
 def summary(run: Run) -> list[str]:
-    lines: list[str] = run.result("Say what became of the nodes")["msg"]
+    lines: list[str] = run.result("Show the summary")["msg"]
     return lines
 
 
@@ -206,7 +206,7 @@ def test_each_node_is_sent_one_command_a_run(story: Story) -> None:
 
 def test_check_mode_changes_nothing(story: Story) -> None:
     assert story.after[0] == story.before
-    assert summary(story.runs[0])[0] == "20 nodes; check mode: this is what would become of them"
+    assert summary(story.runs[0])[0] == "20 nodes; check mode: this is what would be done"
     assert summary(story.runs[0])[1:] == summary(story.runs[1])[1:-1]
 
 
@@ -220,7 +220,7 @@ def test_the_summary_is_right(story: Story) -> None:
         line("received a token", by_action["written"]),
         line("kept the token, permissions corrected", by_action["repaired"]),
         line("kept the token", by_action["kept"]),
-        line("registered already", by_action["not_needed"]),
+        line("already registered", by_action["not_needed"]),
         line("failed", [*FAILING, "node20"]),
         NEXT.format(len(waiting), ", ".join(waiting[:10]), len(waiting) - 10),
     ]

@@ -14,7 +14,7 @@ from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run
 from control_plane import new_jwt, new_key
 
 PROVISION = "expanso.edge.provision"
-SUMMARY = "Say what became of the nodes"
+SUMMARY = "Show the summary"
 DOWN = {"ansible_connection": "nowhere"}
 
 
@@ -98,7 +98,7 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
         "  kept the token, permissions corrected: 1 (open)",
         "  token removed: 1 (retired)",
         "  kept the token: 1 (keeps)",
-        "  registered already: 1 (registered)",
+        "  already registered: 1 (registered)",
         "  failed: 3 (linked, bad, down)",
         *failures,
         "next: 5 nodes hold a token and are not registered (new1, new2, keeps, open, own): " + NEXT,
@@ -114,7 +114,7 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
         "10 nodes",
         "  kept the token: 5 (new1, new2, keeps, open, own)",
         "  no token to remove: 1 (retired)",
-        "  registered already: 1 (registered)",
+        "  already registered: 1 (registered)",
         "  failed: 3 (linked, bad, down)",
         *failures,
         "next: 5 nodes hold a token and are not registered (new1, new2, keeps, open, own): " + NEXT,
@@ -167,7 +167,7 @@ def test_no_token_is_refused_where_one_is_needed(controller: Controller, home: P
     run = controller.run(PROVISION, hosts=fleet(home, blank={}, registered={}))
     lines = summary(run)
     assert run.returncode == 2 and tokens(home) == {}
-    assert lines[:3] == ["2 nodes", "  registered already: 1 (registered)", "  failed: 1 (blank)"]
+    assert lines[:3] == ["2 nodes", "  already registered: 1 (registered)", "  failed: 1 (blank)"]
     assert "this node is not registered and there is no token for it: looked at variable expanso_edge_token, " in lines[3]
     assert len(lines) == 4
 
@@ -184,7 +184,7 @@ def test_batches(share: int, reached: list[str], controller: Controller, home: P
     run = controller.run(PROVISION, *arguments, hosts=hosts, environment={TOKEN_VARIABLE: key}, secrets=[key])
     assert run.returncode == 2
     assert tokens(home) == dict.fromkeys(reached, key)
-    waiting = ["  no result (unreachable, not their turn yet, or left out by tags): 2 (third, fourth)"] if share == 0 else []
+    waiting = ["  no result (unreachable, in a later batch, or skipped by tags): 2 (third, fourth)"] if share == 0 else []
     lines = summary(run)
     assert lines[:3] == ["4 nodes", f"  received a token: {len(reached)} ({', '.join(reached)})", "  failed: 1 (second)"]
     assert "mode 0666 is not possible here" in lines[3]
@@ -248,7 +248,7 @@ def test_check_mode_on_blank_nodes(controller: Controller, home: Path) -> None:
     hosts = fleet(home, one={}, two={"token_file_owner": "no-such-account"})
     run = controller.run(PROVISION, "--check", "--diff", hosts=hosts, environment={TOKEN_VARIABLE: key}, secrets=[key])
     assert run.returncode == 0, run.output
-    assert summary(run) == ["2 nodes; check mode: this is what would become of them", "  received a token: 2 (one, two)"]
+    assert summary(run) == ["2 nodes; check mode: this is what would be done", "  received a token: 2 (one, two)"]
     assert list(home.iterdir()) == []
 
 
@@ -257,7 +257,7 @@ def test_check_mode_on_blank_nodes(controller: Controller, home: Path) -> None:
     [
         pytest.param([], "web", "the pattern expanso_edge matches no host of this inventory: put the nodes into the group expanso_edge", id="no group"),
         pytest.param(["-e", "expanso_edge_hosts=nowhere"], "expanso_edge", "the pattern nowhere matches no host of this inventory:", id="unknown"),
-        pytest.param(["--limit", "other"], "web", "the pattern expanso_edge matches no host of this inventory and of the limit other:", id="limit"),
+        pytest.param(["--limit", "other"], "web", "the pattern expanso_edge matches no host of this inventory within the limit other:", id="limit"),
         pytest.param(["--tags", "x"], "web", "the pattern expanso_edge matches no host", id="tags"),
     ],
 )
@@ -284,7 +284,7 @@ def test_tags_that_leave_nothing_to_do_are_noticed(controller: Controller, home:
     key = new_key()
     run = controller.run(PROVISION, "--tags", "nothing", hosts=fleet(home, one={}), environment={TOKEN_VARIABLE: key}, secrets=[key])
     assert tokens(home) == {}
-    assert "  no result (unreachable, not their turn yet, or left out by tags): 1 (one)" in summary(run)
+    assert "  no result (unreachable, in a later batch, or skipped by tags): 1 (one)" in summary(run)
 
 
 def imported(**variables: object) -> list[Json]:
@@ -316,7 +316,7 @@ def test_a_single_use_token_of_an_import_is_refused_for_two(given: str, every_co
     [
         ("expanso_edge_token", "exp_ak_8f7e6d5c4b3a2918", "it is an API key"),
         ("expanso_edge_token_file", "/nowhere", "cannot read file /nowhere on the controller"),
-        ("expanso_edge_delivery", "by post", "has to name one or more of token_file"),
+        ("expanso_edge_delivery", "by post", "must name one or more of token_file"),
     ],
 )
 def test_what_an_import_gives_is_judged_beforehand(name: str, value: str, says: str, controller: Controller, home: Path) -> None:

@@ -63,8 +63,8 @@ WITHOUT_ENVIRONMENT = [
     Case("own before a file that is missing", KEY, "nowhere", token=KEY, source=VARIABLE),
     Case("file", file="key", token=KEY, source=found("key")),
     Case("file with a line feed", file="key with line feed", token=KEY, source=found("key with line feed")),
-    Case("nothing", token="", source=f"looked at {VARIABLE}, variable expanso_edge_token_file and {ENVIRONMENT}, and none is set"),
-    Case("empty file name", file="", token="", source="none is set"),
+    Case("nothing", token="", source=f"looked at {VARIABLE}, variable expanso_edge_token_file and {ENVIRONMENT}: none of them is set"),
+    Case("empty file name", file="", token="", source="none of them is set"),
     Case("own, by two variables", "{{ theirs }}", variables={"theirs": "{{ others }}", "others": KEY}, token=KEY, source=VARIABLE),
     Case("own, made of two", "{{ first }}{{ second }}", variables={"first": KEY[:9], "second": KEY[9:]}, token=KEY, source=VARIABLE),
     Case("not judged", API_KEY, options="judge=false", token=API_KEY, source=VARIABLE),
@@ -77,11 +77,11 @@ WITHOUT_ENVIRONMENT = [
     Case("refers to nothing", "{{ nobody }}", source=f"{VARIABLE} refers to nobody, which is not defined"),
     Case("refers to what refers to nothing", "{{ theirs }}", variables={"theirs": "{{ nobody }}"}, source=f"{VARIABLE} refers to nobody, which is"),
     Case("refers to itself", "{{ expanso_edge_token }}", source=f"{VARIABLE} refers to itself"),
-    Case("key in braces", f"{{{{ {KEY} }}}}", source=f"{VARIABLE} is a token in braces: give it without them"),
+    Case("key in braces", f"{{{{ {KEY} }}}}", source=f"{VARIABLE} is a token in braces: give it without braces"),
     Case("opaque in braces", f"{{{{ {OPAQUE} }}}}", source=f"{VARIABLE} (refers to something that is not defined; its name|cannot be templated)"),
     Case("JWT in braces", f"{{{{ {JWT} }}}}", source=f"{VARIABLE} is a token in braces"),
     Case("key of a dictionary", f"{{{{ theirs['{KEY}'] }}}}", variables={"theirs": {}}, source=f"{VARIABLE} refers to something that is not defined"),
-    Case("braces astray", OPAQUE + "{{ x", source=f"{VARIABLE} cannot be templated: a token that has braces of its own needs the tag !unsafe"),
+    Case("braces astray", OPAQUE + "{{ x", source=f"{VARIABLE} cannot be templated: a token that contains braces needs the tag !unsafe"),
     Case("part not defined", OPAQUE + "{{ nobody }}", source=f"{VARIABLE} refers to nobody, which is not defined"),
     Case("source that is missing", "{{ lookup('no.such.source', 'edge').token }}", source=f"{VARIABLE} cannot be templated: there is no lookup no.such.source"),
     Case("source that fails", "{{ lookup('broken', 'lookup error', 'sealed') }}", source="cannot be templated: lookup broken failed: sealed"),
@@ -212,7 +212,7 @@ def test_native_types_change_no_token(core: str, native: str, place: Path) -> No
         if file.exists():
             assert not host.startswith("other") and file.read_text() == right, host
         else:
-            assert re.search("not a text|it has 3 characters|none is set|is empty|it is what a program prints", run.result("put", host)["msg"]), host
+            assert re.search("not a text|it has 3 characters|none of them is set|is empty|it is what a program prints", run.result("put", host)["msg"]), host
     assert not (place / f"{core}-{native} other0").exists()
     assert all((place / f"{core}-{native} {kind}0").read_text() == ODD[0] for kind in ("plain", "reference", "twice", "key", "lookup", "parts"))
 
@@ -230,9 +230,9 @@ def test_a_file_that_others_may_read_is_warned_of_once(controller: Controller, p
     hosts |= {"closed": {"expanso_edge_token_file": str(closed)}, "encrypted": {"expanso_edge_token_file": str(encrypted)}}
     run = controller.run([{"tasks": tasks}], f"--vault-password-file={place / 'password of a file'}", hosts=hosts, secrets=SECRETS)
     assert run.returncode == 0, run.output
-    said = " ".join(run.output.split())
-    assert said.count("is open to other accounts (mode 0666): close it with chmod 600") == 1, run.output
-    assert said.count("is open to other accounts") == 1
+    output = " ".join(run.output.split())
+    assert output.count("is open to other accounts (mode 0666): close it with chmod 600") == 1, run.output
+    assert output.count("is open to other accounts") == 1
 
 
 def test_token_and_source_together(controller: Controller, place: Path) -> None:

@@ -98,7 +98,7 @@ class TestProblems:
     @pytest.mark.parametrize("value", [KEY, [KEY], {"a": KEY}, KEY.upper()])
     def test_a_token_in_the_place_of_a_delivery_is_not_shown(self, value: object) -> None:
         (problem,) = token_problems(["a"], {"a": {"expanso_edge_delivery": value}}, {})
-        assert "has to name one or more of" in problem and "9f8e" not in problem.lower()
+        assert "must name one or more of" in problem and "9f8e" not in problem.lower()
 
     @pytest.mark.parametrize("name", ["expanso_edge_delivery", "expanso_edge_token_file"])
     def test_what_cannot_be_templated_is_named(self, name: str) -> None:
@@ -113,7 +113,7 @@ class TestProblems:
 
 class TestSummary:
     def test_check_mode_is_named(self) -> None:
-        assert provision_summary(["a"], {"a": {}}, check=True)[0] == "1 node; check mode: this is what would become of them"
+        assert provision_summary(["a"], {"a": {}}, check=True)[0] == "1 node; check mode: this is what would be done"
 
     def test_what_sudo_said_is_told(self) -> None:
         message = "Task failed: Premature end of stream.\n>>> Standard Error\nsudo: a password is required\n"
@@ -132,17 +132,17 @@ class TestSummary:
             "  token removed: 1 (gone)",
             "  kept the token: 1 (same)",
             "  no token to remove: 1 (none)",
-            "  registered already: 1 (old)",
+            "  already registered: 1 (old)",
             "  failed: 1 (bad)",
             "    bad: there is no account",
-            "  no result (unreachable, not their turn yet, or left out by tags): 1 (off)",
+            "  no result (unreachable, in a later batch, or skipped by tags): 1 (off)",
             "next: 3 nodes hold a token and are not registered (new, fixed, same): " + NEXT,
         ]
 
     def test_many_nodes_are_counted_and_some_named(self) -> None:
         hosts = [f"n{number}" for number in range(12)]
         hostvars = {host: {"token_file_result": {"action": "not_needed"}} for host in hosts}
-        assert provision_summary(hosts, hostvars) == ["12 nodes", "  registered already: 12 (n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more)"]
+        assert provision_summary(hosts, hostvars) == ["12 nodes", "  already registered: 12 (n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more)"]
 
     def test_the_label_is_for_the_record(self) -> None:
         hostvars = {host: {"token_file_result": {"action": "kept"}, "expanso_edge_token_label": label} for host, label in (("a", "spring"), ("b", "autumn"))}

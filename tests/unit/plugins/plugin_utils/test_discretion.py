@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
-from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import LONGEST, MASK, plain_name, plugin_name, quoted, shown_name, shown_path
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import MASK, SHAPES
+from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import LONGEST, plain_name, plugin_name, quoted, shown_name, shown_path
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,7 +45,7 @@ def test_a_random_name_is_not_shown(random: str) -> None:
         ("elsewhere", "{{ nobody }}", False),
     ],
 )
-def test_no_piece_of_a_token_is_shown_as_a_name(name: str, text: str, shown: bool) -> None:
+def test_a_piece_of_a_token_is_not_shown_as_a_name(name: str, text: str, shown: bool) -> None:
     assert bool(shown_name(name, [text])) == shown
 
 
@@ -53,11 +55,11 @@ def test_plugins_are_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["exp_bk_abc", "k3f9a8b7", "a b", "eyJhbGciOiJ.eyJhbGciOiJ.abc", ""])
-def test_what_is_no_name_of_a_plugin(name: str) -> None:
+def test_what_is_not_the_name_of_a_plugin(name: str) -> None:
     assert plugin_name(name) == ""
 
 
-def test_a_path_loses_what_may_be_a_token(tmp_path: Path) -> None:
+def test_parts_of_a_path_that_may_be_a_token_are_masked(tmp_path: Path) -> None:
     odd = tmp_path / "x7f3k2q9z8"
     odd.mkdir()
     assert shown_path(f"{odd}/bootstrap.token") == f"{odd}/bootstrap.token"
@@ -66,13 +68,13 @@ def test_a_path_loses_what_may_be_a_token(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "hide", "shown"),
+    ("message", "hide", "shown"),
     [
         ("the vault is sealed\nsecond line", "", "the vault is sealed"),
         ("\n  \n permission denied", "", "permission denied"),
         ("", "", ""),
         ("bad token exp_bk_a1b2", "", f"bad token {MASK}"),
-        ("EXP_AK_a1b2 is no token", "", f"{MASK} is no token"),
+        ("EXP_AK_a1b2 is not a token", "", f"{MASK} is not a token"),
         ("got eyJhbGciOiJF.eyJleHAiOjF9.c2lnbmF0", "", f"got {MASK}"),
         ("no answer from vault.example.com:8200", "", "no answer from vault.example.com:8200"),
         ("no lookup community.hashi_vault.vault_kv2_get", "lookup('community.hashi_vault.vault_kv2_get')", "no lookup community.hashi_vault.vault_kv2_get"),
@@ -85,9 +87,24 @@ def test_a_path_loses_what_may_be_a_token(tmp_path: Path) -> None:
         ("bell \a and escape \x1b", "", "bell ? and escape ?"),
     ],
 )
-def test_what_others_say(said: str, hide: str, shown: str) -> None:
-    assert quoted(said, [hide]) == shown
+def test_messages_of_other_plugins(message: str, hide: str, shown: str) -> None:
+    assert quoted(message, [hide]) == shown
 
 
-def test_what_others_say_is_bounded() -> None:
+def test_messages_of_other_plugins_are_shortened() -> None:
     assert len(quoted("ab " * 10_000_000)) <= LONGEST + 4
+
+
+@pytest.mark.parametrize("before", ["", "x", "xy"])
+def test_a_key_in_base64_is_masked_like_in_modules(before: str) -> None:
+    """Also with slashes, which no other shape of the controller has."""
+    encoded = base64.b64encode(f"{before}exp_bk_???>>>???>>>".encode()).decode()
+    assert "/" in encoded
+    shown = quoted(f"cannot read {encoded}", [])
+    # the first characters are those of the text before the key
+    assert shown.endswith(MASK) and len(shown) <= len("cannot read ") + 2 * len(before) + len(MASK)
+
+
+@given(st.from_regex(SHAPES, fullmatch=True))
+def test_what_modules_mask_by_its_shape_is_masked_here(token: str) -> None:
+    assert MASK in quoted(f"cannot read {token} there", [])

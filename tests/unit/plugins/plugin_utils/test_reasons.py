@@ -17,7 +17,7 @@ TEMPLATE = ["{{ lookup('community.hashi_vault.vault_kv2_get', 'edge').secret.tok
 
 
 class Sealed(LookupBase):
-    """A lookup that fails as it is told to."""
+    """A lookup that raises the exception that it is given."""
 
     ansible_name = "community.hashi_vault.vault_kv2_get"
 
@@ -54,7 +54,7 @@ def test_a_circle_of_exceptions_ends() -> None:
 def test_a_context_that_leads_back_ends() -> None:
     marker, missing = UndefinedError("a marker was tripped"), AnsibleError("lookup plugin (a.b.c) not found")
     marker.__context__, missing.__context__ = missing, marker
-    assert why(marker, TEMPLATE, True) == "cannot be templated: there is no lookup a.b.c on the controller; install the collection that has it"
+    assert why(marker, TEMPLATE, True) == "cannot be templated: there is no lookup a.b.c on the controller; install the collection that contains it"
 
 
 def test_a_long_chain_is_bounded() -> None:
@@ -69,7 +69,7 @@ def test_a_long_chain_is_bounded() -> None:
     ("fault", "reason"),
     [
         (AnsibleLookupError("the vault is sealed"), "cannot be templated: lookup community.hashi_vault.vault_kv2_get failed: the vault is sealed"),
-        (ValueError(""), "cannot be templated: lookup community.hashi_vault.vault_kv2_get failed: it did not say why"),
+        (ValueError(""), "cannot be templated: lookup community.hashi_vault.vault_kv2_get failed: it gave no reason"),
         (ValueError("no key exp_bk_a1b2c3"), "cannot be templated: lookup community.hashi_vault.vault_kv2_get failed: no key ********"),
         (circle(ValueError("one"), ValueError("two")), "cannot be templated: lookup community.hashi_vault.vault_kv2_get failed: one: two"),
     ],
@@ -86,29 +86,29 @@ def test_the_cause_behind_it_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["lookup plugin (a.b.c) not found", "The lookup plugin 'a.b.c' was not found.", "A captured exception: The lookup plugin 'a.b.c' was not found."]
+    "message", ["lookup plugin (a.b.c) not found", "The lookup plugin 'a.b.c' was not found.", "A captured exception: The lookup plugin 'a.b.c' was not found."]
 )
-def test_a_lookup_that_is_missing(said: str) -> None:
-    assert "there is no lookup a.b.c on the controller" in why(AnsibleError(said), ["{{ lookup('a.b.c') }}"], True)
+def test_a_lookup_that_is_missing(message: str) -> None:
+    assert "there is no lookup a.b.c on the controller" in why(AnsibleError(message), ["{{ lookup('a.b.c') }}"], True)
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "reason"),
+    ("text", "message", "reason"),
     [
         ("{{ nobody }}", "'nobody' is undefined", "refers to nobody, which is not defined"),
         ("exp_bk_a1b2{{ nobody }}", "'nobody' is undefined", "refers to nobody, which is not defined"),
         ("{{ a.other_key }}", "'dict object' has no attribute 'other_key'", "refers to other_key, which is not defined"),
-        ("{{ exp_bk_a1b2c3 }}", "'exp_bk_a1b2c3' is undefined", "is a token in braces: give it without them"),
-        ("{{EXP_AK_a1b2-3 }}", "'EXP_AK_a1b2' is undefined", "is a token in braces: give it without them"),
-        ("{{ eyJa1b2.eyJa1b2.a1b2 }}", "'eyJa1b2' is undefined", "is a token in braces: give it without them"),
+        ("{{ exp_bk_a1b2c3 }}", "'exp_bk_a1b2c3' is undefined", "is a token in braces: give it without braces"),
+        ("{{EXP_AK_a1b2-3 }}", "'EXP_AK_a1b2' is undefined", "is a token in braces: give it without braces"),
+        ("{{ eyJa1b2.eyJa1b2.a1b2 }}", "'eyJa1b2' is undefined", "is a token in braces: give it without braces"),
         ("{{ a1b2c3d4 }}", "'a1b2c3d4' is undefined", "refers to something that is not defined; its name is not shown"),
         ("{{ abcd-a1b2 }}", "'abcd' is undefined", "refers to something that is not defined; its name is not shown"),
         ("{{ a['exp_bk_a1b2'] }}", "object of type 'dict' has no attribute 'exp_bk_a1b2'", "refers to something that is not defined"),
     ],
 )
 @pytest.mark.parametrize("kind", [AnsibleUndefinedVariable, UndefinedError])
-def test_what_is_not_defined(text: str, said: str, reason: str, kind: type[Exception]) -> None:
-    found = why(kind(said), [text], True)
+def test_what_is_not_defined(text: str, message: str, reason: str, kind: type[Exception]) -> None:
+    found = why(kind(message), [text], True)
     assert found.startswith(reason) and "a1b2" not in found and "!unsafe" not in found
 
 

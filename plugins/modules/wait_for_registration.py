@@ -109,15 +109,14 @@ import os
 import time
 from typing import Any, Dict, Optional
 
-from ansible_collections.expanso.edge.plugins.module_utils._credential import NAME, CredentialError, decrypt
-from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, read, remove
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, decode
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import ARGUMENT_SPEC as FILE_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import read_as_asked
 
 POLL_SECONDS = 0.3
 LONGEST = 7 * 24 * 3600
@@ -268,17 +267,11 @@ def explain(module: EdgeModule, fault: WaitError, token: str) -> EdgeError:
 
 def stored_token(module: EdgeModule) -> str:
     """Return the token that the node holds, an empty text where it holds none that can be read."""
-    params = module.params
     try:
-        found = read(params["token_file"])
-        if found is None:
-            return ""
-        if params["format"] == "encrypted":
-            return decrypt(module, found.data, params["credential_name"]) or ""
-        text = decode(found.data)
-    except (OSError, SecureFileError, CredentialError, TokenFault):
+        found = read(module.params["token_file"])
+    except (OSError, SecureFileError):
         return ""
-    return parse(text).get(ENV_NAME, "") if params["format"] == "env" else text
+    return "" if found is None else read_as_asked(module, found.data).ascii
 
 
 def bring_about(module: EdgeModule) -> Dict[str, Any]:
@@ -313,8 +306,7 @@ def main() -> None:
             "timeout": {"type": "int", "default": 120},
             "token_file": {"type": "path", "required": True, "no_log": False},
             "remove_token_file": {"type": "bool", "default": False, "no_log": False},
-            "format": {"type": "str", "choices": ["raw", "env", "encrypted"], "default": "raw"},
-            "credential_name": {"type": "str", "default": NAME},
+            **FILE_OPTIONS,
         },
         supports_check_mode=True,
     )

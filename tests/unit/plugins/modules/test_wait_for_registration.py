@@ -166,7 +166,7 @@ def hostile(matches: list[str]) -> str:
     return manager
 
 
-@pytest.mark.parametrize(("form", "content"), [("raw", TOKEN), ("raw", TOKEN + "\n"), ("env", f'EXPANSO_EDGE_BOOTSTRAP_TOKEN="{TOKEN}"\n')])
+@pytest.mark.parametrize(("form", "content"), [("raw", TOKEN), ("raw", TOKEN + "\n"), ("env", f'EXPANSO_EDGE_BOOTSTRAP_TOKEN="{TOKEN}"\nSITE=Zürich\n')])
 def test_the_journal_is_masked(tmp_path: Path, form: str, content: str) -> None:
     (tmp_path / "token").write_text(content)
     node = Node(tmp_path, journal=hostile)

@@ -16,14 +16,14 @@ import re
 import stat
 from typing import Callable, FrozenSet, Iterable, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     AclEntry,
     Attributes,
     group_name,
     user_name,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, Token, TokenFault, decode, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import decode, read
 
 SEVERITIES = ("error", "warning", "info")
 
@@ -137,37 +137,21 @@ def _other_grants(acl: Iterable[AclEntry], policy: Policy) -> List[str]:
 
 def understand(path: str, data: bytes, now: float) -> Content:
     """Return what the bytes of a file mean: an environment file where they assign the variable or the name says so, else the token alone."""
-    text = _text(data)
-    variables = parse(text)
-    is_env = ENV_NAME in variables or path.endswith(".env")
+    content = read(data, "env" if path.endswith(".env") else None)
     token, fault = None, None
     try:
-        try:
-            value = decode(data)
-        except TokenFault as exc:
-            if exc.code == "bom" or not is_env:  # comments of an environment file may be in any language
-                raise
-        if is_env:
-            if ENV_NAME not in variables:
-                raise TokenFault("variable_missing", "it does not assign {0}".format(ENV_NAME))
-            value = variables[ENV_NAME]
-        token = judge(value, now=now)
+        token = content.token(now=now)
     except TokenFault as exc:
         fault = exc
         if exc.code == "expired":
-            token = judge(value, now=_BEFORE_ALL)
+            token = content.token(now=_BEFORE_ALL)
     return Content(
-        format="env" if is_env else "raw",
+        format=content.format,
         token=token,
         fault=fault,
-        trailing_newline=not is_env and data.endswith(b"\n"),
-        secrets=secrets_in(variables.get(ENV_NAME, text)),
+        trailing_newline=content.format == "raw" and data.endswith(b"\n"),
+        secrets=secrets_in(decode(data) if content.text is None else content.text),
     )
-
-
-def _text(data: bytes) -> str:
-    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    return data.decode("utf-16" if utf16 else "utf-8-sig", "replace")
 
 
 def secrets_in(text: str) -> Tuple[str, ...]:

@@ -41,6 +41,7 @@ class Held(NamedTuple):
 
     fingerprint: Optional[str]
     text: Optional[str] = None  # None where it cannot be read back, as from a swarm
+    problem: str = ""  # why nothing is known of what is there
 
     def __repr__(self) -> str:
         return f"Held(fingerprint={self.fingerprint!r})"
@@ -106,7 +107,8 @@ def _for_newcomer(delivery: Delivery, request: Request, held: Optional[Held], no
         return Decision("kept" if held and held.fingerprint == token.fingerprint else "written", token)
     reason = request.source or "option token is empty"
     if held is None or held.fingerprint is None:
-        raise TokenFault("missing", f"{delivery.missing}: {reason}")
+        problem = f"; what is held cannot be used: {held.problem}" if held and held.problem else ""
+        raise TokenFault("missing", f"{delivery.missing}: {reason}{problem}")
     if held.text is None:
         return Decision("kept")
     try:

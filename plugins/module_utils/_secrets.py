@@ -13,7 +13,9 @@ import hashlib
 import json
 import re
 from typing import Dict, FrozenSet, Iterator, List, Set, Tuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
+
+from ansible_collections.expanso.edge.plugins.module_utils._token import MIN_LENGTH, fingerprint
 
 MASK = "********"
 
@@ -174,6 +176,52 @@ def _spelled_out(text: str, secrets: Tuple[str, ...]) -> Iterator[Tuple[int, int
         for start in range(len(data) - PIECE + 1):
             if data[start : start + PIECE] in wanted:
                 yield numbers[start].start(), numbers[start + PIECE - 1].end()
+
+
+_WORD = re.compile("[!-~]+")
+_SIGN = re.compile("[^A-Za-z0-9_-]")
+_MOST_SIGNS = 32
+"""Signs among the characters of a token that is looked for. A random one of 100 characters has about 30."""
+_SEARCHED = 32 * 1024
+"""Bytes at the end of an output in which a token is looked for: more than is shown of a journal. Every part costs a digest."""
+
+
+def find_token(output: bytes, wanted: str) -> str:
+    """Return the token of a known fingerprint if another program printed it, otherwise an empty text.
+
+    A token may have any sign in it, and any sign may follow it. So each part of a word that lies between two signs is tried.
+    """
+    tried = set()  # type: Set[int]
+    for word in _WORD.findall(printable(output[-_SEARCHED:].decode("utf-8", "replace"))):
+        for part in _parts(word):
+            if len(part) < MIN_LENGTH or hash(part) in tried:
+                continue
+            tried.add(hash(part))
+            if fingerprint(part) == wanted:
+                return part
+            for text in _unescaped(part):
+                if fingerprint(text) == wanted:
+                    return text
+    return ""
+
+
+def _parts(word: str) -> Iterator[str]:
+    signs = [found.start() for found in _SIGN.finditer(word)]
+    starts, ends = [0] + [sign + 1 for sign in signs], signs + [len(word)]
+    for number, start in enumerate(starts):
+        for end in ends[number : number + _MOST_SIGNS]:
+            yield word[start:end]
+
+
+def _unescaped(text: str) -> Iterator[str]:
+    """Yield a text without the escapes of URLs and of JSON, where it has them."""
+    if "%" in text:
+        yield unquote(text)
+    if "\\" in text:
+        try:
+            yield str(json.loads('"' + text + '"'))
+        except ValueError:
+            return
 
 
 def last_lines(output: bytes, count: int, *secrets: str) -> List[str]:

@@ -10,11 +10,12 @@ short_description: Put, renew or remove a bootstrap token at rest on a node
 version_added: 1.0.0
 description:
   - Brings a file that holds an Expanso Edge bootstrap token to the state asked for, in one remote command.
-  - The token is judged first. What is certainly no bootstrap token (an API key, a path, a placeholder, a masked secret, stray white space,
+  - The token is judged first. What is certainly not a bootstrap token (an API key, a path, a placeholder, a masked secret, stray white space,
     an expired JWT and more) is refused with a message that names the fault and never a character of the token.
   - The file is written through a temporary file in the same directory that is created with mode V(0600), gets owner and mode, is synced, and only
     then takes the place of the old one. What is there afterwards is verified.
-  - On a node that is registered no token is needed. None is asked for there, and none is written.
+  - A registered node needs no token, so no token is written there. A token given for it that cannot be used is ignored, and RV(msg) says so.
+  - A node that is not registered, already holds a token that can be used, and is given none keeps the one that it holds.
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._registration
@@ -22,7 +23,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - Works on a blank host. There an account that is still missing is a warning, because something before may be about to create it.
+      - Works on a blank host. There a missing account is only a warning, because an earlier task may create it.
   diff_mode:
     details:
       - Shows owner, group, mode, size and fingerprint, never the token.
@@ -33,14 +34,14 @@ options:
     description:
       - Absolute path of the file on the node.
       - A symbolic link as its last component is refused, as is a directory above it that others may write, sticky ones like C(/tmp) included.
-      - A symbolic link in the place of a directory is followed only if nobody but root and the account that the module runs as can have put it there.
+      - A symbolic link in the place of a directory is followed only if nobody but root and the account that the module runs as can have created it.
         Each directory is held open from when it is judged until the end, so nobody can exchange it in between.
-      - A file that is certainly no token, because it has more than 64 KiB or is not text, is neither replaced nor removed.
+      - A file that is certainly not a token, because it has more than 64 KiB or is not text, is neither replaced nor removed.
     type: path
     required: true
   state:
     description:
-      - V(present) makes sure that the node holds the token, or is known not to need it.
+      - V(present) makes sure that the node holds a token, or does not need one.
       - V(absent) removes the file. Directories stay. A file that cannot be looked at is an error, it does not count as absent.
     type: str
     choices: [present, absent]
@@ -89,7 +90,7 @@ options:
   mode:
     description:
       - Permissions of the file, as a quoted octal string of three digits or more.
-        Only bits of V(0640) are possible, so that nobody but owner and group gets near.
+        Only bits of V(0640) are possible, so that only owner and group have access.
     type: raw
     default: '0600'
   directory_mode:
@@ -100,9 +101,9 @@ options:
     type: raw
   requires:
     description:
-      - Programs that the token is of no use without, such as the agent that registers the node with it.
-      - Where one is missing, or is for another machine, a node that needs a token gets none, and the module fails.
-        In check mode they are not looked at, because something before may be about to bring them.
+      - Programs without which the token is useless, such as the agent that registers the node with it.
+      - If one is missing, or is for another machine, the module fails and a node that needs a token gets none.
+        Check mode does not look at them, because an earlier task may install them.
     type: list
     elements: path
     default: []
@@ -138,7 +139,7 @@ EXAMPLES = r"""
     format: encrypted
     obsolete_paths: [/etc/expanso/bootstrap.env]
 
-- name: Put a token there that comes from elsewhere
+- name: Write a token from another source
   expanso.edge.bootstrap_token:
     path: /etc/expanso/bootstrap.token
     token: "{{ my_token }}"
@@ -160,7 +161,7 @@ action:
   returned: success
   choices: [written, repaired, kept, removed, not_needed, absent]
 msg:
-  description: The same in a sentence.
+  description: Human-readable summary of the result.
   type: str
   returned: always
 fault:
@@ -194,12 +195,12 @@ obsolete_removed:
   elements: str
   returned: success
 token_kind:
-  description: What the token that was given looks like, V(null) where none was needed.
+  description: What the token looks like, V(null) where none was needed.
   type: str
   returned: success
   choices: [bootstrap_key, jwt, opaque]
 fingerprint:
-  description: Twelve hexadecimal digits that tell which token the file holds, and are of no use for anything else. V(null) where there is no file.
+  description: Twelve hexadecimal digits that tell which token the file holds, and are of no use for anything else. V(null) where it holds none.
   type: str
   returned: success
   sample: 5d41402abc4b
@@ -213,7 +214,7 @@ registered:
   type: bool
   returned: success
 token_source:
-  description: What O(token_source) says.
+  description: The value of O(token_source).
   type: str
   returned: success
 """
@@ -224,10 +225,12 @@ import stat
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
-from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS, NAME, CredentialError, decrypt, encrypt
+from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._decision import FILE, Decision, Held, Request, decide
 from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory
-from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError, parse, render
+from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError
+from ansible_collections.expanso.edge.plugins.module_utils._env_file import render as render_variables
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
@@ -251,18 +254,19 @@ from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     user_name,
     write_in,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, Token, TokenFault, fingerprint, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, Token, fingerprint
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import ARGUMENT_SPEC as FILE_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import Content, read_as_asked, render, render_as_asked
 
 FILE_MODE_BITS = 0o640
 DIRECTORY_MODE_BITS = 0o775
 
 
 class Plan(NamedTuple):
-    """What to do with the file: O(action) and, where something is to be written, the bytes."""
+    """What to do with the file: the value of RV(action), a message, and the token to write or keep where it was judged."""
 
     action: str
     msg: str
-    data: Optional[bytes] = None
     token: Optional[Token] = None
 
 
@@ -292,35 +296,36 @@ def holding(params: Dict[str, Any]) -> Iterator[Tuple[Place, List[Place]]]:
 
 
 def same(one: Place, other: Place) -> bool:
-    """Whether two paths are one file's, be it through a link above it."""
+    """Whether two paths lead to one file, even through a link above it."""
     return (one.name, one.directory.missing) == (other.name, other.directory.missing) and os.path.samestat(one.directory.status(), other.directory.status())
 
 
 def check_options(params: Dict[str, Any]) -> None:
-    """See that all options can be meant, those included that will not be needed; make paths plain and variables text.
+    """Check all options, even those that will not be needed; make paths plain and variables text.
 
-    :raises EdgeError: one cannot
+    :raises EdgeError: one of them has an impossible value
     """
     params["path"] = _checks.path(params["path"], "path")
     params["obsolete_paths"] = [_checks.path(each, "obsolete_paths") for each in params["obsolete_paths"]]
     if not parse_mode(params["mode"], FILE_MODE_BITS):
-        raise SecureFileError("mode 0000 lets nobody read the file: give it '0600'")
+        raise _checks.OptionError("mode 0000 lets nobody read the file: give it '0600'")
     if params["directory_mode"] not in (None, ""):
         params["directory_mode"] = parse_mode(params["directory_mode"], DIRECTORY_MODE_BITS, "directory_mode")
     else:
         params["directory_mode"] = None
     _checks.name(params["credential_name"], "credential_name")
-    variables = {name: _checks.scalar(value, "the value of {0}".format(_checks.short(name))) for name, value in params["variables"].items()}
+    variables = {name: _checks.scalar(value, f"the value of {_checks.short(name)}") for name, value in params["variables"].items()}
     if ENV_NAME in variables:
-        raise EnvFileError("{0} is the token itself: give it as option token, not among the variables".format(ENV_NAME))
-    size = len(render(dict(variables, **{ENV_NAME: ""})).encode("utf-8")) + min(len(params["token"] or ""), MAX_LENGTH)
+        raise EnvFileError(f"{ENV_NAME} is the token itself: give it as option token, not among the variables")
+    size = len(render_variables({ENV_NAME: "", **variables}).encode("utf-8")) + min(len(params["token"] or ""), MAX_LENGTH)
     if size > MAX_SIZE:
-        raise EnvFileError("with these variables it would have {0} bytes, more than {1}".format(size, MAX_SIZE))
+        raise EnvFileError(f"with these variables it would have {size} bytes, more than {MAX_SIZE}")
     params["variables"] = variables
     markers(params)
 
 
-def wanted_attributes(module: EdgeModule, letting_go: bool) -> Attributes:
+def wanted_attributes(module: EdgeModule, removing: bool) -> Attributes:
+    """Return owner, group and mode that the file is to have. For a removal, accounts do not matter: they may be gone already."""
     mode = parse_mode(module.params["mode"], FILE_MODE_BITS)
     owner, group = module.params["owner"], module.params["group"]
     try:
@@ -329,155 +334,154 @@ def wanted_attributes(module: EdgeModule, letting_go: bool) -> Attributes:
             os.getegid() if group is None else group_id(group),
             mode,
         )
-    except SecureFileError as exc:
-        if not letting_go:  # an account that has been removed must not keep the token there
+    except EdgeError as exc:
+        if not removing:
             if not module.check_mode:
                 raise
             module.warn(str(exc))
         return Attributes(os.geteuid(), os.getegid(), mode)
 
 
-def held_token(module: EdgeModule, data: bytes) -> str:
-    """Return the token that a file's bytes hold, an empty text where they hold none."""
-    if module.params["format"] == "encrypted":
-        try:
-            return decrypt(module, data, module.params["credential_name"]) or ""
-        except CredentialError:  # where nobody can decrypt it, it can be removed all the same
-            return ""
-    text = data.decode("utf-8", "replace")
-    return parse(text).get(ENV_NAME, "") if module.params["format"] == "env" else text
-
-
-def wanted_data(module: EdgeModule, token: Token, found: Optional[SecretFile]) -> bytes:
-    params = module.params
-    if params["format"] == "raw":
-        return token.value.encode("ascii")
-    if params["format"] == "encrypted":
-        if found is not None and held_token(module, found.data) == token.value:
-            return found.data  # no two encryptions of a token are alike
-        # encrypting may make the node's host key, so check mode does without
-        return b"" if module.check_mode else encrypt(module, token.value, params["credential_name"], params["credential_key"])
-    variables = {ENV_NAME: token.value}
-    variables.update(params["variables"])
-    return render(variables).encode("utf-8")
-
-
 def differs(found: SecretFile, attributes: Attributes) -> bool:
-    """Whether somebody else may reach a file: by owner, group, mode, access control list, or another hard link."""
+    """Whether others may reach a file: by owner, group, mode, access control list, or another hard link."""
     return found.attributes != attributes or found.has_acl or found.links > 1
 
 
-def refuse_what_is_no_token(path: str, found: SecretFile) -> None:
-    """Refuse to replace or remove a file that can hold no token in any format: all of them are text, and short.
+def refuse_what_is_not_a_token(path: str, found: SecretFile) -> None:
+    """Refuse to replace or remove a file that cannot hold a token in any format: all of them are text, and short.
 
-    :raises SecureFileError: it is too long, or no text
+    :raises SecureFileError: it is too long, or not text
     """
     what = not_short_text(found.data)
     if what:
-        raise SecureFileError("{0}: {1}, so it is no token file: name another path, or remove the file yourself".format(path, what))
+        raise SecureFileError(f"{path}: {what}, so it is not a token file: name another path, or remove the file yourself")
 
 
-def make_plan(module: EdgeModule, found: Optional[SecretFile], attributes: Attributes, marker: Optional[str]) -> Plan:
-    """Decide what to do. Changes nothing.
+def make_plan(module: EdgeModule, found: Optional[SecretFile], content: Optional[Content], attributes: Attributes, marker: Optional[str]) -> Plan:
+    """Decide what to do with the file. Changes nothing.
 
-    :raises SecureFileError: what would be replaced or removed is certainly no token
+    :param content: what the file holds
+    :raises SecureFileError: what would be replaced or removed is certainly not a token
+    :raises TokenFault: the node needs a token, and there is none that it could use
     """
-    plan = plan_for(module, found, attributes, marker)
+    path = module.params["path"]
+    if module.params["state"] == "absent":
+        plan = Plan("absent", f"there is no token in {path}") if found is None else Plan("removed", f"token removed from {path}")
+    else:
+        decision = decide(FILE, Request.of(module.params), marker is not None, held_in(content))
+        open_to_others = found is not None and differs(found, attributes)
+        if marker is None:
+            as_asked = decision.action == "kept" and in_form(module, found, decision.token)
+            plan = plan_for_newcomer(module.params, decision, as_asked, open_to_others)
+        else:
+            plan = plan_for_registered(path, decision, open_to_others, marker)
     if found is not None and plan.action in ("written", "repaired", "removed"):
-        refuse_what_is_no_token(module.params["path"], found)
+        refuse_what_is_not_a_token(path, found)
     return plan
 
 
-def plan_for(module: EdgeModule, found: Optional[SecretFile], attributes: Attributes, marker: Optional[str]) -> Plan:
-    """Decide what to do with the file, whatever it holds."""
+def held_in(content: Optional[Content]) -> Optional[Held]:
+    """Return what a file holds, as the decision wants to know it."""
+    if content is None:
+        return None
+    return Held(None, problem=content.missing) if content.text is None else Held(fingerprint(content.text), content.text)
+
+
+def in_form(module: EdgeModule, found: Optional[SecretFile], token: Optional[Token]) -> bool:
+    """Whether the bytes of a file that holds a token are those that would be written. No two encryptions of a token are alike."""
     params = module.params
-    path = params["path"]
-    if params["state"] == "absent":
-        if found is None:
-            return Plan("absent", "there is no token in {0}".format(path))
-        return Plan("removed", "token removed from {0}".format(path))
+    if params["format"] == "encrypted" or found is None or token is None:
+        return True
+    return found.data == render(token, params["format"], params["variables"])
 
-    if marker is not None:
-        if found is None:
-            return Plan("not_needed", "registered already ({0} exists): no token needed, none written".format(marker))
-        if params["remove_when_registered"]:
-            return Plan("removed", "registered already ({0} exists): token removed from {1}".format(marker, path))
-        left = "registered already ({0} exists): the token left in {1} is no longer needed".format(marker, path)
-        if differs(found, attributes):
-            return Plan("repaired", left + "; its permissions were corrected", found.data)
-        return Plan("kept", left)
 
-    source = params["token_source"]
+def plan_for_newcomer(params: Dict[str, Any], decision: Decision, as_asked: bool, open_to_others: bool) -> Plan:
+    """Return the plan for a node that still has to register.
+
+    :param as_asked: whether the file holds the token in the form asked for
+    """
+    path, token = params["path"], decision.token
+    if not as_asked:
+        return Plan("written", f"token written to {path}", token)
+    if open_to_others:
+        return Plan("repaired", f"permissions of {path} corrected; others may have read the token, consider a new one", token)
     if not params["token"]:
-        raise TokenFault(
-            "missing",
-            "this node is not registered and there is no token for it: {0}".format(source or "option token is empty"),
-        )
-    try:
-        token = judge(params["token"], strict=params["strict"])
-    except TokenFault as exc:
-        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else "")) from None
-    data = wanted_data(module, token, found)
-    if found is None or found.data != data:
-        return Plan("written", "token written to {0}".format(path), data, token)
-    if differs(found, attributes):
-        return Plan("repaired", "permissions of {0} corrected; others may have read the token, consider a new one".format(path), data, token)
-    return Plan("kept", "the token in {0} is the one asked for".format(path), None, token)
+        return Plan("kept", f"no token was given, and the one in {path} is kept: it can be used", token)
+    return Plan("kept", f"the token in {path} is the one asked for", token)
 
 
-def let_go(plan: Plan, obsolete: List[str]) -> Plan:
-    """Return a plan that tells of the removal of files besides."""
+def plan_for_registered(path: str, decision: Decision, open_to_others: bool, marker: str) -> Plan:
+    """Return the plan for a node that needs no token any more."""
+    registered = f"registered already ({marker} exists)"
+    if decision.action == "not_needed":
+        return Plan("not_needed", f"{registered}: no token needed, none written{decision.note}")
+    if decision.action == "removed":
+        return Plan("removed", f"{registered}: token removed from {path}")
+    left = f"{registered}: the token left in {path} is no longer needed"
+    if open_to_others:
+        return Plan("repaired", f"{left}; its permissions were corrected{decision.note}")
+    return Plan("kept", left + decision.note)
+
+
+def with_obsolete_removed(plan: Plan, obsolete: List[str]) -> Plan:
+    """Return a plan that also tells of the removal of files from an earlier delivery."""
     action = "removed" if plan.action in ("absent", "not_needed") else plan.action
-    return plan._replace(action=action, msg="{0}; an earlier delivery's token removed from {1}".format(plan.msg, ", ".join(obsolete)))
+    return plan._replace(action=action, msg=f"{plan.msg}; an earlier delivery's token removed from {', '.join(obsolete)}")
 
 
-def carry_out(module: EdgeModule, place: Place, plan: Plan, attributes: Attributes, directory_mode: Optional[int]) -> None:
-    """Do with the file what was planned, in the directory that was judged."""
+def bytes_to_write(module: EdgeModule, plan: Plan, found: Optional[SecretFile]) -> Optional[bytes]:
+    """Return what the file is to hold, None where it is not written. In check mode nothing is encrypted, so the bytes are unknown and empty."""
+    if plan.action == "repaired" and found is not None:
+        return found.data
+    if plan.action != "written" or plan.token is None:
+        return None
+    if module.check_mode and module.params["format"] == "encrypted":
+        return b""
+    return render_as_asked(module, plan.token)
+
+
+def write(module: EdgeModule, place: Place, data: bytes, attributes: Attributes, directory_mode: Optional[int]) -> None:
+    """Write the file, in the directory that was judged."""
 
     def label(new: str, final: str) -> None:
         """Give a new file or directory the security context that belongs to its final place."""
         module.set_context_if_different(new, module.selinux_default_context(final), False)
 
-    if plan.action == "removed":
-        remove_in(place.directory, place.name)
-    if plan.data is None:
-        return
     with NewDirectories(place.directory) as new:
         new.make(NEW_DIRECTORY_MODE if directory_mode is None else directory_mode, label)
         try:
-            write_in(new.directory, place.name, plan.data, attributes, label)
+            write_in(new.directory, place.name, data, attributes, label)
         except (OSError, SecureFileError):
             new.undo()
             raise
 
 
-def describe(module: EdgeModule, attributes: Optional[Attributes], data: Optional[bytes], token: Optional[Token] = None) -> Dict[str, Any]:
-    """Return what may be shown of a file, for results and diffs."""
-    if attributes is None or data is None:
-        return dict.fromkeys(("owner", "group", "mode", "size", "fingerprint"))
-    text = token.value if token else held_token(module, data)
-    return {
-        "owner": user_name(attributes.uid),
-        "group": group_name(attributes.gid),
-        "mode": "{0:04o}".format(attributes.mode),
-        "size": len(data) or None,
-        "fingerprint": fingerprint(text) if text else None,
-    }
-
-
 def judge_directory(module: EdgeModule, directory: Directory, attributes: Attributes) -> Optional[int]:
     """Return the permissions that the file's directory is to have, None where they are to stay.
 
-    :raises SecureFileError: somebody else may replace what is in it
+    :raises SecureFileError: others may replace what is in it
     """
-    mode = module.params["directory_mode"]
+    mode: Optional[int] = module.params["directory_mode"]
     unsafe = directory.other_writer(attributes.uid, attributes.gid, mode)
     if unsafe:
-        raise SecureFileError("{1} may write the directory {0}, and so replace what is below it: close it, or name another path".format(*unsafe))
+        raise SecureFileError(f"{unsafe[1]} may write the directory {unsafe[0]}, and so replace what is below it: close it, or name another path")
     return mode
 
 
-def bring_about(module: EdgeModule) -> Dict[str, Any]:
+def obsolete_among(others: List[Place]) -> List[Place]:
+    """Return the files of an earlier delivery that exist.
+
+    :raises SecureFileError: one of them is certainly not a token
+    """
+    existing = []
+    for each in others:
+        if each.found is not None:
+            refuse_what_is_not_a_token(each.path, each.found)
+            existing.append(each)
+    return existing
+
+
+def apply_state(module: EdgeModule) -> Dict[str, Any]:
     """Bring the file to its state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
     marker = find_marker(params)
@@ -486,44 +490,60 @@ def bring_about(module: EdgeModule) -> Dict[str, Any]:
             check_agent(program, "requires (token_file_binary)")
     with holding(params) as (place, others):
         found, directory = place.found, place.directory
-        letting_go = params["state"] == "absent" or (marker is not None and (params["remove_when_registered"] or found is None))
-        attributes = wanted_attributes(module, letting_go)
+        content = None if found is None else read_as_asked(module, found.data)
+        removing = params["state"] == "absent" or (marker is not None and (params["remove_when_registered"] or found is None))
+        attributes = wanted_attributes(module, removing)
         directory_mode = judge_directory(module, directory, attributes)
-        plan = make_plan(module, found, attributes, marker)
-        obsolete = []
-        for each in others:
-            if each.found is not None:
-                refuse_what_is_no_token(each.path, each.found)
-                obsolete.append(each.path)
+        plan = make_plan(module, found, content, attributes, marker)
+        obsolete = obsolete_among(others)
         if obsolete:
-            plan = let_go(plan, obsolete)
+            plan = with_obsolete_removed(plan, [each.path for each in obsolete])
+        data = bytes_to_write(module, plan, found)
 
-        open_directory = params["state"] == "present" and not directory.missing and directory_mode is not None
-        set_directory_mode = open_directory and stat.S_IMODE(directory.status().st_mode) != directory_mode
-        stale = any(each.stale for each in [place] + others)
-        changed = plan.data is not None or plan.action == "removed" or stale or bool(obsolete) or set_directory_mode
+        new_mode = directory_mode if params["state"] == "present" and not directory.missing else None
+        if new_mode == stat.S_IMODE(directory.status().st_mode):
+            new_mode = None
+        trash = [(place, place.name)] if plan.action == "removed" else []
+        trash += [(each, each.name) for each in obsolete] + [(each, name) for each in [place] + others for name in each.stale]
+        changed = data is not None or plan.action == "removed" or bool(trash) or new_mode is not None
         if changed and not module.check_mode:
-            if set_directory_mode and directory_mode is not None:
-                directory.chmod(directory_mode)
-            carry_out(module, place, plan, attributes, directory_mode)
-            for each in [place] + others:
-                names = each.stale + ([each.name] if each.path in obsolete else [])
-                for name in names:
-                    remove_in(each.directory, name)
-    return outcome(module, plan, found, attributes, marker=marker, changed=changed, obsolete=obsolete)
+            if new_mode is not None:
+                directory.chmod(new_mode)
+            if data is not None:
+                write(module, place, data, attributes, directory_mode)
+            for each, name in trash:
+                remove_in(each.directory, name)
 
-
-def outcome(
-    module: EdgeModule, plan: Plan, found: Optional[SecretFile], attributes: Attributes, marker: Optional[str], changed: bool, obsolete: List[str]
-) -> Dict[str, Any]:
-    """Return the result of what was done, or would be in check mode."""
-    path = module.params["path"]
-    before = describe(module, found and found.attributes, found and found.data)
+    before = describe(found and found.attributes, found and found.data, content and content.text)
     after = before
     if plan.action == "removed":
-        after = describe(module, None, None)
-    elif plan.data is not None:
-        after = describe(module, attributes, plan.data, plan.token)
+        after = describe(None, None, None)
+    elif data is not None:
+        after = describe(attributes, data, plan.token.value if plan.token else content and content.text)
+    return result_of(params, plan, before, after, changed=changed, registered=marker is not None, obsolete=[each.path for each in obsolete])
+
+
+def describe(attributes: Optional[Attributes], data: Optional[bytes], text: Optional[str]) -> Dict[str, Any]:
+    """Return what may be shown of a file, for results and diffs.
+
+    :param text: what the file holds in the place of the token
+    """
+    if attributes is None or data is None:
+        return dict.fromkeys(("owner", "group", "mode", "size", "fingerprint"))
+    return {
+        "owner": user_name(attributes.uid),
+        "group": group_name(attributes.gid),
+        "mode": f"{attributes.mode:04o}",
+        "size": len(data) or None,
+        "fingerprint": fingerprint(text) if text else None,
+    }
+
+
+def result_of(
+    params: Dict[str, Any], plan: Plan, before: Dict[str, Any], after: Dict[str, Any], changed: bool, registered: bool, obsolete: List[str]
+) -> Dict[str, Any]:
+    """Return the result of what was done, or would be in check mode."""
+    path = params["path"]
     return dict(
         after,
         changed=changed,
@@ -532,9 +552,9 @@ def outcome(
         path=path,
         token_kind=plan.token.kind if plan.token else None,
         expires_at=plan.token.expires_at if plan.token else None,
-        registered=marker is not None,
+        registered=registered,
         obsolete_removed=obsolete,
-        token_source=module.params["token_source"],
+        token_source=params["token_source"],
         diff={"before": dict(before, path=path, obsolete=obsolete), "after": dict(after, path=path, obsolete=[])},
     )
 
@@ -543,12 +563,12 @@ def work(module: EdgeModule) -> Dict[str, Any]:
     """Bring the file to its state; every fault names it."""
     try:
         check_options(module.params)
-        return bring_about(module)
+        return apply_state(module)
     except EdgeError as exc:
-        path, said = module.params["path"], str(exc)
+        path, message = module.params["path"], str(exc)
         if len(path) > _checks.LONGEST_PATH:
             path = _checks.short(path)
-        raise EdgeError(said if said.startswith(path) else "{0}: {1}".format(path, said)) from None
+        raise EdgeError(message if message.startswith(path) else f"{path}: {message}") from None
 
 
 def main() -> None:
@@ -557,9 +577,8 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             **TOKEN_OPTIONS,
-            "format": {"type": "str", "choices": ["raw", "env", "encrypted"], "default": "raw"},
+            **FILE_OPTIONS,
             "variables": {"type": "dict", "default": {}},
-            "credential_name": {"type": "str", "default": NAME},
             "credential_key": {"type": "str", "choices": list(KEYS), "default": "auto", "no_log": False},
             "obsolete_paths": {"type": "list", "elements": "path", "default": []},
             "owner": {"type": "str"},
@@ -571,7 +590,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    module.execute(work, "manage {0}".format(module.params["path"]), module.params["path"])
+    module.execute(work, f"manage {module.params['path']}", module.params["path"])
 
 
 if __name__ == "__main__":

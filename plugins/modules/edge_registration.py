@@ -123,7 +123,6 @@ import time
 from typing import Any, Dict, List
 
 from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
-from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
@@ -132,7 +131,8 @@ from ansible_collections.expanso.edge.plugins.module_utils._program import check
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import make_directories, read, remove, unsafe_directory
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, decode, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import read as read_content
 
 URL_ENV_NAME = "EXPANSO_EDGE_BOOTSTRAP_URL"
 DATA_DIR_MODE = 0o700
@@ -164,9 +164,7 @@ def read_token(params: Dict[str, Any]) -> str:
     if found is None:
         raise TokenFault("missing", "bootstrap token file not found: {0}; provision the token first".format(path))
     try:
-        # other variables of an environment file may hold any text
-        assigned = parse(found.data.decode("utf-8", "replace")).get(ENV_NAME)
-        return judge(decode(found.data) if assigned is None else assigned).value
+        return read_content(found.data).token().value
     except TokenFault as exc:
         raise TokenFault(exc.code, "invalid bootstrap token in {0}: {1}".format(path, exc.message)) from None
 

@@ -10,10 +10,10 @@ short_description: Wait until systemd has registered a node and runs its agent
 version_added: 1.0.0
 description:
   - Waits until a registration marker exists and the agent's unit runs, in one remote command.
-  - An agent runs once it has not ended for three seconds, or for fifteen where systemd had to start it again.
-  - Gives up as soon as it is certain that this will not come about. The failure carries the state of the unit that is to blame and the last lines
+  - An agent counts as running after three seconds without an end, or after fifteen if systemd had to start it again.
+  - Gives up as soon as it is certain that this will not happen. The failure carries the state of the unit that is to blame and the last lines
     of its journal, with the token masked in every encoding that programs print.
-  - Starts nothing. Lets go of the token, if asked to.
+  - Starts nothing. Removes the token, if asked to.
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._registration
@@ -43,17 +43,23 @@ options:
       - File on the node that holds the token, as M(expanso.edge.bootstrap_token) wrote it. Read at the start, to mask the token in whatever is shown.
     type: path
     required: true
+  fingerprint:
+    description:
+      - The RV(expanso.edge.bootstrap_token#module:fingerprint) that M(expanso.edge.bootstrap_token) returned.
+      - By it a token is found and masked in the journal when O(token_file) has been removed already, as the unit does after the registration.
+    type: str
+    version_added: 1.1.0
   remove_token_file:
-    description: Remove O(token_file) once the node is registered, should it be there still.
+    description: Remove O(token_file) as soon as the node is registered, if it still exists.
     type: bool
     default: false
   format:
-    description: What O(expanso.edge.bootstrap_token#module:format) was.
+    description: The value that O(expanso.edge.bootstrap_token#module:format) had.
     type: str
     choices: [raw, env, encrypted]
     default: raw
   credential_name:
-    description: What O(expanso.edge.bootstrap_token#module:credential_name) was.
+    description: The value that O(expanso.edge.bootstrap_token#module:credential_name) had.
     type: str
     default: expanso-edge-bootstrap-token
 seealso:
@@ -70,13 +76,14 @@ EXAMPLES = r"""
     unit: expanso-edge.service
     token_file: /etc/expanso/bootstrap.env
     format: env
+    fingerprint: "{{ bootstrap_token_result.fingerprint | default(omit, true) }}"
     remove_token_file: true
     timeout: 60
 """
 
 RETURN = r"""
 registered:
-  description: Whether the node is registered. V(false) in check mode where it is to be.
+  description: Whether the node is registered. In check mode V(false) if it still has to be.
   type: bool
   returned: success
 marker:
@@ -88,36 +95,37 @@ token_removed:
   type: bool
   returned: success
 msg:
-  description: What came about, in a sentence; after a failure with the unit's state and the last lines of its journal.
+  description: Human-readable summary of the result; after a failure with the unit's state and the last lines of its journal.
   type: str
   returned: always
 unit_state:
-  description: What C(systemctl show) says of the unit that is to blame.
+  description: What C(systemctl show) prints of the unit that is to blame.
   type: dict
   returned: failure
   sample: {"ActiveState": "failed", "ExecMainStatus": "11", "Result": "exit-code", "SubState": "failed"}
 journal:
   description:
     - Last lines of that unit's journal since it was last started, with the token masked.
-    - Without the program's own lines where nobody can tell the token.
+    - Without the program's own lines where the token to mask in them is unknown.
   type: list
   elements: str
   returned: failure
 """
 
 import os
+import re
 import time
 from typing import Any, Dict, Optional
 
-from ansible_collections.expanso.edge.plugins.module_utils._credential import NAME, CredentialError, decrypt
-from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
+from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import find_token, last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, read, remove
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, decode
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import ARGUMENT_SPEC as FILE_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import read_as_asked
 
 POLL_SECONDS = 0.3
 LONGEST = 7 * 24 * 3600
@@ -139,7 +147,7 @@ class WaitError(EdgeError):
     """Why there is no running, registered agent, and which unit is to blame."""
 
     def __init__(self, msg: str, unit: str, state: State) -> None:
-        super(WaitError, self).__init__(msg)
+        super().__init__(msg)
         self.unit = unit
         self.state = state
 
@@ -153,13 +161,13 @@ def show(module: EdgeModule, unit: str) -> State:
     systemctl = module.get_bin_path("systemctl")
     if systemctl is None:
         raise WaitError("there is no systemctl on this node, so its units cannot be waited for", unit, {})
-    code, out, err = module.run_command([systemctl, "show", "--property={0}".format(",".join(properties)), "--", unit])
+    code, out, err = module.run_command([systemctl, "show", f"--property={','.join(properties)}", "--", unit])
     if code:
-        said = last_lines(err.encode("utf-8", "replace"), 1)
-        raise WaitError("systemctl cannot tell the state of {0}: {1}".format(unit, said[0] if said else "it said nothing"), unit, {})
+        output = last_lines(err.encode("utf-8", "replace"), 1)
+        raise WaitError(f"systemctl cannot tell the state of {unit}: {output[0] if output else 'without any output'}", unit, {})
     state = dict(line.partition("=")[::2] for line in out.splitlines() if "=" in line)
     if not state.get("ActiveState") or not state.get("SubState"):
-        raise WaitError("systemctl show tells no state of {0}: is it systemd that answers?".format(unit), unit, state)
+        raise WaitError(f"systemctl show does not tell the state of {unit}: is it really systemd that answers?", unit, state)
     return state
 
 
@@ -171,39 +179,44 @@ def number(state: State, name: str) -> int:
 
 def in_words(state: State) -> str:
     """Return what of a unit's state is worth a person's attention."""
-    text = "{0}/{1}".format(state.get("ActiveState", "unknown"), state.get("SubState", "unknown"))
+    text = f"{state.get('ActiveState', 'unknown')}/{state.get('SubState', 'unknown')}"
     if state.get("LoadState", "loaded") != "loaded":
-        text += ", its unit file {0}".format(state["LoadState"])
+        text += f", its unit file {state['LoadState']}"
     if state.get("Result", "success") != "success":
-        text += ", result {0}".format(state["Result"])
+        text += f", result {state['Result']}"
     if state.get("ExecMainStatus", "0") != "0":
-        text += ", exit status {0}".format(state["ExecMainStatus"])
+        text += f", exit status {state['ExecMainStatus']}"
     if state.get("NRestarts", "0") != "0":
-        text += ", restarted {0} times".format(state["NRestarts"])
+        text += f", restarted {state['NRestarts']} times"
     return text
 
 
 def not_registered(params: Dict[str, Any], state: State) -> Optional[str]:
-    """Return why the node is not registered and will not be; None while that may still come."""
+    """Return why the node is not registered and will not be; None while that may still happen."""
     if state["ActiveState"] in ("activating", "reloading", "deactivating"):
         return None
     if state["ActiveState"] == "failed":
         return "this node could not be registered"
     if state.get("AssertResult") == "no":
-        return "this node could not be registered: {0} is not there".format(params["token_file"])
-    return "{0} ran, but there is none of the registration markers {1}: is data_dir the one that the agent uses?".format(
-        params["bootstrap_unit"], ", ".join(markers(params))
+        return f"this node could not be registered: {params['token_file']} is not there"
+    return (
+        f"{params['bootstrap_unit']} ran, but there is none of the registration markers {', '.join(markers(params))}: "
+        "is data_dir the one that the agent uses?"
     )
 
 
 def settled(state: State, now: float) -> bool:
+    """Whether an agent has run for long enough.
+
+    :param now: seconds since the start of the machine
+    """
     started = number(state, "ActiveEnterTimestampMonotonic") / 1e6
     needed = SETTLED_AGAIN_SECONDS if number(state, "NRestarts") else SETTLED_SECONDS
     return state["ActiveState"] == "active" and state["SubState"] == "running" and now - started >= needed
 
 
 def wait(module: EdgeModule) -> str:
-    """Return the marker of the node once the agent runs.
+    """Return the marker of the node as soon as the agent runs.
 
     :raises WaitError: it does not, and will not within the time given
     """
@@ -220,7 +233,7 @@ def wait(module: EdgeModule) -> str:
         else:
             reason = "this node is registered, but its agent does not run" if state["ActiveState"] in ("failed", "inactive") else None
         if reason is None and time.monotonic() >= deadline:
-            reason = "this node is not {0} after {1} seconds".format("registered" if marker is None else "running its agent", params["timeout"])
+            reason = f"this node is not {'registered' if marker is None else 'running its agent'} after {params['timeout']} seconds"
             if number(state, "NRestarts"):
                 reason += ": its agent ends again and again"
         # a marker that came in between makes the reason void
@@ -234,33 +247,38 @@ def journal(module: EdgeModule, lines: int, *matches: str) -> bytes:
     journalctl = module.get_bin_path("journalctl")
     if journalctl is None:
         return b""
-    arguments = [journalctl, "--quiet", "--no-pager", "--output=cat", "--lines={0}".format(lines)]
+    arguments = [journalctl, "--quiet", "--no-pager", "--output=cat", f"--lines={lines}"]
     return module.run_command(arguments + list(matches))[1].encode("utf-8", "surrogateescape")
 
 
 def explain(module: EdgeModule, fault: WaitError, token: str) -> EdgeError:
-    """Return the fault with what the unit's journal says since it was last started, masked.
+    """Return the fault with what the unit's journal holds since it was last started, masked.
 
-    Where nobody can tell which lines these are, or the token to mask in them, the service manager's own lines alone are shown.
+    Where it is unknown which lines these are, or which token to mask in them, only the service manager's own lines are shown.
 
-    :param token: the one that the node held, an empty text where nobody knows it
+    :param token: the one that the node held, an empty text where it is unknown
     """
     unit, invocation = fault.unit, fault.state.get("InvocationID")
     if module.get_bin_path("journalctl"):
         module.run_command(["journalctl", "--sync"])
-    said = b""
+    last = b""
     which = ["_PID=1", "UNIT=" + unit]
     if number(fault.state, "NRestarts") and unit != module.params["bootstrap_unit"]:
-        # the start that is at work has not said yet what the one before died of
-        said = journal(module, 1, "_SYSTEMD_UNIT=" + unit)
+        # the start that is at work has not printed yet what the one before died of
+        last = journal(module, 1, "_SYSTEMD_UNIT=" + unit)
         which = ["_SYSTEMD_UNIT=" + unit, "+"] + which
     elif invocation and (token or unit != module.params["bootstrap_unit"]):
-        said = journal(module, 1, "_SYSTEMD_INVOCATION_ID=" + invocation)
+        last = journal(module, 1, "_SYSTEMD_INVOCATION_ID=" + invocation)
         which = ["_SYSTEMD_INVOCATION_ID=" + invocation, "+", "INVOCATION_ID=" + invocation]
-    lines = last_lines(journal(module, LAST_LINES, *which), LAST_LINES, token)
-    reason = ": ".join([str(fault)] + last_lines(said, 1, token))
+    output = journal(module, LAST_LINES, *which)
+    wanted = module.params["fingerprint"]
+    # its file may be gone, and only the agent's own words show which token it was
+    secrets = [token] + [module.learn(find_token(each, wanted)) for each in (last, output) if wanted]
+    lines = last_lines(output, LAST_LINES, *secrets)
+    reason = ": ".join([str(fault)] + last_lines(last, 1, *secrets))
+    shown = "\n".join("  " + line for line in lines)
     return EdgeError(
-        "{0} ({1} is {2}). Its journal:\n{3}".format(reason, unit, in_words(fault.state), "\n".join("  " + line for line in lines)),
+        f"{reason} ({unit} is {in_words(fault.state)}). Its journal:\n{shown}",
         unit_state={key: fault.state[key] for key in SHOWN if key in fault.state},
         journal=lines,
     )
@@ -268,36 +286,41 @@ def explain(module: EdgeModule, fault: WaitError, token: str) -> EdgeError:
 
 def stored_token(module: EdgeModule) -> str:
     """Return the token that the node holds, an empty text where it holds none that can be read."""
-    params = module.params
     try:
-        found = read(params["token_file"])
-        if found is None:
-            return ""
-        if params["format"] == "encrypted":
-            return decrypt(module, found.data, params["credential_name"]) or ""
-        text = decode(found.data)
-    except (OSError, SecureFileError, CredentialError, TokenFault):
+        found = read(module.params["token_file"])
+    except (OSError, SecureFileError):
         return ""
-    return parse(text).get(ENV_NAME, "") if params["format"] == "env" else text
+    return "" if found is None else read_as_asked(module, found.data).ascii
 
 
-def bring_about(module: EdgeModule) -> Dict[str, Any]:
-    """Wait for the registration, let go of the token, and return the result."""
+def check(module: EdgeModule) -> None:
+    """Check the values of the options.
+
+    :raises OptionError: one of them has an impossible value
+    """
     check_options(module)
     params = module.params
     if not 0 <= params["timeout"] <= LONGEST:
-        raise EdgeError("timeout is {0}, but has to be from 0 to {1} seconds".format(params["timeout"], LONGEST))
+        raise OptionError(f"timeout is {params['timeout']}, but has to be from 0 to {LONGEST} seconds")
+    if params["fingerprint"] is not None and not re.fullmatch("[0-9a-f]{12}", params["fingerprint"]):
+        raise OptionError("fingerprint is not 12 hexadecimal digits: pass what bootstrap_token returned")
+
+
+def apply_state(module: EdgeModule) -> Dict[str, Any]:
+    """Wait for the registration, remove the token, and return the result."""
+    check(module)
+    params = module.params
     if module.check_mode:
         marker = find_marker(params)
         msg = "registered already" if marker else "would be waited for"
     else:
-        # before the wait: the unit removes the token once it is spent, and what it printed of it stays
+        # before the wait: the unit removes the token after the registration, and what it printed of it stays
         token = module.learn(stored_token(module))
         try:
             marker = wait(module)
         except WaitError as exc:
             raise explain(module, exc, token) from None
-        msg = "registered, and {0} runs".format(params["unit"])
+        msg = f"registered, and {params['unit']} runs"
     token_removed = marker is not None and params["remove_token_file"] and os.path.lexists(params["token_file"])
     if token_removed and not module.check_mode:
         remove(params["token_file"])
@@ -310,15 +333,15 @@ def main() -> None:
             "bootstrap_unit": {"type": "str", "required": True},
             "unit": {"type": "str", "required": True},
             **ARGUMENT_SPEC,
+            **FILE_OPTIONS,
             "timeout": {"type": "int", "default": 120},
             "token_file": {"type": "path", "required": True, "no_log": False},
+            "fingerprint": {"type": "str"},
             "remove_token_file": {"type": "bool", "default": False, "no_log": False},
-            "format": {"type": "str", "choices": ["raw", "env", "encrypted"], "default": "raw"},
-            "credential_name": {"type": "str", "default": NAME},
         },
         supports_check_mode=True,
     )
-    module.execute(bring_about, "tell whether this node is registered")
+    module.execute(apply_state, "tell whether this node is registered")
 
 
 if __name__ == "__main__":

@@ -246,6 +246,24 @@ DONE = [
         changed=True,
         then=lambda p: list((p / "d").iterdir()) == [],
     ),
+    # a node that holds a token and is given none
+    Done("held", (put(),), {"token": ""}, action="kept", says="no token was given, and the one in {place}/token is kept"),
+    Done("held, and no source has one", (put(JWT),), {"token": None}, action="kept", content=JWT),
+    Done("held with wrong permissions", (put(OPAQUE, mode=0o644),), {"token": ""}, action="repaired", content=OPAQUE),
+    Done("held with a line feed at the end", (put(KEY + "\n"),), {"token": ""}),
+    Done(
+        "held in an environment file",
+        (put(f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\n"),),
+        {"token": "", "format": "env"},
+        action="kept",
+        content=f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\n",
+    ),
+    Done(
+        "held in an environment file of other variables",
+        (put(f"# größer\nEXPANSO_EDGE_BOOTSTRAP_TOKEN='{KEY}'\nSITE=Zürich\n"),),
+        {"token": "", "format": "env", "variables": {"SITE": "Köln"}},
+        content=f'EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\nSITE="Köln"\n',
+    ),
     # environment file
     Done("environment file", args={"format": "env"}, content=f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\n"),
     Done(
@@ -279,8 +297,31 @@ DONE = [
     Done("a device is no marker", (directory("data"), link("data/identity", "/dev/null"))),
     Done("data directory is a file", (put("", name="data"),)),
     Done("marker leads nowhere", (directory("data"), link("data/identity", "nowhere"))),
-    Done("registered, bad token", (REGISTERED,), {"token": API_KEY}, action="not_needed", **GONE),
-    Done("registered, token left", (REGISTERED, put(OTHER_KEY)), action="kept", says="no longer needed", content=OTHER_KEY),
+    Done(
+        "registered, bad token",
+        (REGISTERED,),
+        {"token": API_KEY, "token_source": "file /run/t"},
+        action="not_needed",
+        says=r"none written; the token given cannot be used and is ignored: it is an API key .*\(source: file /run/t\)$",
+        **GONE,
+    ),
+    Done("registered, bad token, token left", (REGISTERED, put()), {"token": API_KEY}, action="kept", says="is ignored: it is an API key"),
+    Done(
+        "registered, bad token, token removed",
+        (REGISTERED, put()),
+        {"token": API_KEY, "remove_when_registered": True},
+        action="removed",
+        content=None,
+    ),
+    Done("registered, expired token left", (REGISTERED, put(EXPIRED_JWT)), {"token": ""}, action="kept", says="no longer needed$", content=EXPIRED_JWT),
+    Done(
+        "registered, another token left",
+        (REGISTERED, put(OTHER_KEY)),
+        action="kept",
+        says="no longer needed; the token given is another one and was not written, because this node needs none: remove the token held$",
+        content=OTHER_KEY,
+    ),
+    Done("registered, the token left", (REGISTERED, put()), action="kept", says="no longer needed$"),
     Done("registered, token left open", (REGISTERED, put(OTHER_KEY, 0o644)), action="repaired", says="no longer needed", content=OTHER_KEY),
     Done("registered, token removed", (REGISTERED, put()), {"remove_when_registered": True}, action="removed", says="registered already", content=None),
     Done("not registered, token not removed", (put(),), {"remove_when_registered": True}, action="kept"),
@@ -309,7 +350,7 @@ DONE = [
 OPEN = "may write the directory {place}/d, and so replace what is below it"
 LINK = "its owner 4711 may write the directory {place}/d, and so exchange the symbolic link {place}/d/e, which is not followed"
 NOWHERE = "{place}/etc is a symbolic link that leads nowhere, for there is no {place}/disk"
-NO_TOKEN = "so it is no token file: name another path, or remove the file yourself"
+NO_TOKEN = "so it is not a token file: name another path, or remove the file yourself"
 REFUSED = [
     # in the place of the file
     Refused("link to a file", (put(name="real"), link("token", "real")), says="{place}/token is a symbolic link, which is not followed", in_check_mode=True),
@@ -428,7 +469,7 @@ REFUSED = [
     Refused("earlier delivery, a directory", (directory("old"),), {"obsolete_paths": ["{place}/old"]}, says="{place}/old is a directory"),
     Refused("earlier delivery, a link", (put(name="r"), link("old", "r")), {"obsolete_paths": ["{place}/old"]}, says="{place}/old is a symbolic link"),
     Refused("variables too long", args={"format": "env", "variables": {"A": "x" * 70000}}, says="it would have 700.. bytes, more than 65536"),
-    Refused("no token file at all", (REGISTERED, put("x" * 70000, 0o644)), says="it is larger than 65536 bytes, so it is no token file"),
+    Refused("no token file at all", (REGISTERED, put("x" * 70000, 0o644)), says="it is larger than 65536 bytes, so it is not a token file"),
     Refused("much longer than a token", (put(OTHER_KEY * 3000),), says="{place}/token: it is larger than 65536 bytes, " + NO_TOKEN, in_check_mode=True),
     Refused("not text", (put_bytes(b"\x7fELF\0"),), says="{place}/token: it is not text, " + NO_TOKEN, in_check_mode=True),
     Refused("not text, environment file", (put_bytes(b"\xff\xfe"),), {"format": "env"}, says="it is not text, " + NO_TOKEN),
@@ -455,6 +496,18 @@ REFUSED = [
         in_check_mode=True,
     ),
     Refused("no token, sources named", args={"token": "", "token_source": "looked here and there"}, says="looked here and there", fault="missing"),
+    *(
+        Refused(f"held and given none: {fault}", (put(content),), {"token": "", **args}, says=f"there is no token for it: .*; {says}", fault="missing")
+        for fault, content, args, says in (
+            ("api_key", API_KEY, {}, "the token held cannot be used: it is an API key"),
+            ("expired", EXPIRED_JWT, {}, "the token held cannot be used: it is a JWT that expired"),
+            ("empty", "", {}, "the token held cannot be used: it is empty"),
+            ("bom", "\ufeff" + KEY, {}, "the token held cannot be used: character 1 is a byte order mark"),
+            ("unknown_shape", OPAQUE, {"strict": True}, "the token held cannot be used: it is neither a bootstrap key"),
+            ("variable_missing", KEY, {"format": "env"}, "what is held cannot be used: it does not assign EXPANSO_EDGE_BOOTSTRAP_TOKEN"),
+        )
+    ),
+    Refused("held, and given a bad one", (put(),), {"token": API_KEY}, says="it is an API key", fault="api_key", in_check_mode=True),
     Refused("unknown shape, strictly", args={"token": OPAQUE, "strict": True}, says="neither a bootstrap key", fault="unknown_shape"),
     Refused("expired", args={"token": EXPIRED_JWT}, says="it is a JWT that expired at 2", fault="expired"),
     Refused("API key", args={"token": API_KEY}, says="it is an API key", fault="api_key", in_check_mode=True),

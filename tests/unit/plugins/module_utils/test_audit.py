@@ -345,5 +345,5 @@ def test_every_code_is_documented() -> None:
     root = Path(__file__).resolve().parents[4] / "plugins"
     documentation = (root / "modules" / "bootstrap_token_info.py").read_text().partition("About the file:")[2].partition("severity:")[0]
     documented = set(re.findall(r"V\((\w+)\)", documentation))
-    source = "".join((root / "module_utils" / f"{name}.py").read_text() for name in ("_audit", "_exposure", "_inspection", "_token"))
+    source = "".join((root / "module_utils" / f"{name}.py").read_text() for name in ("_audit", "_exposure", "_inspection", "_token", "_token_file"))
     assert documented == set(re.findall(r'(?:Finding\(|TokenFault\(|code=)\s*"(\w+)"', source))

@@ -105,6 +105,8 @@ def test_what_is_unknown_serves_nobody_and_is_replaced() -> None:
         decide(SWARM, Request(None, "a variable"), False, unknown)
     assert decide(SWARM, Request(TEXTS["A"]), False, unknown).action == "written"
     assert decide(SWARM, Request(None), True, unknown).action == "kept"
+    with pytest.raises(TokenFault, match="there is no token for it: a variable; what is held cannot be used: it is damaged$"):
+        decide(FILE, Request(None, "a variable"), False, unknown._replace(problem="it is damaged"))
 
 
 MESSAGES: List[Tuple[Any, str]] = [

@@ -9,7 +9,8 @@ import time
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import encodings, last_lines, mask, visible
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import encodings, find_token, last_lines, mask, visible
+from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -215,3 +216,57 @@ def test_masking_many_texts_takes_no_minutes() -> None:
 def test_names_are_visible() -> None:
     assert visible("a\x1b[1m\nb\udcffc\u202ed") == "a?[1m?b?c?d"
     assert visible("B\u00f6rse 1") == "B\u00f6rse 1"
+
+
+SIGNS = "+Rk/29x=P0&mN<4z\"Q7\\w%V1.tB=="
+ROUND = "Rk-29xP0_mN4zQ7wV1tB"
+PRINTED = {
+    "alone": "{0}",
+    "in a sentence": "the token {0}, which is wrong.",
+    "in parentheses": "(token: {0})",
+    "quoted": "cannot use '{0}'",
+    "in double quotes": 'cannot use "{0}".',
+    "in backquotes": "`{0}`",
+    "NAME=value": "EXPANSO_EDGE_BOOTSTRAP_TOKEN={0}",
+    "NAME=value, quoted": "EXPANSO_EDGE_BOOTSTRAP_TOKEN='{0}';",
+    "structure of Go": "{{Token:{0} URL:https://start.cloud.expanso.io}}",
+    "another line": "one\ntoken={0}\nthree",
+    "coloured": "\x1b[31mtoken={0}\x1b[0m",
+}
+
+
+@pytest.mark.parametrize("token", [ROUND, SIGNS, "abcd"])
+@pytest.mark.parametrize("text", PRINTED.values(), ids=PRINTED)
+def test_a_token_is_found_by_its_fingerprint(text: str, token: str) -> None:
+    assert find_token(text.format(token).encode(), fingerprint(token)) == token
+    assert find_token(text.format(token + "x").encode(), fingerprint(token)) == ""
+
+
+@pytest.mark.parametrize("token", [ROUND, SIGNS])
+def test_a_token_with_escapes_is_found_by_its_fingerprint(token: str) -> None:
+    written = [
+        json.dumps({"level": "error", "token": token}),
+        json.dumps({"token": token, "n": 1}, separators=(",", ":")).replace("&", "\\u0026").replace("<", "\\u003c"),  # as Go does
+        json.dumps({"body": json.dumps({"token": ROUND})}),
+        f"GET https://start.cloud.expanso.io/bootstrap?a=1&token={quote(token, safe='')}&b=2 failed",
+        f"GET https://start.cloud.expanso.io/bootstrap/{quote(token, safe='')}",
+    ]
+    for each in written:
+        assert find_token(each.encode(), fingerprint(ROUND if "body" in each else token)), each
+
+
+@given(TOKENS, st.sampled_from(sorted(PRINTED.values())))
+def test_any_token_is_found_by_its_fingerprint(token: str, text: str) -> None:
+    assert find_token(text.format(token).encode(), fingerprint(token)) == token
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b"\xff\xfe", "größer".encode(), b"Failed with result 'exit-code'."])
+def test_no_token_is_found_where_none_is(text: bytes) -> None:
+    assert find_token(text, fingerprint(ROUND)) == ""
+
+
+@pytest.mark.parametrize("text", ["=", '="', "a=", "exp_bk_", "a.a", "%41", "\\u0041", "".join(map(chr, range(33, 127)))])
+def test_looking_for_a_token_takes_no_minutes(text: str) -> None:
+    before = time.monotonic()
+    assert find_token(text.encode() * 100_000, fingerprint(ROUND)) == ""
+    assert time.monotonic() - before < 20

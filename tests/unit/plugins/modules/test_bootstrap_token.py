@@ -11,6 +11,7 @@ from typing import Any, Dict, List
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault
 from ansible_collections.expanso.edge.plugins.modules import bootstrap_token
 from ansible_collections.expanso.edge.plugins.modules.bootstrap_token import work
 
@@ -188,3 +189,51 @@ def test_a_registered_node_needs_no_agent(safe_path: Path) -> None:
     (safe_path / "data" / "auth").mkdir(parents=True)
     (safe_path / "data" / "auth" / "credentials.creds").touch()
     assert work(Module(safe_path, requires=["/nowhere"]))["action"] == "not_needed"
+
+
+class Encrypting(Module):
+    """A module on a node whose systemd-creds works as it does in this process, and remembers what it was asked for."""
+
+    def __init__(self, place: Path, **params: Any) -> None:
+        super().__init__(place, format="encrypted", **params)
+        self.commands: List[str] = []
+        self.works = True
+
+    def get_bin_path(self, name: str) -> str:  # type: ignore[override]
+        return name
+
+    def run_command(self, arguments: List[str], data: bytes, **_options: Any) -> Any:
+        self.commands.append(arguments[1])
+        if arguments[1] == "encrypt":
+            return (0, data.hex() + "\n", "") if self.works else (1, "", "no TPM")
+        return 0, bytes.fromhex(data.decode()).decode(), ""
+
+
+def test_a_plan_encrypts_nothing(safe_path: Path) -> None:
+    module = Encrypting(safe_path)
+    module.check_mode = True
+    result = work(module)
+    assert (result["action"], result["size"], module.commands) == ("written", None, [])
+    module.check_mode = False
+    assert work(module)["action"] == "written"
+    assert (safe_path / "etc" / "token").read_text() == KEY.encode().hex() + "\n"
+    module.commands.clear()
+    assert (work(module)["action"], module.commands) == ("kept", ["decrypt"])
+    module.params["token"] = ""
+    assert work(module)["action"] == "kept"
+
+
+def test_what_cannot_be_encrypted_changes_nothing(safe_path: Path) -> None:
+    module = Encrypting(safe_path, directory_mode="0700")
+    module.works = False
+    (safe_path / "etc").mkdir()
+    with pytest.raises(EdgeError, match="systemd-creds cannot encrypt the token with key auto: no TPM"):
+        work(module)
+    assert stat.S_IMODE((safe_path / "etc").stat().st_mode) == 0o755
+
+
+def test_what_cannot_be_decrypted_is_not_usable(safe_path: Path) -> None:
+    (safe_path / "etc").mkdir()
+    (safe_path / "etc" / "token").write_text("Whxqht+d")
+    with pytest.raises(TokenFault, match="there is no token for it: option token is empty; what is held cannot be used: this node cannot decrypt it"):
+        work(Module(safe_path, format="encrypted", token=""))

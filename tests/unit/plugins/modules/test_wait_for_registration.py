@@ -10,8 +10,9 @@ from typing import Any, Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.modules import wait_for_registration
-from ansible_collections.expanso.edge.plugins.modules.wait_for_registration import WaitError, bring_about, explain, in_words, settled, stored_token, wait
+from ansible_collections.expanso.edge.plugins.modules.wait_for_registration import WaitError, apply_state, explain, in_words, settled, stored_token, wait
 
 TOKEN = "exp_bk_9f8e7d6c5b4a32"  # 21 characters, so that all of its base64 is its own
 BASE64 = base64.b64encode(TOKEN.encode()).decode()
@@ -38,17 +39,20 @@ class Node:
             "token_file": str(place / "token"),
             "format": "raw",
             "credential_name": "name",
+            "fingerprint": None,
         }
         self.states = states or {}
         self.journal = journal
         self.on_look: Callable[[], Any] = lambda: None
         self.check_mode = False
         self.argument_spec: dict[str, Any] = {}
+        self.learned: list[str] = []
 
     def get_bin_path(self, name: str) -> str:
         return name
 
     def learn(self, secret: str) -> str:
+        self.learned.append(secret)
         return secret
 
     def run_command(self, arguments: list[str]) -> tuple[int, str, str]:
@@ -166,7 +170,7 @@ def hostile(matches: list[str]) -> str:
     return manager
 
 
-@pytest.mark.parametrize(("form", "content"), [("raw", TOKEN), ("raw", TOKEN + "\n"), ("env", f'EXPANSO_EDGE_BOOTSTRAP_TOKEN="{TOKEN}"\n')])
+@pytest.mark.parametrize(("form", "content"), [("raw", TOKEN), ("raw", TOKEN + "\n"), ("env", f'EXPANSO_EDGE_BOOTSTRAP_TOKEN="{TOKEN}"\nSITE=Zürich\n')])
 def test_the_journal_is_masked(tmp_path: Path, form: str, content: str) -> None:
     (tmp_path / "token").write_text(content)
     node = Node(tmp_path, journal=hostile)
@@ -207,7 +211,7 @@ def test_what_a_crashing_agent_said_is_told_while_it_starts_again(tmp_path: Path
     (tmp_path / "marker").touch()
     node = Node(tmp_path, {AGENT: [again]}, journal)
     with pytest.raises(EdgeError) as fault:
-        bring_about(node)
+        apply_state(node)
     assert str(fault.value).startswith("this node is not running its agent after 0 seconds: its agent ends again and again: panic: no such pipeline (")
     assert fault.value.details["journal"] == ["panic: no such pipeline"]
 
@@ -225,14 +229,37 @@ def test_the_token_is_masked_after_the_unit_removed_it(tmp_path: Path) -> None:
 
     node.on_look = registered
     with pytest.raises(EdgeError) as fault:
-        bring_about(node)
+        apply_state(node)
     assert fault.value.details["journal"] == ["config: ******** ********"]
+
+
+def test_a_token_that_was_removed_before_is_masked_by_its_fingerprint(tmp_path: Path) -> None:
+    opaque = "Rk-29xP0_mN4zQ7wV1tBc"
+    (tmp_path / "marker").touch()
+    said = f'{{"token":"{opaque}"}} {base64.b64encode(opaque.encode()).decode()} {opaque.upper()}\n'
+    node = Node(tmp_path, {AGENT: [FAILED]}, lambda matches: said)
+    with pytest.raises(EdgeError, match=opaque):
+        apply_state(node)
+    node.params["fingerprint"] = fingerprint(opaque)
+    with pytest.raises(EdgeError) as fault:
+        apply_state(node)
+    assert fault.value.details["journal"] == ['{"token":"********"} ******** ********']
+    assert opaque not in str(fault.value)
+    assert opaque in node.learned, "so that it is kept out of everything else, too"
+
+
+@pytest.mark.parametrize("digits", ["", "5d41402abc4", "5D41402ABC4B", "5d41402abc4b\n", "zzzzzzzzzzzz"])
+def test_what_is_not_a_fingerprint(tmp_path: Path, digits: str) -> None:
+    node = Node(tmp_path)
+    node.params["fingerprint"] = digits
+    with pytest.raises(EdgeError, match="^fingerprint is not 12 hexadecimal digits: pass what bootstrap_token returned$"):
+        apply_state(node)
 
 
 def test_a_token_that_nobody_knows_is_masked_by_its_shape(tmp_path: Path) -> None:
     (tmp_path / "marker").touch()
     with pytest.raises(EdgeError) as fault:
-        bring_about(Node(tmp_path, {AGENT: [FAILED]}, hostile_agent))
+        apply_state(Node(tmp_path, {AGENT: [FAILED]}, hostile_agent))
     assert TOKEN not in str(fault.value) and BASE64[:-4] not in str(fault.value)
     assert fault.value.details["journal"] == ["token=******** base64=********"]
 
@@ -243,7 +270,7 @@ def hostile_agent(matches: list[str]) -> str:
 
 @pytest.mark.parametrize("state", [{}, {"ActiveState": "active"}, {"LoadState": "loaded"}])
 def test_an_answer_that_systemd_does_not_give(tmp_path: Path, state: State) -> None:
-    with pytest.raises(WaitError, match=f"^systemctl show tells no state of {BOOTSTRAP}: is it systemd that answers"):
+    with pytest.raises(WaitError, match=f"^systemctl show does not tell the state of {BOOTSTRAP}: is it really systemd that answers"):
         wait(Node(tmp_path, {BOOTSTRAP: [state]}))
 
 
@@ -252,4 +279,4 @@ def test_a_time_that_nobody_means(tmp_path: Path, timeout: int) -> None:
     node = Node(tmp_path)
     node.params["timeout"] = timeout
     with pytest.raises(EdgeError, match=f"^timeout is {timeout}, but has to be from 0 to 604800 seconds$"):
-        bring_about(node)
+        apply_state(node)

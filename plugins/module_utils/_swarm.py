@@ -14,8 +14,9 @@ import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import texts
+from ansible_collections.expanso.edge.plugins.module_utils._decision import SWARM, Held, Request, decide
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token import Token
 
 FINGERPRINT_LABEL = "io.expanso.edge.fingerprint"
 """On secrets of ours: which token a version holds. The engine never gives the token back."""
@@ -188,15 +189,7 @@ def check_foreign(versions: List[Version], adopt: bool) -> None:
 
 
 def plan_present(
-    name: str,
-    versions: List[Version],
-    token: Optional[str],
-    source: Optional[str],
-    strict: bool = False,
-    registered: bool = False,
-    remove_when_registered: bool = False,
-    changing: bool = False,
-    now: Optional[float] = None,
+    name: str, versions: List[Version], request: Request, registered: bool = False, changing: bool = False, now: Optional[float] = None
 ) -> Plan:
     """Decide which version the service needs, and whether it has to be made.
 
@@ -205,29 +198,19 @@ def plan_present(
     :raises TokenFault: a token is needed, and there is none that can be used
     """
     newest = versions[-1] if versions else None
-    current = newest if newest and newest.fingerprint else None
-    if registered and remove_when_registered and not changing:
-        if versions:
-            return Plan("removed", "every task of the service is registered: {0} goes".format(_names(versions)))
-        return Plan("not_needed", "every task of the service is registered: no token needed, the swarm holds none")
-    if not token:
-        if current:
-            return Plan("kept", "no token given: {0} stays".format(current.name), current.name)
-        if registered:
-            return Plan("not_needed", "every task of the service is registered: no token needed, none stored")
-        raise TokenFault("missing", "the swarm holds no token and there is none for it: {0}".format(source or "option token is empty"))
-    if current and current.fingerprint == fingerprint(token) and registered:
-        return Plan("kept", "{0} holds the token".format(current.name), current.name)
-    try:
-        judged = judge(token, strict=strict, now=now)
-    except TokenFault as exc:
-        if registered and remove_when_registered and current is None:  # it may well be one that has been spent
-            return Plan("not_needed", "every task of the service is registered: no token needed, none stored")
-        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, " (source: {0})".format(source) if source else "")) from None
-    if current and current.fingerprint == judged.fingerprint:
-        return Plan("kept", "{0} holds the token".format(current.name), current.name)
-    new = next_name(name, versions)
-    return Plan("written", "token stored as {0}".format(new), new, judged)
+    held = Held(newest.fingerprint) if newest else None
+    decision = decide(SWARM, request._replace(remove=request.remove and not changing), registered, held, now)
+    if decision.action == "written":
+        new = next_name(name, versions)
+        return Plan("written", f"token stored as {new}", new, decision.token)
+    if decision.action == "removed":
+        return Plan("removed", f"all tasks of the service are registered: {_names(versions)} can be removed")
+    if newest is None:
+        return Plan("not_needed", f"all tasks of the service are registered: no token needed, none stored{decision.note}")
+    if newest.fingerprint is None:
+        return Plan("kept", f"all tasks of the service are registered: no token needed, and {newest.name} is left as it is{decision.note}")
+    given = request.token and not decision.note
+    return Plan("kept", f"{newest.name} holds the token" if given else f"{newest.name} is kept{decision.note or ': no token was given'}", newest.name)
 
 
 def plan_prune(versions: List[Version], keep: int) -> Tuple[List[Version], List[Version]]:

@@ -14,7 +14,7 @@ description:
     made inside the module and stands in no option, result, diff or message.
   - The Secret is applied on the server, as a field manager of its own (C(expanso.edge)). Keys, labels and annotations of others are left alone.
     Where another manager holds the key with another value, that is an error, unless O(force=true).
-  - An agent whose identity lies on a volume needs no token. None is asked for then, and none is written.
+  - An agent whose identity lies on a volume needs no token. One that is not registered, and is given none, uses the one that the Secret holds.
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._attributes.action_group_k8s
@@ -141,7 +141,7 @@ size:
   type: int
   returned: success
 token_kind:
-  description: What the token that was given looks like, V(null) where none was needed.
+  description: What the token looks like that was judged, the given one or the one that is kept for want of it. V(null) where none is needed.
   type: str
   returned: success
   choices: [bootstrap_key, jwt, opaque]
@@ -174,6 +174,8 @@ import time
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._decision import KUBERNETES, Request, decide
+from ansible_collections.expanso.edge.plugins.module_utils._decision import Held as Content
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._fields import differs
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
@@ -189,7 +191,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
     labels_of,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
-from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token import Token, fingerprint
 
 KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 FAMILY = "expanso.edge/secret"
@@ -282,34 +284,33 @@ def make_plan(params: Dict[str, Any], current: Optional[Held], registered_with: 
 
     :param current: the Secret that the agent has now
     :param registered_with: fingerprint of the token that a registered agent was given last
+    :raises TokenFault: a token is needed, and there is none that can be used
+    :raises SecretError: the Secret cannot be changed
     """
+    registered = registered_with is not None
     name = current.manifest["metadata"]["name"] if current else secret_name(params, registered_with)
-    place = "Secret {0}/{1}".format(params["namespace"], name)
-    text = params["token"]
-    if registered_with is not None:
-        if current is None or current.value is None:
-            return Plan("not_needed", "registered already: no token needed, none written to {0}".format(place), name)
-        if params["remove_when_registered"]:
-            return Plan("removed", "registered already: token removed from {0}".format(place), name)
-        if not text or text == current.value:
-            # not judged: a token that expired since then has done what it was for
-            return Plan("kept", "registered already: the token left in {0} is no longer needed".format(place), name, current.value)
-
-    source = params["token_source"]
-    if not text:
-        raise TokenFault("missing", "the agent is not registered and there is no token for it: {0}".format(source or "option token is empty"))
-    try:
-        token = judge(text, strict=params["strict"])
-    except TokenFault as exc:
-        whence = " (source: {0})".format(source) if source else ""
-        raise TokenFault(exc.code, "the token cannot be used: {0}{1}".format(exc.message, whence)) from None
-    name = secret_name(params, token.fingerprint)
-    place = "Secret {0}/{1}".format(params["namespace"], name)
-    if current is None or current.value != token.value:
+    value = current.value if current else None
+    request = Request.of(params)
+    decision = decide(KUBERNETES, request, registered, None if value is None else Content(fingerprint(value), value))
+    token = decision.token
+    if decision.action == "written" and token is not None:
+        name, value = secret_name(params, token.fingerprint), token.value
         if current and current.manifest.get("immutable") and current.manifest["metadata"]["name"] == name:
-            raise SecretError("{0} is immutable and holds another token: remove it, or use immutable=true, which gives each its own".format(place))
-        return Plan("written", "token written to {0}".format(place), name, token.value, token)
-    return Plan("kept", "the token in {0} is the one asked for".format(place), name, token.value, token)
+            raise SecretError(
+                f"Secret {params['namespace']}/{name} is immutable and holds another token: remove it, or use immutable=true, which gives each its own"
+            )
+    place = f"Secret {params['namespace']}/{name}"
+    words = {
+        "written": f"token written to {place}",
+        "removed": f"already registered: token removed from {place}",
+        "not_needed": f"already registered: no token needed, none written to {place}",
+        "kept": f"already registered: the token left in {place} is no longer needed"
+        if registered
+        else f"{place} holds the token"
+        if request.token
+        else f"no token was given: the one in {place} is kept",
+    }
+    return Plan(decision.action, words[decision.action] + decision.note, name, value if decision.action in ("written", "kept") else None, token)
 
 
 def describe(manifest: Optional[Dict[str, Any]], params: Dict[str, Any]) -> Dict[str, Any]:
@@ -338,7 +339,7 @@ def registered_with(api: Api, params: Dict[str, Any]) -> Optional[str]:
 
 
 def find_current(api: Api, params: Dict[str, Any], given: Optional[str], last: Optional[str]) -> Optional[Held]:
-    """Return the Secret that there is: where each token has its own, that of the given token, else that of the one before."""
+    """Return the Secret that there is: where each token has its own, that of the given token, else that of the one before, else the newest."""
     names = [secret_name(params, each) for each in (given, last) if each] if params["immutable"] else [params["name"]]
     for name in names:
         manifest = api.get("Secret", params["namespace"], name)
@@ -347,7 +348,18 @@ def find_current(api: Api, params: Dict[str, Any], given: Optional[str], last: O
         found = None if being_removed(manifest) else held(manifest, params)
         if found is not None:
             return found
-    return None
+    return find_newest(api, params) if params["immutable"] and given is None else None
+
+
+def find_family(api: Api, params: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Return all Secrets that share a name, where each token has its own."""
+    return [dict(each, kind="Secret") for each in api.find("Secret", params["namespace"], "{0}={1}".format(FAMILY, params["name"]))]
+
+
+def find_newest(api: Api, params: Dict[str, Any]) -> Optional[Held]:
+    """Return the Secret of the latest token that is not being removed."""
+    found = [each for each in find_family(api, params) if not being_removed(each)]
+    return held(max(found, key=lambda each: str(each["metadata"].get("creationTimestamp"))), params) if found else None
 
 
 def bring_about(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
@@ -449,8 +461,7 @@ def see_that_it_goes(api: Api, manifest: Dict[str, Any], params: Dict[str, Any])
 def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
     """Remove the Secret, or with O(immutable) all that share its name but the one to keep."""
     if params["immutable"]:
-        manifests = api.find("Secret", params["namespace"], "{0}={1}".format(FAMILY, params["name"]))
-        manifests = [dict(each, kind="Secret") for each in manifests if each["metadata"]["name"] != params["keep"]]
+        manifests = [each for each in find_family(api, params) if each["metadata"]["name"] != params["keep"]]
     else:
         manifest = api.get("Secret", params["namespace"], params["name"])
         manifests = [manifest] if manifest else []

@@ -216,6 +216,7 @@ from urllib.parse import urlsplit
 from ansible.module_utils.basic import env_fallback
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OddAnswer, OptionError, check_options, learn_url, reading, texts
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._decision import Request
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import parse_mode
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
@@ -539,16 +540,7 @@ def file_mode(params: Dict[str, Any]) -> int:
 
 def be_present(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     params = module.params
-    plan = plan_present(
-        params["name"],
-        found.versions,
-        params["token"],
-        params["token_source"],
-        params["strict"],
-        found.registered,
-        params["remove_when_registered"],
-        bool(params["service_changed"]),
-    )
+    plan = plan_present(params["name"], found.versions, Request.of(params), found.registered, bool(params["service_changed"]))
     versions = list(found.versions)
     if plan.create is not None and plan.current is not None:
         identifier = NEW_ID

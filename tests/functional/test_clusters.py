@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Iterator
@@ -91,6 +92,29 @@ def pod(run: Run, cluster: Cluster) -> Json:
     assert run.returncode == 0, run.output
     template: Json = [each for each in cluster.sent if each["kind"] == "Deployment"][-1]["spec"]["template"]
     return template
+
+
+@pytest.mark.parametrize("arguments", [["--check"], []])
+@pytest.mark.parametrize("immutable", [False, True])
+def test_the_workload_uses_the_token_that_is_held_where_none_is_given(core: Controller, cluster: Cluster, immutable: bool, arguments: list[str]) -> None:
+    """Its Secret's name cannot be derived from a token that was not given."""
+    held = new_key()
+    name = "expanso-bootstrap-token-former" if immutable else "expanso-bootstrap-token"
+    content = {"type": "Opaque", "immutable": immutable, "data": {"bootstrap.token": base64.b64encode(held.encode()).decode()}}
+    cluster.hold("Secret", name, metadata={"labels": {"expanso.edge/secret": "expanso-bootstrap-token"}}, **content)
+    cluster.hold("Namespace", "edge")
+    variables = {"k8s_secret_immutable": immutable, "k8s_secret_deployment_wait": False, "expanso_edge_token": None}
+    run = k8s(core, cluster, *arguments, **variables)
+    template = pod(run, cluster)
+    [volume] = [each["secret"] for each in template["spec"]["volumes"] if each["name"] == "token"]
+    assert volume["secretName"] == name
+    result = run.result("Bring the Secret to its state")
+    assert result["action"] == "repaired"  # it had neither annotation nor labels
+    assert template["metadata"]["annotations"]["expanso.edge/token-fingerprint"] == result["fingerprint"]
+    secret = cluster.find("Secret", name)
+    assert secret is not None
+    assert secret["data"] == content["data"]
+    assert held not in run.output
 
 
 @pytest.mark.parametrize("empty", [None, "{{ omit }}"])

@@ -11,6 +11,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
 from typing import Any, Callable, Dict, List, Optional, Tuple
+from urllib.parse import parse_qs
 
 Json = Dict[str, Any]
 Answer = Tuple[int, Any]
@@ -79,7 +80,7 @@ class Cluster:
             return 200, made
         if path not in self.objects:
             if path.strip("/") in PLURALS.values():
-                return 200, {"kind": "List", "items": [each for key, each in sorted(self.objects.items()) if key.startswith(path + "/")]}
+                return 200, {"kind": "List", "items": self._items(path, query)}
             return refusal(404, "not found", "NotFound")
         if method == "DELETE" and not dry:
             held = self.objects[path]
@@ -88,6 +89,12 @@ class Cluster:
                 return 200, held
             return 200, self.objects.pop(path)
         return 200, self.objects[path]
+
+    def _items(self, path: str, query: str) -> List[Json]:
+        """The objects of a kind that carry the labels asked for."""
+        wanted = [each.split("=", 1) for each in parse_qs(query).get("labelSelector", [""])[0].split(",") if each]
+        found = [each for key, each in sorted(self.objects.items()) if key.startswith(path + "/")]
+        return [each for each in found if all((each["metadata"].get("labels") or {}).get(key) == value for key, value in wanted)]
 
 
 class Server(ThreadingMixIn, HTTPServer):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import yaml
 from ansible_collections.expanso.edge.plugins.module_utils._credential import NAME
-from ansible_collections.expanso.edge.plugins.module_utils._registration import MARKERS
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "systemd_service"
 VARIABLES = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))
@@ -18,8 +17,3 @@ VARIABLES = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-
 
 def test_the_same_credential() -> None:
     assert VARIABLES["__systemd_service_credential"] == NAME
-
-
-def test_the_same_markers() -> None:
-    assert all(f"'{marker}'" in VARIABLES["__systemd_service_markers"] for marker in MARKERS)
-    assert VARIABLES["__systemd_service_markers"].count("'") == 2 * len(MARKERS) + 6  # and the arguments of map

@@ -7,6 +7,7 @@ import json
 from typing import Any, Optional
 
 import pytest
+from ansible_collections.expanso.edge.plugins.module_utils._decision import Request
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     FINGERPRINT_LABEL,
     MANAGED_BY,
@@ -172,13 +173,20 @@ PRESENT = {
 }
 
 
+def plan(versions: list[Version], token: Optional[str], source: Optional[str] = "a file", **options: Any) -> Any:
+    """A plan for tasks that are not registered and do not change, unless options say so."""
+    how = {"strict": False, "remove": False, "registered": False, "changing": False, "now": None, **options}
+    request = Request(token, source, strict=how.pop("strict"), remove=how.pop("remove"))
+    return plan_present(NAME, versions, request, **how)
+
+
 @pytest.mark.parametrize("case", PRESENT.values(), ids=PRESENT.keys())
 def test_what_is_done_for_a_token(case: tuple[list[Version], Optional[str], bool, bool, str, Optional[str], bool]) -> None:
     versions, token, registered, remove, action, current, made = case
-    plan = plan_present(NAME, versions, token, "a file", registered=registered, remove_when_registered=remove)
-    assert (plan.action, plan.current, plan.create is not None) == (action, current, made)
-    assert plan.create is None or plan.create.value == token
-    assert token is None or not token or token not in plan.msg
+    found = plan(versions, token, registered=registered, remove=remove)
+    assert (found.action, found.current, found.create is not None) == (action, current, made)
+    assert found.create is None or found.create.value == token
+    assert token is None or not token or token not in found.msg
 
 
 @pytest.mark.parametrize(
@@ -195,8 +203,8 @@ def test_a_service_that_is_going_to_change_keeps_its_token_until_it_has(
     versions: list[Version], token: Optional[str], action: str, current: Optional[str]
 ) -> None:
     """On another volume, nobody is registered."""
-    plan = plan_present(NAME, versions, token, None, registered=True, remove_when_registered=True, changing=True, now=100)
-    assert (plan.action, plan.current) == (action, current)
+    found = plan(versions, token, registered=True, remove=True, changing=True, now=100)
+    assert (found.action, found.current) == (action, current)
 
 
 @pytest.mark.parametrize("name", ["expanso-edge", "a", "Edge_1", "a" * 63])
@@ -211,34 +219,51 @@ def test_what_cannot_name_a_service(name: str) -> None:
 
 
 @pytest.mark.parametrize("versions", [[], [version(0, None)]], ids=["blank", "adopted"])
-def test_a_token_that_is_missing_is_asked_for_with_its_sources(versions: list[Version]) -> None:
+def test_a_missing_token_is_reported_with_its_sources(versions: list[Version]) -> None:
     with pytest.raises(TokenFault, match="looked at nothing") as fault:
-        plan_present(NAME, versions, None, "looked at nothing")
+        plan(versions, None, "looked at nothing")
     assert fault.value.code == "missing"
 
 
-@pytest.mark.parametrize(("token", "code"), [("exp_ak_Zq81mKx02LwPd7", "api_key"), (OLD + "\n", "line_break"), (jwt(1), "expired"), ("/etc/expanso/t", "path")])
-@pytest.mark.parametrize("registered", [False, True])
-def test_what_is_no_token_is_refused_with_its_source(token: str, code: str, registered: bool) -> None:
+BAD = [("exp_ak_Zq81mKx02LwPd7", "api_key"), (OLD + "\n", "line_break"), (jwt(1), "expired"), ("/etc/expanso/t", "path")]
+
+
+@pytest.mark.parametrize(("token", "code"), BAD)
+def test_what_is_not_a_token_is_refused_with_its_source(token: str, code: str) -> None:
     with pytest.raises(TokenFault, match=r"cannot be used: .*\(source: a file\)") as fault:
-        plan_present(NAME, [version(1)], token, "a file", registered=registered, now=100)
+        plan([version(1)], token, now=100)
     assert fault.value.code == code
     assert token not in fault.value.message
 
 
-def test_a_token_that_expired_since_is_no_fault_where_all_are_registered() -> None:
+@pytest.mark.parametrize(("token", "_code"), BAD)
+@pytest.mark.parametrize(("versions", "action"), [([version(1)], "kept"), ([], "not_needed")])
+def test_registered_tasks_never_fail_for_their_token(token: str, _code: str, versions: list[Version], action: str) -> None:
+    found = plan(versions, token, registered=True, now=100)
+    assert (found.action, found.create) == (action, None)
+    assert "; the token given cannot be used and is ignored: " in found.msg
+    assert found.msg.endswith("(source: a file)")
+    assert token not in found.msg
+
+
+def test_a_secret_of_unknown_content_is_not_offered_to_the_service() -> None:
+    found = plan([version(3, None)], None, registered=True)
+    assert (found.action, found.current, found.create) == ("kept", None, None)
+
+
+def test_a_token_that_expired_since_is_not_a_fault_where_all_are_registered() -> None:
     token = jwt(100)
     versions = [version(1, token)]
-    assert plan_present(NAME, versions, token, None, registered=True, now=200).action == "kept"
+    assert plan(versions, token, registered=True, now=200).action == "kept"
     with pytest.raises(TokenFault) as fault:
-        plan_present(NAME, versions, token, None, registered=False, now=200)
+        plan(versions, token, registered=False, now=200)
     assert fault.value.code == "expired"
 
 
 def test_strict_judgement_is_passed_on() -> None:
-    assert plan_present(NAME, [], "an-opaque-token-of-old", None).action == "written"
+    assert plan([], "an-opaque-token-of-old").action == "written"
     with pytest.raises(TokenFault) as fault:
-        plan_present(NAME, [], "an-opaque-token-of-old", None, strict=True)
+        plan([], "an-opaque-token-of-old", strict=True)
     assert fault.value.code == "unknown_shape"
 
 

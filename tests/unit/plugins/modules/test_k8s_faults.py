@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _k8s_api
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_text
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.modules import k8s_apply, k8s_preflight, k8s_removal, k8s_rollout, k8s_secret
 
 TOKEN = "exp_bk_Zq81mKx02LwPd7Rt5"
@@ -293,6 +294,60 @@ def test_the_secret_of_a_former_token_that_is_on_its_way_out_is_none(run: Run, c
     assert run(k8s_secret, name="s", token=TOKEN, immutable=True, claim="c", **connection)["action"] == "not_needed"
 
 
+MARK = "expanso.edge/token-fingerprint"
+OTHER = "exp_bk_another0123456789"
+
+
+def family(cluster: Any, number: int, token: str, created: str, **metadata: Any) -> str:
+    """Hold an immutable Secret of a token in the family "s"; return its name."""
+    name = "s-{0}".format(number)
+    labels = {"expanso.edge/secret": "s"}
+    cluster.hold("Secret", name, metadata=dict({"creationTimestamp": created, "labels": labels}, **metadata), immutable=True, **data(token))
+    return name
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_token_that_is_held_serves_where_none_is_given(run: Run, cluster: Any, connection: Json, check: bool) -> None:
+    cluster.hold("Secret", "s", **data())
+    answer = run(k8s_secret, check=check, name="s", **connection)
+    assert (answer["action"], answer["name"], answer["token_kind"]) == ("repaired", "s", "bootstrap_key")
+    assert answer["fingerprint"] == fingerprint(TOKEN)
+    assert not leaks(answer, TOKEN)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_the_newest_of_several_secrets_serves_where_no_token_is_given(run: Run, cluster: Any, connection: Json, check: bool) -> None:
+    family(cluster, 1, OTHER, "2026-01-01T00:00:00Z")
+    newest = family(cluster, 2, TOKEN, "2026-01-03T00:00:00Z")
+    family(cluster, 3, OTHER, "2026-01-04T00:00:00Z", **GOING)
+    family(cluster, 0, OTHER, "2026-01-02T00:00:00Z")
+    cluster.hold("Secret", "unrelated", metadata={"creationTimestamp": "2026-01-05T00:00:00Z"}, **data(OTHER))
+    answer = run(k8s_secret, check=check, name="s", immutable=True, **connection)
+    assert (answer["action"], answer["name"], answer["fingerprint"]) == ("repaired", newest, fingerprint(TOKEN))
+    assert [path for method, path in cluster.changes() if method != "PATCH" or newest not in path] == []
+
+
+def test_a_token_is_missing_where_no_secret_can_serve(run: Run, cluster: Any, connection: Json) -> None:
+    family(cluster, 1, OTHER, "2026-01-01T00:00:00Z", **GOING)
+    assert run(k8s_secret, name="s", immutable=True, **connection)["fault"] == "missing"
+    assert run(k8s_secret, name="s", **connection)["fault"] == "missing"
+    family(cluster, 2, "exp_ak_0123456789", "2026-01-01T00:00:00Z")
+    answer = run(k8s_secret, name="s", immutable=True, **connection)
+    assert (answer["fault"], "the token held cannot be used: it is an API key" in answer["msg"]) == ("missing", True)
+    assert not cluster.changes()
+
+
+@pytest.mark.parametrize("immutable", [False, True])
+def test_a_registered_agent_does_not_fail_for_its_token(run: Run, cluster: Any, connection: Json, immutable: bool) -> None:
+    cluster.hold("PersistentVolumeClaim", "c", metadata={"annotations": {MARK: fingerprint(TOKEN)}})
+    options = dict(connection, name="s", claim="c", immutable=immutable, token="exp_ak_0123456789")
+    assert run(k8s_secret, **options)["action"] == "not_needed"
+    assert run(k8s_secret, **dict(options, token=TOKEN, claim=None))["action"] == "written"
+    answer = run(k8s_secret, **options)
+    assert (answer["action"], answer["changed"]) == ("kept", False)
+    assert "the token given cannot be used and is ignored: it is an API key" in answer["msg"]
+
+
 def test_an_identity_on_a_volume_that_goes_is_none(run: Run, cluster: Any, connection: Json) -> None:
     mark = {"expanso.edge/token-fingerprint": "0123456789ab"}
     cluster.hold("PersistentVolumeClaim", "c", metadata=dict(GOING, annotations=mark))
@@ -474,7 +529,7 @@ def test_a_deployment_that_is_paused(run: Run, cluster: Any, connection: Json) -
 
 def test_a_pod_on_a_lost_node(run: Run, cluster: Any, connection: Json) -> None:
     cluster.hold("Deployment", "d", spec=ROLLED_OUT["spec"], status={})
-    cluster.hold("Pod", "d-1", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}, spec={"nodeName": "n7"}, status={})
+    cluster.hold("Pod", "d-1", metadata={"labels": {"a": "b"}, "deletionTimestamp": "2026-01-01T00:00:00Z"}, spec={"nodeName": "n7"}, status={})
     answer = run(k8s_rollout, name="d", timeout=0, **connection)
     assert "pod d-1 is being removed since 2026-01-01T00:00:00Z, but still there on node n7" in answer["msg"]
 
@@ -491,7 +546,7 @@ def test_the_way_out_where_a_marked_volume_is_empty(run: Run, cluster: Any, conn
     cluster.hold("Deployment", "d", spec=dict(ROLLED_OUT["spec"], template={"spec": claim}), status={})
     cluster.hold("PersistentVolumeClaim", "c", metadata={"annotations": {"expanso.edge/token-fingerprint": "f"}} if marked else {})
     ended = {"exitCode": 1, "message": "no token: Secret s has no key k, and the agent is not registered"}
-    cluster.hold("Pod", "d-1", status={"initContainerStatuses": [{"name": "register", "state": {"terminated": ended}}]})
+    cluster.hold("Pod", "d-1", metadata={"labels": {"a": "b"}}, status={"initContainerStatuses": [{"name": "register", "state": {"terminated": ended}}]})
     answer = run(k8s_rollout, name="d", timeout=0, **connection)
     assert "and the agent is not registered" in answer["msg"]
     assert ("kubectl annotate persistentvolumeclaim c --namespace edge expanso.edge/token-fingerprint-" in answer["msg"]) is marked

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 OLD, NEW = "exp_bk_old0123456789", "exp_bk_new0123456789"
 EXPIRED = "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.c2ln"
+API_KEY = "exp_ak_0123456789"
 
 
 def params(**changes: Any) -> dict[str, Any]:
@@ -53,6 +54,9 @@ def current(*arguments: Any, **fields: Any) -> Held:
         (NEW, OLD, None, False, "written", NEW),
         (NEW, NEW, None, False, "kept", NEW),
         (NEW, NEW, None, True, "kept", NEW),
+        # the one that is there serves as well
+        (None, OLD, None, False, "kept", OLD),
+        ("", OLD, None, True, "kept", OLD),
         # registered: none is needed, and a new one is a rotation
         (None, None, "f", False, "not_needed", None),
         (NEW, None, "f", False, "not_needed", None),
@@ -61,6 +65,9 @@ def current(*arguments: Any, **fields: Any) -> Held:
         (NEW, OLD, "f", False, "written", NEW),
         (EXPIRED, EXPIRED, "f", False, "kept", EXPIRED),
         (EXPIRED, None, "f", False, "not_needed", None),
+        (EXPIRED, OLD, "f", False, "kept", OLD),
+        (API_KEY, OLD, "f", False, "kept", OLD),
+        (API_KEY, None, "f", False, "not_needed", None),
         # registered, and nobody shall keep it
         (None, OLD, "f", True, "removed", None),
         (NEW, OLD, "f", True, "removed", None),
@@ -73,16 +80,23 @@ def test_plan(token: Optional[str], there: Optional[str], registered_with: Optio
     plan = make_plan(params(token=token, remove_when_registered=remove), found, registered_with)
     assert (plan.action, plan.value, plan.name) == (action, value, "tokens")
     assert "edge/tokens" in plan.msg
-    assert not any(each in plan.msg or each in repr(plan) or each in repr(found) for each in (OLD, NEW, EXPIRED))
+    assert not any(each in plan.msg or each in repr(plan) or each in repr(found) for each in (OLD, NEW, EXPIRED, API_KEY))
+
+
+def test_what_is_wrong_with_a_token_that_is_not_needed_is_reported() -> None:
+    plan = make_plan(params(token=API_KEY), current(OLD), "f")
+    assert "; the token given cannot be used and is ignored: it is an API key" in plan.msg
+    assert plan.msg.endswith("(source: somewhere)")
 
 
 @pytest.mark.parametrize(
     ("token", "there", "registered_with", "fault", "said"),
     [
         (None, None, None, "missing", "the agent is not registered and there is no token for it: somewhere"),
-        ("", OLD, None, "missing", "the agent is not registered and there is no token for it: somewhere"),
+        ("", EXPIRED, None, "missing", "there is no token for it: somewhere; the token held cannot be used: it is a JWT"),
+        (None, API_KEY, None, "missing", "the token held cannot be used: it is an API key"),
         (EXPIRED, EXPIRED, None, "expired", "(source: somewhere)"),
-        ("exp_ak_0123", OLD, "f", "api_key", "the token cannot be used: it is an API key"),
+        (API_KEY, OLD, None, "api_key", "the token cannot be used: it is an API key"),
         (NEW + " ", None, None, "whitespace", "at its end"),
     ],
 )

@@ -145,6 +145,21 @@ def test_a_bad_job_wide_token_is_refused_before_any_host_is_contacted(name: str,
     assert untouched(run, hosts) and tokens(home) == {}
 
 
+def test_a_registered_node_ignores_its_own_bad_token_but_not_that_of_the_job(controller: Controller, home: Path) -> None:
+    """Before any node is contacted, the playbook cannot know that all of them are registered."""
+    api_key = new_key().replace("exp_bk_", "exp_ak_")
+    (home / "one" / "data").mkdir(parents=True)
+    (home / "one" / "data" / "identity").touch()
+
+    run = controller.run(PROVISION, hosts=fleet(home, one={"expanso_edge_token": api_key}), secrets=[api_key])
+    assert run.returncode == 0, run.output
+    assert summary(run) == ["1 node", "  already registered: 1 (one)"]
+
+    run = controller.run(PROVISION, hosts=fleet(home, one={}), environment={TOKEN_VARIABLE: api_key}, secrets=[api_key])
+    assert run.returncode == 2
+    assert "it is an API key" in refusal(run)
+
+
 def test_a_jwt_for_two_hosts_is_refused_before_any_host_is_contacted(controller: Controller, home: Path) -> None:
     jwt, shared = new_jwt(), new_jwt()
     hosts = fleet(home, one={}, two={}, three={"expanso_edge_token": shared}, four={"expanso_edge_token": shared})

@@ -10,14 +10,17 @@ from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
 
-# A word of such characters means the same in every setting of a unit file, quoted or not, but for the percent sign.
+# Every setting of a unit file takes a word of these characters literally, quoted or not, except for the percent sign.
 _WORD = re.compile(r"[A-Za-z0-9@%+=:,./_~-]+")
 
 
 def unit_word(text: str) -> str:
-    """Return a path, a name or a URL as one word of a systemd unit file, where a percent sign has to be doubled."""
+    """Return a path, a name or a URL as one word of a systemd unit file, with percent signs doubled.
+
+    :raises AnsibleFilterError: the text contains a character that has a special meaning in some settings
+    """
     if not isinstance(text, str) or not _WORD.fullmatch(text):
-        raise AnsibleFilterError(f"{text!r} cannot stand in a systemd unit: it may have letters, digits and @%+=:,./_~- only")
+        raise AnsibleFilterError(f"{text!r} cannot be used in a systemd unit: only letters, digits and @%+=:,./_~- are allowed")
     return text.replace("%", "%%")
 
 

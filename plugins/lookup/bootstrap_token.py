@@ -7,28 +7,30 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: bootstrap_token
-short_description: The bootstrap token of a node, from the one source that counts
+short_description: Find the bootstrap token of a node and its source
 version_added: 1.0.0
 author:
   - Expanso Edge collection contributors (@expanso-io)
 description:
-  - Finds the bootstrap token for the current host. The host's own variable C(expanso_edge_token) wins over the two job-wide sources,
+  - Finds the bootstrap token for the current host. The host's own variable C(expanso_edge_token) takes precedence over the two job-wide sources,
     the controller's file that C(expanso_edge_token_file) names and the controller's environment variable E(EXPANSO_EDGE_BOOTSTRAP_TOKEN).
-  - Two job-wide sources that hold different tokens are refused, because nobody can tell which one was meant.
-  - A token that is found is judged. What is certainly none is refused with a message that names source and fault, never a character of it.
-  - No token at all is no error, and gives an empty string, because a node that is registered needs none.
-  - The controller's file may be encrypted with Ansible Vault. One that is not, and that other accounts of the controller may open, gives a warning.
-  - The modules M(expanso.edge.bootstrap_token), M(expanso.edge.swarm_secret) and M(expanso.edge.k8s_secret) find the token themselves where they
-    are given none. This lookup is for other uses.
-  - At verbosity 2 and higher it says which source it used.
+  - Two job-wide sources that hold different tokens are refused, because the lookup cannot determine which one is meant.
+  - A token that is found is judged. A value that is clearly not a bootstrap token is refused. The message names the source and the fault, but never
+    shows a character of the value.
+  - If no source is set, the lookup returns an empty string and does not fail, because a registered node needs no token.
+  - The controller's file may be encrypted with Ansible Vault. A file that is not encrypted and that other accounts of the controller may open gives a
+    warning.
+  - The modules M(expanso.edge.bootstrap_token), M(expanso.edge.swarm_secret) and M(expanso.edge.k8s_secret) find the token themselves if their task does
+    not give one. This lookup is for other uses.
+  - At verbosity 2 and higher it shows which source it used.
 options:
   _terms:
-    description: There are none.
+    description: The lookup takes no terms.
   want:
     description:
       - V(token) returns the token.
-      - V(source) returns, in words and without the token, where it comes from, or which places were looked at in vain.
-      - V(both) returns a dictionary of both, C(token) and C(source), and asks the source once for it.
+      - V(source) returns, in words and without the token, where the token comes from, or which sources were checked without success.
+      - V(both) returns a dictionary with C(token) and C(source), and asks the source only one time.
     type: str
     choices: [token, source, both]
     default: token
@@ -38,25 +40,26 @@ options:
     default: false
   judge:
     description:
-      - Judge the token here. Otherwise a token is passed on as it was found, for M(expanso.edge.bootstrap_token) to judge it on the node,
-        which alone knows whether it is registered and needs none. A token that expired since then is no error there.
-      - A source that cannot be used gives an empty string then, and its name tells why, for the module to say where a token is needed.
+      - Judge the token on the controller. With V(false) the token is returned as it was found, so that M(expanso.edge.bootstrap_token) can judge it on the
+        node. Only the node knows whether it is registered; then even an expired token is not an error.
+      - With V(false) a source that cannot be used gives an empty string, and the reason instead of the name of the source. The module shows that reason
+        if the node needs a token.
     type: bool
     default: true
 notes:
-  - Each use of this lookup asks the source anew. For a source that answers once, use O(want=both), or leave it to the modules.
-  - Pass the result to an option that is marked as secret, as O(expanso.edge.bootstrap_token#module:token) is. C(set_fact), C(debug), C(copy)
+  - Each use of this lookup asks the source again. For a source that answers only one time, use O(want=both), or let the modules find the token.
+  - Pass the result only to an option that is marked as secret, such as O(expanso.edge.bootstrap_token#module:token). C(set_fact), C(debug), C(copy)
     and C(environment) print it.
 seealso:
   - module: expanso.edge.bootstrap_token
 """
 
 EXAMPLES = r"""
-- name: Register the node with the token that counts for it
+- name: Register the node with its token
   expanso.edge.edge_registration:
     token: "{{ lookup('expanso.edge.bootstrap_token') }}"
 
-- name: Refuse to go on without a token
+- name: Stop if there is no token
   ansible.builtin.assert:
     that: (lookup('expanso.edge.bootstrap_token', want='both')).token | length > 0
     quiet: true
@@ -110,7 +113,7 @@ class LookupModule(LookupBase):
         return [{"token": token, "source": found.described} if want == "both" else token]
 
     def _find(self, variables: dict[str, Any]) -> tuple[Found, str]:
-        """Return what was found, and why a source cannot be used where that is so."""
+        """Return what was found, and why a source cannot be used or an empty text."""
         try:
             return resolve(reader(self._templar, variables), decrypt=decrypter(self._loader)), ""
         except SourceError as exc:

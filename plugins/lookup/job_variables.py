@@ -7,17 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: job_variables
-short_description: The collection's variables of all hosts of a job, as the play sees them
+short_description: Get the collection's variables of all hosts of a job, as the play sees them
 version_added: 1.1.0
 author:
   - Expanso Edge collection contributors (@expanso-io)
 description:
-  - Returns what the playbook C(expanso.edge.provision) has to know of each host before any of them is touched, for the filters
+  - Returns the variables of each host that the playbook C(expanso.edge.provision) needs before it contacts any host, for the filters
     P(expanso.edge.token_problems#filter) and P(expanso.edge.provision_summary#filter).
-  - C(hostvars) knows nothing of the variables that a play was given, by C(import_playbook) with C(vars) for instance. Here they count.
-  - A host's token is taken where that costs nothing, from a text or from a variable that is one, encrypted or not. A template that asks
-    somebody else, such as a lookup, is not evaluated. Such a host has an empty token here.
-  - A variable that cannot be templated is left out.
+  - C(hostvars) does not contain variables that were given to a play, for example by C(import_playbook) with C(vars). This lookup includes them.
+  - A host's token is included if it is a text, or a variable that contains one, encrypted or not. Other templates, such as lookups, are not
+    evaluated, because that could ask the source of the token. The token of such a host is empty here.
+  - A variable that cannot be templated has a marker as its value, which the filters recognize.
 options:
   _terms:
     description: Names of the hosts, or lists of names.

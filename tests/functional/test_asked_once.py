@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How often the source of a token is asked: at most once for a task, and on demand only where the node needs a token."""
+"""How often the source of a token is asked: at most one time for a task, and on demand only if the node needs a token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOSTS = ("new", "registered", "new_on_demand", "registered_on_demand", "absent",
 
 @dataclass(frozen=True)
 class Lab:
-    """One run on nodes of different states, whose tokens come from a source that answers once."""
+    """One run on nodes of different states, whose tokens come from a source that answers only one time."""
 
     place: Path
     tokens: dict[str, str]
@@ -64,7 +64,7 @@ TASKS: list[Json] = [
     task("delegated", delegate_to="registered"),
     task("hidden", no_log=True),
 ]
-# Of a Python library that is missing the module shows more with -v.
+# These run without -v, because the module shows more about a missing Python library with it.
 OTHERS: list[Json] = [
     {"name": "swarm", "expanso.edge.swarm_secret": {"docker_host": "unix:///nowhere"}, "vars": {"case": "swarm"}, "ignore_errors": True},
     {
@@ -104,13 +104,13 @@ def test_once_for_a_role(lab: Lab) -> None:
     assert lab.run.result(ROLE_TASK, "registered_on_demand")["action"] == "not_needed"
 
 
-def test_one_remote_command_and_two_where_a_token_is_needed_on_demand(lab: Lab) -> None:
+def test_one_remote_command_and_two_if_a_token_is_needed_on_demand(lab: Lab) -> None:
     role = lab.run.output.partition("TASK [given]")[0]
     commands = {host: role.count(f"<{host}> EXEC") for host in HOSTS[:5]}
     assert commands == {"new": 1, "registered": 1, "new_on_demand": 2, "registered_on_demand": 1, "absent": 1}
 
 
-def test_a_source_that_fails_is_told_where_a_token_is_needed(lab: Lab) -> None:
+def test_a_source_that_fails_is_reported_if_a_token_is_needed(lab: Lab) -> None:
     assert lab.run.event(ROLE_TASK, "failing_registered")["outcome"] == "ok"
     failed = lab.run.result(ROLE_TASK, "failing")
     assert failed["fault"] == "missing"
@@ -118,12 +118,12 @@ def test_a_source_that_fails_is_told_where_a_token_is_needed(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("case", ["given", "removed"])
-def test_not_asked_where_nothing_needs_it(lab: Lab, case: str) -> None:
+def test_not_asked_if_no_token_is_needed(lab: Lab, case: str) -> None:
     assert outcomes(lab, case) == {"new": 0, "new_on_demand": 0}
     assert all(lab.run.event(case, host)["outcome"] == "ok" for host in ("new", "new_on_demand"))
 
 
-def test_a_prediction_does_not_spend_what_is_asked_on_demand(lab: Lab) -> None:
+def test_check_mode_does_not_ask_on_demand(lab: Lab) -> None:
     assert outcomes(lab, "predicted") == {"new": 1, "new_on_demand": 0}
     predicted = lab.run.result("predicted", "new_on_demand")
     assert predicted["action"] == "written" and predicted["changed"]
@@ -132,20 +132,20 @@ def test_a_prediction_does_not_spend_what_is_asked_on_demand(lab: Lab) -> None:
     assert not (lab.place / "new_on_demand" / "token predicted").exists()
 
 
-def test_what_is_retried_asks_once(lab: Lab) -> None:
-    assert outcomes(lab, "repeated") == {"new": 1, "new_on_demand": 0}  # there the node says first what is wrong
+def test_a_retried_task_asks_one_time(lab: Lab) -> None:
+    assert outcomes(lab, "repeated") == {"new": 1, "new_on_demand": 0}  # with on demand, the node first reports what is wrong
 
 
 def test_each_turn_of_a_loop_asks(lab: Lab) -> None:
     assert outcomes(lab, "looped") == {"new": 2, "new_on_demand": 2}
 
 
-def test_what_runs_in_the_background_asks_before(lab: Lab) -> None:
+def test_a_task_in_the_background_asks_beforehand(lab: Lab) -> None:
     assert outcomes(lab, "in background") == {"new": 1, "new_on_demand": 1}
     assert (lab.place / "new_on_demand" / "token in background").read_text() == lab.tokens["new_on_demand"]
 
 
-def test_a_delegated_task_takes_the_token_of_its_own_host(lab: Lab) -> None:
+def test_a_delegated_task_uses_the_token_of_its_own_host(lab: Lab) -> None:
     assert outcomes(lab, "delegated") == {"new": 1, "new_on_demand": 1}
     assert {host: (lab.place / host / "token delegated").read_text() for host in ("new", "new_on_demand")} == {
         host: lab.tokens[host] for host in ("new", "new_on_demand")
@@ -158,11 +158,11 @@ def test_no_log(lab: Lab) -> None:
 
 @pytest.mark.parametrize("case", ["swarm", "cluster"])
 def test_other_modules(lab: Lab, case: str) -> None:
-    """Here none of them gets so far that it needs a token."""
+    """In this test they fail before they need a token."""
     assert outcomes(lab, case) == {"new": 1, "new_on_demand": 0}, lab.run.output
 
 
-def test_on_demand_is_yes_or_no(controller: Controller, place: Path) -> None:
+def test_on_demand_must_be_a_boolean(controller: Controller, place: Path) -> None:
     hosts = {"node": {"expanso_edge_token": "exp_bk_a1b2c3", "expanso_edge_token_on_demand": "perhaps"}}
     run = controller.run([{"tasks": [{"name": "put", MODULE: {"path": str(place / "perhaps")}}]}], hosts=hosts)
     assert run.result("put")["msg"] == "variable expanso_edge_token_on_demand is not a boolean: set it to true or false"

@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A fleet of 20 nodes over real SSH, as root and as an account with sudo: provisioned in check mode, for real, and once more.
 
-The nodes are one container of the project's engine (fleet.sh). What became of them is read from outside of them; what
-they were sent is told by sshd.
+The nodes are in one container of the project's engine (fleet.sh). The test reads their files from outside, and counts their commands in sshd's log.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ NODES = 20
 FOLDER, TOKEN_FILE, DATA = "etc/expanso", "etc/expanso/bootstrap.token", "var/lib/expanso/edge"
 KEY, JWT, OLD_KEY = new_key(), new_jwt(), new_key()
 
-# What is done to a node's files before, by a shell in its root directory, and the action that is to be reported; none where it fails.
+# Shell commands that prepare a node's files, run in its root directory, and the expected action, or a part of the expected message.
 BLANK = ("", "written")
 STATES = [
     *[BLANK] * 6,
@@ -103,12 +102,12 @@ class Fleet:
         return done.stdout + done.stderr
 
     def look(self) -> dict[str, Any]:
-        """The nodes' files as they are, seen from outside."""
+        """The current files of the nodes, seen from outside."""
         found: dict[str, Any] = json.loads(self.docker("exec", self.container, "python3", "-c", LOOK, str(NODES), TOKEN_FILE, FOLDER))
         return found
 
     def commands(self) -> Counter[str]:
-        """How many commands each node was sent until now, told by sshd."""
+        """How many commands each node has received until now, according to sshd's log."""
         log = self.docker("logs", self.container)
         nodes = {peer: name(int(port) - 2200) for peer, port in re.findall(r"^Connection from (\S+ port \d+) on \S+ port (\d+)", log, re.MULTILINE)}
         sessions = re.findall(r"^Starting session: (\w+).* from (\S+ port \d+) id", log, re.MULTILINE)
@@ -153,7 +152,7 @@ def fleet(place: Path) -> Iterator[Fleet]:
 
 @dataclass(frozen=True)
 class Story:
-    """What three runs made of the fleet: what each said, how the nodes were afterwards, and what each node was sent."""
+    """Three runs on the fleet: their output, the nodes after each of them, and the number of commands for each node."""
 
     before: dict[str, Any]
     runs: list[Run]
@@ -180,14 +179,14 @@ def story(fleet: Fleet, controller: Controller, place: Path) -> Story:
         "ANSIBLE_HOST_KEY_CHECKING": "0",
         "ANSIBLE_SSH_ARGS": "-F none -o UserKnownHostsFile=/dev/null -o ControlMaster=auto -o ControlPersist=60s",
     }
-    told = Story(fleet.look(), [], [], [])
+    story = Story(fleet.look(), [], [], [])
     for arguments in (["--check", "--diff"], ["--diff"], []):
         before = fleet.commands()
         run = controller.run("expanso.edge.provision", "-v", *arguments, hosts=hosts, environment=environment, secrets=[KEY, JWT, OLD_KEY])
-        told.runs.append(run)
-        told.after.append(fleet.look())
-        told.commands.append(fleet.commands() - before)
-    return told
+        story.runs.append(run)
+        story.after.append(fleet.look())
+        story.commands.append(fleet.commands() - before)
+    return story
 
 
 def summary(run: Run) -> list[str]:
@@ -200,7 +199,7 @@ def line(text: str, nodes: list[str]) -> str:
     return f"  {text}: {len(nodes)} ({', '.join(nodes)})"
 
 
-def test_each_node_is_sent_one_command_a_run(story: Story) -> None:
+def test_each_node_receives_one_command_for_each_run(story: Story) -> None:
     assert story.commands == [Counter(UP)] * 3
 
 

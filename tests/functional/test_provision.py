@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Playbook expanso.edge.provision: what it refuses, what it does to a fleet, and what it says of it."""
+"""Playbook expanso.edge.provision: what it refuses, what it does to a fleet, and its summary."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def fleet(home: Path, **nodes: Json) -> dict[str, Json]:
 
 
 def tokens(home: Path) -> dict[str, str]:
-    """What the nodes hold."""
+    """The tokens that the nodes hold."""
     return {path.parent.name: path.read_text() for path in home.glob("*/bootstrap.token")}
 
 
 def summary(run: Run) -> list[str]:
-    """The last summary; with serial there is one a batch."""
+    """The last summary; with serial there is one for each batch."""
     found = [event["result"]["msg"] for event in run.events if event["task"] == SUMMARY]
     assert found, run.output
     lines: list[str] = found[-1]
@@ -53,12 +53,12 @@ def summary(run: Run) -> list[str]:
 
 
 def untouched(run: Run, hosts: dict[str, Json]) -> bool:
-    """Whether no host was sent anything. Needs verbosity 3."""
+    """Whether no host was contacted. Needs verbosity 3."""
     return "PLAYBOOK: " in run.output and not any(run.remote_commands(host) for host in hosts)
 
 
 def refusal(run: Run) -> str:
-    """The message of the play that judges before any node is touched."""
+    """The message of the play that judges before any node is contacted."""
     failed = [event for event in run.events if event["outcome"] == "failed"]
     assert len(failed) == 1 and failed[0]["task"].startswith("Refuse a job-wide token"), run.output
     message: str = failed[0]["result"]["msg"]
@@ -131,7 +131,7 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
         ("two sources", "hold different tokens: unset one of them"),
     ],
 )
-def test_a_bad_job_wide_token_is_refused_before_any_host_is_touched(name: str, says: str, controller: Controller, home: Path) -> None:
+def test_a_bad_job_wide_token_is_refused_before_any_host_is_contacted(name: str, says: str, controller: Controller, home: Path) -> None:
     key = new_key()
     token = {"api key": key.replace("exp_bk_", "exp_ak_"), "line feed": key + "\n", "missing file": "", "two sources": key}[name]
     hosts = fleet(home, one={}, two={}, own={"expanso_edge_token": new_key()})
@@ -145,7 +145,22 @@ def test_a_bad_job_wide_token_is_refused_before_any_host_is_touched(name: str, s
     assert untouched(run, hosts) and tokens(home) == {}
 
 
-def test_a_jwt_for_two_hosts_is_refused_before_any_host_is_touched(controller: Controller, home: Path) -> None:
+def test_a_registered_node_ignores_its_own_bad_token_but_not_that_of_the_job(controller: Controller, home: Path) -> None:
+    """Before any node is contacted, the playbook cannot know that all of them are registered."""
+    api_key = new_key().replace("exp_bk_", "exp_ak_")
+    (home / "one" / "data").mkdir(parents=True)
+    (home / "one" / "data" / "identity").touch()
+
+    run = controller.run(PROVISION, hosts=fleet(home, one={"expanso_edge_token": api_key}), secrets=[api_key])
+    assert run.returncode == 0, run.output
+    assert summary(run) == ["1 node", "  already registered: 1 (one)"]
+
+    run = controller.run(PROVISION, hosts=fleet(home, one={}), environment={TOKEN_VARIABLE: api_key}, secrets=[api_key])
+    assert run.returncode == 2
+    assert "it is an API key" in refusal(run)
+
+
+def test_a_jwt_for_two_hosts_is_refused_before_any_host_is_contacted(controller: Controller, home: Path) -> None:
     jwt, shared = new_jwt(), new_jwt()
     hosts = fleet(home, one={}, two={}, three={"expanso_edge_token": shared}, four={"expanso_edge_token": shared})
     secrets = {"environment": {TOKEN_VARIABLE: jwt}, "secrets": [jwt, shared]}
@@ -161,7 +176,7 @@ def test_a_jwt_for_two_hosts_is_refused_before_any_host_is_touched(controller: C
     assert summary(run)[:2] == ["2 nodes", "  received a token: 2 (one, three)"]
 
 
-def test_no_token_is_refused_where_one_is_needed(controller: Controller, home: Path) -> None:
+def test_a_missing_token_is_refused_if_it_is_needed(controller: Controller, home: Path) -> None:
     (home / "registered" / "data").mkdir(parents=True)
     (home / "registered" / "data" / "identity").touch()
     run = controller.run(PROVISION, hosts=fleet(home, blank={}, registered={}))
@@ -177,7 +192,7 @@ def test_no_token_is_refused_where_one_is_needed(controller: Controller, home: P
     [pytest.param(0, ["first"], id="stops"), pytest.param(50, ["first", "third", "fourth"], id="goes-on")],
 )
 def test_batches(share: int, reached: list[str], controller: Controller, home: Path) -> None:
-    """Of the first two hosts one fails: whether the others get their turn is a matter of the share that may fail."""
+    """One of the first two hosts fails. Whether the others are processed depends on the share that may fail."""
     key = new_key()
     hosts = fleet(home, first={}, second={"token_file_mode": "0666"}, third={}, fourth={})
     arguments = ["-e", "expanso_edge_serial=2", "-e", f"expanso_edge_max_fail_percentage={share}"]
@@ -206,7 +221,7 @@ def test_all_fail(controller: Controller, home: Path) -> None:
 @pytest.mark.parametrize("delivery", ["token_file", "systemd_service", "swarm_secret"])
 @pytest.mark.parametrize("serial", ["100%", "1"])
 def test_all_are_down(delivery: str, serial: str, controller: Controller, home: Path) -> None:
-    """Ansible by itself would end the play at once, before the summary."""
+    """Without the collection's action, Ansible would end the play at once, before the summary."""
     key = new_key()
     own: Json = {**DOWN, "expanso_edge_delivery": delivery, "swarm_secret_manager": "one"}
     arguments = ["-e", f"expanso_edge_serial={serial}"]
@@ -217,7 +232,7 @@ def test_all_are_down(delivery: str, serial: str, controller: Controller, home: 
     assert "one" in lines[2] and "the host cannot be reached: this host is down" in lines[2]
 
 
-def test_a_host_that_is_down_is_told_by_every_core(every_core: Controller, home: Path) -> None:
+def test_a_host_that_is_down_is_reported_with_every_core(every_core: Controller, home: Path) -> None:
     key = new_key()
     run = every_core.run(PROVISION, hosts=fleet(home, up={}, off=DOWN), environment={TOKEN_VARIABLE: key}, secrets=[key])
     assert summary(run)[1:4] == [
@@ -261,7 +276,7 @@ def test_check_mode_on_blank_nodes(controller: Controller, home: Path) -> None:
         pytest.param(["--tags", "x"], "web", "the pattern expanso_edge matches no host", id="tags"),
     ],
 )
-def test_no_host_is_red(arguments: list[str], group: str, says: str, controller: Controller, home: Path) -> None:
+def test_a_pattern_without_hosts_fails(arguments: list[str], group: str, says: str, controller: Controller, home: Path) -> None:
     key = new_key()
     hosts = fleet(home, one={}, other={})
     run = controller.run(PROVISION, *arguments, hosts=hosts, environment={TOKEN_VARIABLE: key}, secrets=[key], group=group)
@@ -271,7 +286,7 @@ def test_no_host_is_red(arguments: list[str], group: str, says: str, controller:
 
 
 def test_a_host_outside_of_the_group_gets_no_token(controller: Controller, home: Path) -> None:
-    """Its variables may make it part of the pattern only by name."""
+    """Hosts are chosen only by the pattern."""
     key = new_key()
     run = controller.run(
         PROVISION, "-e", "expanso_edge_hosts=edge*:!edge2", hosts=fleet(home, web={}, edge1={}, edge2={}), environment={TOKEN_VARIABLE: key}, secrets=[key]
@@ -280,7 +295,7 @@ def test_a_host_outside_of_the_group_gets_no_token(controller: Controller, home:
     assert tokens(home) == {"edge1": key}
 
 
-def test_tags_that_leave_nothing_to_do_are_noticed(controller: Controller, home: Path) -> None:
+def test_tags_that_skip_everything_are_noticed(controller: Controller, home: Path) -> None:
     key = new_key()
     run = controller.run(PROVISION, "--tags", "nothing", hosts=fleet(home, one={}), environment={TOKEN_VARIABLE: key}, secrets=[key])
     assert tokens(home) == {}
@@ -327,7 +342,7 @@ def test_what_an_import_gives_is_judged_beforehand(name: str, value: str, says: 
     assert untouched(run, hosts)
 
 
-def test_a_placeholder_in_group_variables_is_told_once_before_any_host_is_touched(controller: Controller, home: Path) -> None:
+def test_a_placeholder_in_group_variables_is_reported_one_time_before_any_host_is_contacted(controller: Controller, home: Path) -> None:
     hosts = fleet(home, **{f"n{number}": {"expanso_edge_token": "exp_bk_xxxxxxxxxxxx"} for number in range(12)})
     run = controller.run(PROVISION, "-vvv", hosts=hosts)
     assert run.returncode == 2

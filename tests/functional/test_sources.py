@@ -36,14 +36,14 @@ FILES = {
 
 @dataclass(frozen=True)
 class Case:
-    """A host's variables, and what the lookup makes of them: a token from a source, or an error."""
+    """A host's variables, and the expected result of the lookup: a token from a source, or an error."""
 
     name: str
     own: str | int | None = None
     file: str | None = None
     variables: Json = field(default_factory=dict)
     options: str = ""
-    token: str | None = None  # None where there is to be an error
+    token: str | None = None  # None if an error is expected
     source: str = ""  # or the error
 
 
@@ -57,7 +57,7 @@ WITHOUT_ENVIRONMENT = [
     Case("own, opaque", OPAQUE, token=OPAQUE, source=VARIABLE),
     Case("own, by another variable", "{{ theirs }}", variables={"theirs": KEY}, token=KEY, source=VARIABLE),
     Case("own, encrypted", "vault", token=KEY, source=VARIABLE),
-    Case("file missing, where nobody asks for judgement", file="nowhere", options="judge=false", token="", source=f"cannot read {found('nowhere')}"),
+    Case("file missing, not judged", file="nowhere", options="judge=false", token="", source=f"cannot read {found('nowhere')}"),
     Case("file, encrypted", file="encrypted", token=KEY, source=found("encrypted")),
     Case("own before the file", KEY, "api key", token=KEY, source=VARIABLE),
     Case("own before a file that is missing", KEY, "nowhere", token=KEY, source=VARIABLE),
@@ -127,7 +127,7 @@ WITH_ENVIRONMENT = [
 
 @pytest.fixture(scope="module", params=sorted({AT_HAND[0], AT_HAND[-1]}))
 def controller(request: pytest.FixtureRequest, place: Path) -> Controller:
-    """The oldest and the newest ansible-core at hand: between them, how templates are rendered was written anew."""
+    """The oldest and the newest ansible-core at hand: between them, templating was rewritten."""
     return Controller(request.param, place / request.param)
 
 
@@ -182,13 +182,13 @@ def with_environment(run_cases: Callable[..., Run]) -> Run:
 
 
 ODD = ("0x1f2e3d4c", "1_000_000_000", "12345678e12", "0012345678", "1e400", "None.None.None", "0b10101010", "(1,2,3,4)", "True.and.False", "007", "1.50")
-"""Tokens that Python takes for something else, which jinja2_native made of them up to ansible-core 2.18."""
+"""Tokens that are literals of another type in Python, which jinja2_native turned them into up to ansible-core 2.18."""
 
 
 @pytest.mark.parametrize("native", ["0", "1"])
 @pytest.mark.parametrize("core", [core for core in AT_HAND if core in ("core-2.16", "core-2.18")])
 def test_native_types_change_no_token(core: str, native: str, place: Path) -> None:
-    """Exactly as it was given, or refused: never changed."""
+    """A token is passed on exactly as it was given, or refused, but never changed."""
     old = Controller(core, place / f"{core}-{native}")
     hosts: dict[str, Json] = {}
     for number, text in enumerate(ODD):
@@ -217,7 +217,7 @@ def test_native_types_change_no_token(core: str, native: str, place: Path) -> No
     assert all((place / f"{core}-{native} {kind}0").read_text() == ODD[0] for kind in ("plain", "reference", "twice", "key", "lookup", "parts"))
 
 
-def test_a_file_that_others_may_read_is_warned_of_once(controller: Controller, place: Path) -> None:
+def test_one_warning_about_a_file_that_others_may_read(controller: Controller, place: Path) -> None:
     open_file, closed, encrypted = place / "open", place / "closed", place / "open but encrypted"
     for path, mode, content in ((open_file, 0o666, KEY), (closed, 0o600, KEY), (encrypted, 0o644, "")):
         path.write_text(content)
@@ -236,7 +236,7 @@ def test_a_file_that_others_may_read_is_warned_of_once(controller: Controller, p
 
 
 def test_token_and_source_together(controller: Controller, place: Path) -> None:
-    """One question for both, and where nobody judges, an error is told as the source."""
+    """The source is asked one time for both. If the token is not judged, an error is returned as the source."""
     both, counter = "lookup('expanso.edge.bootstrap_token', want='both', judge=false)", place / f"both {controller.core}"
     task = {
         "name": "both",
@@ -254,7 +254,7 @@ def test_token_and_source_together(controller: Controller, place: Path) -> None:
 
 
 def test_a_number_on_a_line_of_an_ini_inventory(controller: Controller, place: Path) -> None:
-    """There, a text needs two kinds of quotation marks, and the advice has to work."""
+    """There a text needs two kinds of quotation marks, and the advice of the message must work."""
     inventory = place / f"inventory {controller.core}.ini"
     inventory.write_text(
         "[all:vars]\nansible_connection=local\nansible_python_interpreter=/usr/bin/python3\n[all]\n"
@@ -269,7 +269,7 @@ def test_a_number_on_a_line_of_an_ini_inventory(controller: Controller, place: P
 
 @pytest.fixture(scope="module")
 def fingerprints(controller: Controller) -> dict[str, str]:
-    """As the filter tells them; that it agrees with the module is tested with every ansible-core."""
+    """The fingerprints that the filter returns. Another test compares them with the module's, with every ansible-core."""
     tokens = {"token": [*SECRETS, ""]}
     task = {"name": "print", "ansible.builtin.debug": {"msg": "{{ token | map('expanso.edge.token_fingerprint') }}"}}
     return dict(zip([*SECRETS, ""], controller.run([{"tasks": [task]}], hosts={"node": tokens}, secrets=SECRETS).result("print")["msg"]))
@@ -296,7 +296,7 @@ def test_with_environment(host: str, case: Case, with_environment: Run, fingerpr
     assert_case(case, host, with_environment, fingerprints)
 
 
-def test_fingerprints_tell_tokens_apart(fingerprints: dict[str, str]) -> None:
+def test_fingerprints_distinguish_tokens(fingerprints: dict[str, str]) -> None:
     assert len(set(fingerprints.values())) == len(SECRETS) + 1
     assert all(re.fullmatch("[0-9a-f]{12}", fingerprint) for fingerprint in fingerprints.values())
 
@@ -317,7 +317,7 @@ def test_test(controller: Controller) -> None:
     assert run.recap("node")["ok"] == len(conditions)
 
 
-def test_no_fingerprint_of_what_is_no_text(controller: Controller) -> None:
+def test_no_fingerprint_of_a_value_that_is_not_a_text(controller: Controller) -> None:
     task = {"name": "print", "ansible.builtin.debug": {"msg": "{{ [1] | expanso.edge.token_fingerprint }}"}}
     run = controller.run([{"tasks": [task]}])
     assert "expanso.edge.token_fingerprint takes the text of a token" in run.result("print")["msg"]

@@ -20,7 +20,7 @@ NEXT = "start the agent there, or let the role register the node with token_file
 
 
 class Unprintable:
-    """What a template of undefined variables is to older ansible-core."""
+    """A template of undefined variables, as older ansible-core represents it."""
 
     def __str__(self) -> str:
         raise ValueError
@@ -45,13 +45,13 @@ class TestProblems:
     @pytest.mark.parametrize(
         ("hostvars", "environ"),
         [
-            ({"a": {}, "b": {}}, {}),  # registered nodes need none
+            ({"a": {}, "b": {}}, {}),  # registered nodes need no token
             ({"a": {}, "b": {}}, {ENVIRONMENT: KEY}),
             ({"a": {"expanso_edge_token": KEY}, "b": {"expanso_edge_token": KEY}}, {}),
             ({"a": {"expanso_edge_token": JWT}, "b": {}}, {ENVIRONMENT: KEY}),
             ({"a": {}}, {ENVIRONMENT: JWT}),
             ({"a": {"expanso_edge_token": "bad token"}, "b": {}}, {}),  # refused on that host, if it needs one
-            ({"a": {"expanso_edge_token": KEY}}, {ENVIRONMENT: "bad token"}),  # nobody uses it
+            ({"a": {"expanso_edge_token": KEY}}, {ENVIRONMENT: "bad token"}),  # no host uses it
             ({"a": {"expanso_edge_token": EXPIRED}, "b": {"expanso_edge_token": EXPIRED}}, {}),
             ({}, {ENVIRONMENT: "bad token"}),
         ],
@@ -82,21 +82,21 @@ class TestProblems:
         assert "2 hosts (a, b)" in problem
         assert JWT not in problem
 
-    def test_what_is_no_text_concerns_its_host_alone(self) -> None:
+    def test_a_value_that_is_not_a_text_concerns_only_its_host(self) -> None:
         assert token_problems(["a", "b"], {"a": {"expanso_edge_token": [KEY]}, "b": {"expanso_edge_token": KEY}}, {}) == []
 
-    def test_what_hosts_share_is_judged_like_what_is_job_wide(self) -> None:
+    def test_a_shared_token_is_judged_like_a_job_wide_one(self) -> None:
         hostvars = {name: {"expanso_edge_token": "exp_bk_xxxxxxxxxxxx"} for name in ("a", "b")}
         (problem,) = token_problems(["a", "b"], hostvars, {})
         assert problem.startswith("variable expanso_edge_token: it is a placeholder") and problem.endswith("(on 2 hosts: a, b)")
         assert token_problems(["a"], hostvars, {}) == []
 
-    def test_faults_that_are_only_alike_concern_their_hosts(self) -> None:
+    def test_different_tokens_with_similar_faults_concern_only_their_hosts(self) -> None:
         hostvars = {"a": {"expanso_edge_token": KEY + " "}, "b": {"expanso_edge_token": KEY[::-1] + " "}}
         assert token_problems(["a", "b"], hostvars, {}) == []
 
     @pytest.mark.parametrize("value", [KEY, [KEY], {"a": KEY}, KEY.upper()])
-    def test_a_token_in_the_place_of_a_delivery_is_not_shown(self, value: object) -> None:
+    def test_a_token_given_as_a_delivery_is_not_shown(self, value: object) -> None:
         (problem,) = token_problems(["a"], {"a": {"expanso_edge_delivery": value}}, {})
         assert "must name one or more of" in problem and "9f8e" not in problem.lower()
 
@@ -106,7 +106,7 @@ class TestProblems:
         assert f"variable {name} cannot be templated" in problem
 
     @pytest.mark.parametrize("delivery", [None, [], "", "expanso.edge.token_file", ["token_file", "nothing"], {"a": 1}])
-    def test_a_delivery_that_there_is_not(self, delivery: object) -> None:
+    def test_an_unknown_delivery(self, delivery: object) -> None:
         (problem,) = token_problems(["a", "b"], {"a": {"expanso_edge_delivery": delivery}, "b": {"expanso_edge_delivery": ["token_file", "k8s_secret"]}}, {})
         assert problem.startswith("a: variable expanso_edge_delivery is ") and "token_file, systemd_service" in problem
 
@@ -115,7 +115,7 @@ class TestSummary:
     def test_check_mode_is_named(self) -> None:
         assert provision_summary(["a"], {"a": {}}, check=True)[0] == "1 node; check mode: this is what would be done"
 
-    def test_what_sudo_said_is_told(self) -> None:
+    def test_the_output_of_sudo_is_shown(self) -> None:
         message = "Task failed: Premature end of stream.\n>>> Standard Error\nsudo: a password is required\n"
         lines = provision_summary(["a"], {"a": {"expanso_edge_failure": message}})
         assert lines[-1] == "    a: Task failed: Premature end of stream. sudo: a password is required"
@@ -156,7 +156,7 @@ class TestSummary:
         }
         assert provision_summary(["a"], {"a": variables})[:2] == ["1 node", "  received a token: 1 (a)"]
 
-    def test_equal_reasons_are_told_once(self) -> None:
+    def test_equal_reasons_are_combined(self) -> None:
         hosts = [f"n{number}" for number in range(12)]
         hostvars = {host: {"expanso_edge_failure": "it is a placeholder" if host != "n3" else "no account"} for host in hosts}
         assert provision_summary(hosts, hostvars)[2:] == [
@@ -177,12 +177,12 @@ class TestSummary:
             ({"token_file_result": {"action": "written"}, "expanso_edge_failure": "no agent"}, False),
         ],
     )
-    def test_who_waits_for_an_agent_is_told(self, variables: dict[str, object], waits: bool) -> None:
+    def test_nodes_that_wait_for_an_agent_are_named(self, variables: dict[str, object], waits: bool) -> None:
         last = provision_summary(["a"], {"a": variables})[-1]
         assert last.startswith("next: 1 node holds a token and is not registered (a): ") == waits
         assert not provision_summary(["a"], {"a": variables}, check=True)[-1].startswith("next")
 
-    def test_what_the_play_was_given_counts(self) -> None:
+    def test_variables_of_the_play_count(self) -> None:
         job = {"a": {"expanso_edge_delivery": "swarm_secret", "expanso_edge_token_label": "spring"}}
         hostvars = {"a": {"swarm_secret_result": {"action": "kept"}, "expanso_edge_token_label": "autumn"}}
         assert provision_summary(["a"], hostvars, job=job) == ["1 node, token label spring", "  kept the token: 1 (a)"]

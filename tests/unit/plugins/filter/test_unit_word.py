@@ -24,6 +24,6 @@ def test_word(text: str, word: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a b", "a\nExecStart=/bin/sh", '"a"', "'a'", "$HOME", "a\\b", "a;b", "a*", "ä", "a\n", None, 7])
-def test_what_is_no_word_is_refused(text: object) -> None:
-    with pytest.raises(AnsibleFilterError, match="cannot stand in a systemd unit"):
+def test_a_text_that_is_not_a_word_is_refused(text: object) -> None:
+    with pytest.raises(AnsibleFilterError, match="cannot be used in a systemd unit"):
         unit_word(text)

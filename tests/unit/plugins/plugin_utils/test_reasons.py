@@ -79,7 +79,7 @@ def test_a_lookup_that_fails(fault: BaseException, reason: str, wrapper: str) ->
     assert why(raised(fault, wrapper), TEMPLATE, True) == reason
 
 
-def test_the_cause_behind_it_is_told() -> None:
+def test_the_cause_is_shown() -> None:
     fault = AnsibleLookupError("cannot reach the vault")
     fault.__cause__ = ConnectionRefusedError(111, "Connection refused")
     assert why(raised(fault), TEMPLATE, True).endswith("failed: cannot reach the vault: [Errno 111] Connection refused")
@@ -143,7 +143,7 @@ def test_other_reasons(fault: BaseException, reason: str) -> None:
         ("{% if x %}", False),
     ],
 )
-def test_advice_on_braces_only_where_they_are_astray(text: str, stray: bool) -> None:
+def test_advice_on_braces_only_if_they_are_not_a_template(text: str, stray: bool) -> None:
     fault = TemplateSyntaxError("expected token 'end of print statement', got 'a1b2'", 1)
     assert bool(re.search("needs the tag !unsafe", why(fault, [text], True))) == stray
     assert "!unsafe" not in why(fault, [text], False) and "a1b2" not in why(fault, [text], True)

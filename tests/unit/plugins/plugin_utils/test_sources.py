@@ -41,20 +41,20 @@ def test_order(file: Path, own: str | None, with_file: bool, environ: dict[str, 
 
 
 @pytest.mark.parametrize("own", [True, 12345678, 1e30, ["exp_bk_a1b2c3d4e5"], {"token": "exp_bk_a1b2c3d4e5"}])
-def test_what_is_no_text_is_no_token(own: object) -> None:
+def test_a_value_that_is_not_a_text_is_not_a_token(own: object) -> None:
     with pytest.raises(SourceError, match="variable expanso_edge_token is a .*, not a text") as caught:
         resolve({"expanso_edge_token": own}.get, {})
     assert "a1b2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "directory"])
-def test_what_is_no_file_is_not_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_a_pipe_or_directory_is_refused_at_once(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "token")
     with pytest.raises(SourceError, match="it is not a regular file"):
         job_wide(str(tmp_path / "token"), {})
 
 
-def test_a_name_that_no_file_can_have() -> None:
+def test_an_impossible_file_name() -> None:
     with pytest.raises(SourceError, match="cannot read"):
         job_wide("/nowhere/a\0b", {})
 
@@ -67,7 +67,7 @@ def test_two_different_job_wide_sources_are_refused(file: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xef\xbb\xbfsecret", b"s\xc3\xa9cret"])
-def test_a_file_that_is_no_text_is_named(file: Path, content: bytes) -> None:
+def test_a_file_that_is_not_text_is_named(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(SourceError, match=str(file)) as caught:
         job_wide(str(file), {})
@@ -75,7 +75,7 @@ def test_a_file_that_is_no_text_is_named(file: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("given", ["exp_bk_a1b2c3d4e5", "exp_ak_a1b2c3d4e5", "a1b2c3d4e5==", "a1b2c3d4e5 "])
-def test_a_token_where_its_file_belongs_is_not_shown(given: str) -> None:
+def test_a_token_given_as_its_file_is_not_shown(given: str) -> None:
     with pytest.raises(SourceError, match="the file that variable expanso_edge_token_file names") as caught:
         job_wide(given, {})
     assert "a1b2" not in str(caught.value)

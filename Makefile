@@ -36,7 +36,7 @@ test: ## Run all of the following
 
 .PHONY: lint sanity unit functional leak
 lint: ## Style, types, documentation, changelog, tarball
-sanity: ## ansible-test sanity on the oldest and newest ansible-core
+sanity: ## ansible-test sanity on every released ansible-core that can be had
 unit: ## Unit tests; PYTEST_ARGS= takes options of pytest
 functional: ## Real ansible-playbook runs on every supported ansible-core
 leak: ## Search all that comes out of a run for the token

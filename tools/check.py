@@ -36,7 +36,7 @@ def pytest(folder, *options):
 
 CHECKS = {
     "lint": lambda: lint.run_steps(lint.STEPS),
-    "sanity": lambda: sanity.run_cores(sanity.oldest_and_newest()),
+    "sanity": sanity.run_all,
     "unit": lambda: pytest("tests/unit", "--numprocesses=2"),
     # by file: what is tested together is made together, once
     "functional": lambda: pytest("tests/functional", "--numprocesses=2", "--dist=loadfile", "--durations=5"),

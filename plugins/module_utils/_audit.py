@@ -99,7 +99,7 @@ class Content(NamedTuple):
     secrets: Tuple[str, ...]  # what must not appear anywhere else
 
     def __repr__(self) -> str:
-        return "Content(format={0}, token={1!r})".format(self.format, self.token)
+        return f"Content(format={self.format}, token={self.token!r})"
 
 
 def permits(attributes: Attributes, acl: Iterable[AclEntry], reader: Reader, bit: int) -> bool:
@@ -132,7 +132,7 @@ def others_may_read(attributes: Attributes, acl: Iterable[AclEntry], policy: Pol
 def _other_grants(acl: Iterable[AclEntry], policy: Policy) -> List[str]:
     trusted = {"user": policy.owners | {0}, "group": policy.groups | {0}}
     names = {"user": user_name, "group": group_name}
-    return ["{0} {1}".format(entry.kind, names[entry.kind](entry.id)) for entry in acl if entry.id not in trusted[entry.kind]]
+    return [f"{entry.kind} {names[entry.kind](entry.id)}" for entry in acl if entry.id not in trusted[entry.kind]]
 
 
 def understand(path: str, data: bytes, now: float) -> Content:
@@ -193,71 +193,71 @@ def assess(facts: Facts, content: Optional[Content], policy: Policy, elsewhere: 
 def _of_place(facts: Facts) -> Iterable[Finding]:
     path = facts.path
     if facts.unsafe:
-        message = "{1} may write the directory {0}, and so replace what is below it".format(*facts.unsafe)
+        message = f"{facts.unsafe[1]} may write the directory {facts.unsafe[0]}, and so replace what is below it"
         yield Finding("directory_writable", "error", message, "close it (chmod go-w, owner root), or keep the token below /etc/expanso")
     for leftover in facts.leftovers:
-        message = "{0} was left by an interrupted write and may hold a token".format(leftover)
+        message = f"{leftover} was left by an interrupted write and may hold a token"
         yield Finding("temporary_file", "warning", message, "run expanso.edge.bootstrap_token again, which removes it, or remove it by hand")
     if facts.state == "link":
-        message = "{0} is a symbolic link: whoever may change its target decides which token the agent gets".format(path)
+        message = f"{path} is a symbolic link: whoever may change its target decides which token the agent gets"
         yield Finding("symbolic_link", "error", message, "remove the link and put the file itself there with expanso.edge.bootstrap_token")
     elif facts.state in ("directory", "other"):
-        message = "{0} is {1}".format(path, "a directory" if facts.state == "directory" else "neither a file nor a directory")
+        message = f"{path} is {'a directory' if facts.state == 'directory' else 'neither a file nor a directory'}"
         yield Finding("not_regular_file", "error", message, "remove it, or name another path")
 
 
 def _missing(path: str, policy: Policy, elsewhere: bool) -> Finding:
     if policy.registered:
-        return Finding("token_not_found", "info", "{0} does not exist; none is needed: {1} exists".format(path, policy.marker), "nothing to do")
+        return Finding("token_not_found", "info", f"{path} does not exist; none is needed: {policy.marker} exists", "nothing to do")
     if elsewhere:
-        return Finding("token_not_found", "info", "{0} does not exist; another of the paths does".format(path), "nothing to do")
+        return Finding("token_not_found", "info", f"{path} does not exist; another of the paths does", "nothing to do")
     state = "this node is not registered" if policy.registered is False else "nobody can tell whether this node is registered"
     return Finding(
         "token_not_found",
         "warning" if policy.registered is None else "error",
-        "bootstrap token file not found: {0} does not exist, and {1}".format(path, state),
+        f"bootstrap token file not found: {path} does not exist, and {state}",
         "put it there with expanso.edge.bootstrap_token, and make sure that the agent is told this very path and data directory",
     )
 
 
 def _unreadable(facts: Facts, account: str) -> Finding:
     if facts.problem != os.strerror(errno.EACCES) or account == user_name(0):
-        message = "{0} cannot be read: {1}".format(facts.path, facts.problem)
+        message = f"{facts.path} cannot be read: {facts.problem}"
         return Finding("not_readable", "warning", message, "look into that, and run this again")
     return Finding(
         "not_readable",
         "warning",
-        "permission denied reading bootstrap token: the account {0} cannot read {1}".format(account, facts.path),
-        "for a whole audit run this as root (become: true); if {0} is the account of the agent, make it the file's owner "
-        "with expanso.edge.bootstrap_token; chown root:root would lock it out".format(account),
+        f"permission denied reading bootstrap token: the account {account} cannot read {facts.path}",
+        f"for a whole audit run this as root (become: true); if {account} is the account of the agent, make it the file's owner "
+        "with expanso.edge.bootstrap_token; chown root:root would lock it out",
     )
 
 
 def _of_permissions(facts: Facts, attributes: Attributes, policy: Policy) -> Iterable[Finding]:
     path = facts.path
-    described = "{0}:{1} {2:04o}".format(user_name(attributes.uid), group_name(attributes.gid), attributes.mode)
+    described = f"{user_name(attributes.uid)}:{group_name(attributes.gid)} {attributes.mode:04o}"
     if facts.barrier:
         name = policy.reader.name if policy.reader else "nobody"
-        what = "read {0}, which is {1}".format(path, described)
+        what = f"read {path}, which is {described}"
         remedy = "make the account of the agent its owner with expanso.edge.bootstrap_token; chown root:root would lock that account out"
         if facts.barrier != path:
-            what = "pass the directory {0} to read {1}".format(facts.barrier, path)
+            what = f"pass the directory {facts.barrier} to read {path}"
             remedy = "let the account of the agent pass it (chmod o+x), or keep the token below /etc/expanso"
-        message = "permission denied reading bootstrap token: {0} cannot {1}".format(name, what)
+        message = f"permission denied reading bootstrap token: {name} cannot {what}"
         yield Finding("permission_denied", "error", message, remedy + "; or hand it over with LoadCredential= of systemd")
     if attributes.mode & ~policy.mode:
-        message = "{0} has mode {1:04o}, wider than {2:04o}".format(path, attributes.mode, policy.mode)
+        message = f"{path} has mode {attributes.mode:04o}, wider than {policy.mode:04o}"
         yield Finding("mode_too_wide", "error", message, _REPAIR)
     if attributes.uid not in policy.owners:
-        message = "{0} belongs to {1}, not to {2}".format(path, user_name(attributes.uid), _names(policy.owners, user_name))
+        message = f"{path} belongs to {user_name(attributes.uid)}, not to {_names(policy.owners, user_name)}"
         yield Finding("wrong_owner", "error", message, "correct it with expanso.edge.bootstrap_token; the owner may have read the token")
     if attributes.gid not in policy.groups and (policy.group_matters or attributes.mode & stat.S_IRWXG):
-        message = "{0} has the group {1}, not {2}".format(path, group_name(attributes.gid), _names(policy.groups, group_name))
+        message = f"{path} has the group {group_name(attributes.gid)}, not {_names(policy.groups, group_name)}"
         yield Finding("wrong_group", "error", message, "correct it with expanso.edge.bootstrap_token")
     for grant in _other_grants(facts.acl, policy):
-        yield Finding("acl_grants_access", "error", "the access control list of {0} lets {1} in".format(path, grant), _REPAIR)
+        yield Finding("acl_grants_access", "error", f"the access control list of {path} lets {grant} in", _REPAIR)
     if facts.links > 1:
-        message = "{0} has {1} names (hard links): the others keep the token when this one is removed".format(path, facts.links)
+        message = f"{path} has {facts.links} names (hard links): the others keep the token when this one is removed"
         yield Finding("hard_link", "error", message, "find them with 'find -samefile', and remove them")
 
 
@@ -269,24 +269,24 @@ def _of_content(path: str, content: Content, policy: Policy) -> Iterable[Finding
     fault = content.fault
     if fault is not None:
         moot = fault.code == "expired" and policy.registered
-        message = "invalid bootstrap token: {0}: {1}".format(path, fault.message)
+        message = f"invalid bootstrap token: {path}: {fault.message}"
         yield Finding(fault.code, "info" if moot else "error", message, _REMEDIES.get(fault.code, _GET_TOKEN))
     elif content.token is not None and content.token.kind == "opaque":
-        message = "what {0} holds is neither a bootstrap key (exp_bk_...) nor a JWT".format(path)
+        message = f"what {path} holds is neither a bootstrap key (exp_bk_...) nor a JWT"
         yield Finding("unknown_shape", "info", message, "make sure that it is a bootstrap token, and a whole one")
     if content.trailing_newline:
-        message = "{0} ends with a line feed, which becomes part of the secret wherever the file is taken as it is".format(path)
+        message = f"{path} ends with a line feed, which becomes part of the secret wherever the file is taken as it is"
         yield Finding("trailing_newline", "warning", message, _WRITE_AGAIN)
 
 
 def _of_life(facts: Facts, policy: Policy) -> Iterable[Finding]:
     if policy.registered:
-        message = "{0} is still there, though the node is registered ({1} exists): nobody needs it any more".format(facts.path, policy.marker)
+        message = f"{facts.path} is still there, though the node is registered ({policy.marker} exists): nobody needs it any more"
         yield Finding("left_over", "warning", message, "remove it with expanso.edge.bootstrap_token and state 'absent'")
     days = age_days(facts, policy.now)
     if policy.max_age is not None and days is not None and days > policy.max_age:
-        message = "{0} was written {1} days ago, more than {2}".format(facts.path, days, policy.max_age)
-        yield Finding("too_old", "warning", message, "rotate it: {0}, and revoke this one".format(_GET_TOKEN))
+        message = f"{facts.path} was written {days} days ago, more than {policy.max_age}"
+        yield Finding("too_old", "warning", message, f"rotate it: {_GET_TOKEN}, and revoke this one")
 
 
 def age_days(facts: Facts, now: float) -> Optional[int]:

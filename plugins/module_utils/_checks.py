@@ -5,9 +5,9 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Whether the values of options can be meant, before anything is done with them.
+"""Whether options have possible values, before anything is done with them.
 
-Pure: looks at nothing but the values. Every fault names its option, and says what is wrong rather than show a value that may be anything.
+Pure: looks at nothing but the values. Every fault names its option, and tells what is wrong rather than show a value that may be anything.
 """
 
 import os
@@ -18,6 +18,9 @@ from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeEr
 
 LONGEST = 1 << 20
 """Characters that a text may have. A unit, a certificate or a manifest has far less; more than this takes long only to be looked through."""
+
+LONGEST_LINE = 4096
+"""Characters that a path, a name or a URL may have: PATH_MAX of Linux."""
 
 LONGEST_NAME = 255
 """Bytes that the name of a file may have, on all of Linux's file systems."""
@@ -31,21 +34,21 @@ _LARGEST = 1 << 64
 
 _MODE = re.compile("(?:0o)?([0-7]{3,5})")
 _NUMBER = re.compile("[0-9]{1,10}")
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class OptionError(EdgeError):
-    """An option whose value cannot be meant."""
+    """An option with an impossible value."""
 
 
 def options(spec: Dict[str, Dict[str, Any]], params: Dict[str, Any]) -> None:
-    """See that all options have values that can be worked with.
+    """Check that all options have values that can be worked with.
 
-    A token's characters are left to those who judge tokens; its length is not, for nobody is to look through so much.
+    The characters of a token are judged elsewhere; its length is not, because searching so much takes long.
 
     :param spec: the argument spec of a module
-    :raises OptionError: one has not
+    :raises OptionError: one of them has not
     """
     for name, option in spec.items():
         value = params.get(name)
@@ -54,16 +57,53 @@ def options(spec: Dict[str, Dict[str, Any]], params: Dict[str, Any]) -> None:
         for each in _texts(value):
             if len(each) > LONGEST:
                 fault = {"fault": "too_long"} if name == "token" else {}
-                raise OptionError("option {0} has {1} characters, more than {2}: that cannot be meant".format(name, len(each), LONGEST), **fault)
+                raise OptionError(f"option {name} has {len(each)} characters, more than {LONGEST}: give it a shorter one", **fault)
             if name != "token":
                 text(each, name)
 
 
 def _check_null(name: str, option: Dict[str, Any]) -> None:
     if option.get("default") is not None:
-        raise OptionError("option {0} is null: give it a value, or leave it out for its default".format(name))
+        raise OptionError(f"option {name} is null: give it a value, or leave it out for its default")
     if option.get("required"):
-        raise OptionError("option {0} is null, but it is needed: give it a value".format(name))
+        raise OptionError(f"option {name} is null, but it is needed: give it a value")
+
+
+def plain_options(spec: Dict[str, Dict[str, Any]], params: Dict[str, Any]) -> None:
+    """Check that paths are absolute, that texts have one line, and that no element of a list is empty.
+
+    What is secret or has a structure is checked where it is used.
+
+    :param spec: the argument spec of a module
+    :raises OptionError: one of them is not so
+    """
+    for name, option in spec.items():
+        value = params.get(name)
+        if option.get("no_log") or option.get("type") == "dict":
+            continue
+        if isinstance(value, list):
+            for count, each in enumerate(value, 1):
+                if each is None or each == "":
+                    raise OptionError(f"option {name}: element {count} is empty: leave it out")
+                if isinstance(each, str):
+                    line(each, f"{name} (element {count})")
+        elif isinstance(value, str):
+            line(value, name)
+            if option.get("type") == "path":
+                absolute(value, name)
+
+
+def line(value: str, option: str) -> str:
+    """Return a text of one line, such as a name, a path or a URL.
+
+    :raises OptionError: it is too long, or has control characters
+    """
+    if len(value) > LONGEST_LINE:
+        raise OptionError(f"option {option} has {len(value)} characters, more than {LONGEST_LINE}")
+    found = _CONTROL.search(text(value, option))
+    if found:
+        raise OptionError(f"option {option} has a control character (U+{ord(found.group()):04X}, character {found.start() + 1}): give it as one line of text")
+    return value
 
 
 def text(value: str, option: str) -> str:
@@ -73,10 +113,20 @@ def text(value: str, option: str) -> str:
     """
     found = re.search("\0", value)
     if found:
-        raise OptionError("option {0} has a NUL character (character {1}): remove it".format(option, found.start() + 1))
+        raise OptionError(f"option {option} has a NUL character (character {found.start() + 1}): remove it")
     found = SURROGATE.search(value)
     if found:
-        raise OptionError("option {0} has a character that UTF-8 cannot hold (character {1}): remove it".format(option, found.start() + 1))
+        raise OptionError(f"option {option} has a character that UTF-8 cannot hold (character {found.start() + 1}): remove it")
+    return value
+
+
+def absolute(value: str, option: str) -> str:
+    """Return an absolute path as it is.
+
+    :raises OptionError: it is not absolute
+    """
+    if not os.path.isabs(text(value, option)):
+        raise OptionError(f"option {option}: the path is not absolute: {short(value)}")
     return value
 
 
@@ -85,17 +135,15 @@ def path(value: str, option: str) -> str:
 
     :raises OptionError: it is not absolute, is the root, or is too long
     """
-    if not os.path.isabs(text(value, option)):
-        raise OptionError("option {0}: the path is not absolute: {1}".format(option, short(value)))
-    plain = "/" + os.path.normpath(value).lstrip("/")
+    plain = "/" + os.path.normpath(absolute(value, option)).lstrip("/")
     if plain == "/":
-        raise OptionError("option {0}: / is the root directory: name a file below it".format(option))
+        raise OptionError(f"option {option}: / is the root directory: name a file below it")
     size = _size(plain, option)
     if size > LONGEST_PATH:
-        raise OptionError("option {0}: File name too long: the path has {1} bytes, and {2} is the most".format(option, size, LONGEST_PATH))
+        raise OptionError(f"option {option}: File name too long: the path has {size} bytes, and {LONGEST_PATH} is the most")
     longest = max(_size(part, option) for part in plain.split("/"))
     if longest > LONGEST_NAME:
-        raise OptionError("option {0}: File name too long: a name in it has {1} bytes, and {2} is the most".format(option, longest, LONGEST_NAME))
+        raise OptionError(f"option {option}: File name too long: a name in it has {longest} bytes, and {LONGEST_NAME} is the most")
     return plain
 
 
@@ -105,10 +153,10 @@ def name(value: str, option: str) -> str:
     :raises OptionError: it cannot
     """
     if value in ("", ".", "..") or "/" in value or _CONTROL.search(value):
-        raise OptionError("option {0}: {1} cannot be the name of a file: give it without slashes and control characters".format(option, short(value)))
+        raise OptionError(f"option {option}: {short(value)} cannot be the name of a file: give it without slashes and control characters")
     size = _size(text(value, option), option)
     if size > LONGEST_NAME:
-        raise OptionError("option {0}: the name has {1} bytes, and {2} is the most".format(option, size, LONGEST_NAME))
+        raise OptionError(f"option {option}: the name has {size} bytes, and {LONGEST_NAME} is the most")
     return value
 
 
@@ -117,15 +165,15 @@ def _size(value: str, option: str) -> int:
     try:
         return len(os.fsencode(value))
     except UnicodeEncodeError:
-        message = "option {0} has a character that this node's locale cannot hold: give the node one with UTF-8, such as C.UTF-8, or name another path"
-        raise OptionError(message.format(option)) from None
+        remedy = "give the node one with UTF-8, such as C.UTF-8, or name another path"
+        raise OptionError(f"option {option} has a character that this node's locale cannot hold: {remedy}") from None
 
 
 def mode(value: Union[str, int], allowed: int, option: str = "mode") -> int:
     """Return the permission bits of an octal text such as ``0600``.
 
     :param allowed: the bits that it may have
-    :raises OptionError: it is no octal number, or has other bits
+    :raises OptionError: it is not an octal number, or has other bits
     """
     bits = -1
     if isinstance(value, str):
@@ -134,14 +182,13 @@ def mode(value: Union[str, int], allowed: int, option: str = "mode") -> int:
     elif isinstance(value, int) and not isinstance(value, bool) and value:  # YAML makes a number of 0600 without quotation marks
         bits = value
     if bits < 0 or bits & ~allowed:
-        given = short(value) if isinstance(value, str) else "{0} without quotation marks".format(_shown(value))
-        message = "{0} {1} is not possible here: write it as a quoted octal string, with no bits but those of '{2:04o}'"
-        raise OptionError(message.format(option, given, allowed))
+        given = short(value) if isinstance(value, str) else f"{_shown(value)} without quotation marks"
+        raise OptionError(f"{option} {given} is not possible here: write it as a quoted octal string, with no bits but those of '{allowed:04o}'")
     return bits
 
 
 def number(value: str) -> Optional[int]:
-    """Return the number of an account or group, None where a text is no such number; the largest that 32 bits hold means "none" to the kernel."""
+    """Return the number of an account or group, None where a text is not such a number; the largest that 32 bits hold means "none" to the kernel."""
     found = int(value) if _NUMBER.fullmatch(value) else 0xFFFFFFFF
     return found if found < 0xFFFFFFFF else None
 
@@ -152,14 +199,14 @@ def seconds(value: int, option: str, least: int = 1, most: int = A_YEAR) -> int:
     :raises OptionError: it is too short or too long
     """
     if not least <= value <= most:
-        raise OptionError("{0} is {1}, but has to be {2} to {3} seconds".format(option, _shown(value), least, most))
+        raise OptionError(f"{option} is {_shown(value)}, but has to be {least} to {most} seconds")
     return value
 
 
 def scalar(value: Any, what: str) -> str:
     """Return a single value of YAML as the text that is meant by it.
 
-    :param what: it is, for the message
+    :param what: names the value in the message
     :raises OptionError: it is a list or a dictionary
     """
     if value is None:
@@ -167,14 +214,14 @@ def scalar(value: Any, what: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) and abs(value) > _LARGEST:
-        raise OptionError("{0} is {1}: give it as a quoted text".format(what, _shown(value)))
+        raise OptionError(f"{what} is {_shown(value)}: give it as a quoted text")
     if isinstance(value, (str, int, float)):
         return str(value)
-    raise OptionError("{0} is not a text but a {1}: give it as one text".format(what, "dictionary" if isinstance(value, dict) else "list"))
+    raise OptionError(f"{what} is not a text but a {'dictionary' if isinstance(value, dict) else 'list'}: give it as one text")
 
 
 def _shown(value: Any) -> str:
-    """Return a value that is no text as a message can hold it. Python refuses to print a number of more than 4300 digits."""
+    """Return a value that is not a text as a message can hold it. Python refuses to print a number of more than 4300 digits."""
     return "a number of too many digits" if isinstance(value, int) and abs(value) > _LARGEST else short(str(value))
 
 
@@ -183,8 +230,8 @@ def short(value: str) -> str:
     shown = value[:60].encode("utf-8", "replace").decode("utf-8")
     shown = "".join(each if each.isprintable() else "?" for each in shown)
     if value != value.strip() or not value:
-        shown = "'{0}'".format(shown)
-    return shown if len(value) <= 60 else "{0}... ({1} characters)".format(shown, len(value))
+        shown = f"'{shown}'"
+    return shown if len(value) <= 60 else f"{shown}... ({len(value)} characters)"
 
 
 def _texts(value: Any) -> Iterator[str]:

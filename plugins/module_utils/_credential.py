@@ -32,10 +32,10 @@ def encrypt(module: AnsibleModule, token: str, name: str, key: str) -> bytes:
 
     :raises CredentialError: this node cannot
     """
-    code, out, err = _systemd_creds(module, ["encrypt", "--with-key={0}".format(key), "--name={0}".format(name)], token.encode("ascii"))
+    code, out, err = _systemd_creds(module, ["encrypt", f"--with-key={key}", f"--name={name}"], token.encode("ascii"))
     if code:
-        said = last_lines(err.encode("utf-8", "replace"), 1, token)
-        raise CredentialError("systemd-creds cannot encrypt the token with key {0}: {1}".format(key, said[0] if said else "it said nothing"))
+        output = last_lines(err.encode("utf-8", "replace"), 1, token)
+        raise CredentialError(f"systemd-creds cannot encrypt the token with key {key}: {output[0] if output else 'without any output'}")
     if not _CREDENTIAL.fullmatch(out):
         raise CredentialError("systemd-creds says that it encrypted the token, but what it gave is no credential: that would be base64 text")
     return out.encode("ascii")
@@ -43,7 +43,7 @@ def encrypt(module: AnsibleModule, token: str, name: str, key: str) -> bytes:
 
 def decrypt(module: AnsibleModule, data: bytes, name: str) -> Optional[str]:
     """Return the token in a credential, None where it is none that this node can decrypt under this name."""
-    code, out, _err = _systemd_creds(module, ["decrypt", "--name={0}".format(name)], data)
+    code, out, _err = _systemd_creds(module, ["decrypt", f"--name={name}"], data)
     return None if code else out
 
 

@@ -14,12 +14,12 @@ from typing import Any, Dict, NamedTuple, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
 
-ARGUMENT_SPEC = {
+ARGUMENT_SPEC: Dict[str, Any] = {
     "token": {"type": "str", "no_log": True},
     "token_source": {"type": "str", "no_log": False},
     "strict": {"type": "bool", "default": False},
     "remove_when_registered": {"type": "bool", "default": False},
-}  # type: Dict[str, Any]
+}
 """The options that the documentation fragment ``_token`` describes."""
 
 

@@ -51,7 +51,7 @@ class LeadsNowhere(SecureFileError):
 
     def __init__(self, link: str, target: str) -> None:
         message = "{0} is a symbolic link that leads nowhere, for there is no {1}: mount or create that first, or remove the link"
-        super(LeadsNowhere, self).__init__(message.format(shown(link), shown(target)))
+        super().__init__(message.format(shown(link), shown(target)))
         self.link = link
 
 
@@ -63,7 +63,7 @@ class UntrustedLink(SecureFileError):
             "{2} may write the directory {1}, and so exchange the symbolic link {0}, which is not followed: "
             "put a directory in its place, or name the path that it leads to"
         )
-        super(UntrustedLink, self).__init__(message.format(shown(link), shown(directory), who))
+        super().__init__(message.format(shown(link), shown(directory), who))
         self.directory = directory
         self.who = who
 
@@ -284,7 +284,7 @@ class Directory:
         try:
             os.mkdir(temporary, 0o700, dir_fd=self.descriptor)
         except FileExistsError:  # another run at work, or something that is not ours
-            temporary = temporary_name(name, "{0:08x}".format(int.from_bytes(os.urandom(4), "big")))
+            temporary = temporary_name(name, f"{int.from_bytes(os.urandom(4), 'big'):08x}")
             os.mkdir(temporary, 0o700, dir_fd=self.descriptor)
         return temporary
 
@@ -296,7 +296,7 @@ def temporary_name(name: str, part: str = "") -> str:
     """
     if len(os.fsencode(name)) > 200:
         name = _digest(name)
-    return ".{0}{1}{2}".format(name, "." + part if part else "", TEMPORARY_SUFFIX)
+    return f".{name}{'.' + part if part else ''}{TEMPORARY_SUFFIX}"
 
 
 def _digest(name: str) -> str:
@@ -304,7 +304,7 @@ def _digest(name: str) -> str:
     digest = 0x6C62272E07BB014262B821756295C58D
     for byte in os.fsencode(name):
         digest = (digest ^ byte) * 0x0000000001000000000000000000013B % (1 << 128)
-    return "{0:032x}".format(digest)
+    return f"{digest:032x}"
 
 
 def steps_to(path: str) -> Tuple[List[Step], Optional[UntrustedLink]]:
@@ -339,10 +339,10 @@ class _Walk:
     """The way from the root to a directory, each directory held open until the end."""
 
     def __init__(self, path: str) -> None:
-        self.steps = []  # type: List[Step]
-        self._held = []  # type: List[Tuple[str, int]]
+        self.steps: List[Step] = []
+        self._held: List[Tuple[str, int]] = []
         # names to come, the next one last, each with the link that it was read from
-        self._pending = [(name, None) for name in reversed(_names(path))]  # type: List[Tuple[str, Optional[str]]]
+        self._pending: List[Tuple[str, Optional[str]]] = [(name, None) for name in reversed(_names(path))]
         self._links = 0
 
     @property
@@ -456,7 +456,7 @@ def _step(path: str, descriptor: int) -> Step:
 
 
 def _by_descriptor(descriptor: int) -> str:
-    return "/proc/self/fd/{0}".format(descriptor)
+    return f"/proc/self/fd/{descriptor}"
 
 
 def _lock(descriptor: int) -> bool:

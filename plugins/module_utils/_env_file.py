@@ -37,12 +37,12 @@ def render(variables: Dict[str, str]) -> str:
 
     :raises EnvFileError: a name is no variable name, or a value has a control character
     """
-    return "".join("{0}={1}\n".format(_checked(name, value), _quote(value)) for name, value in variables.items())
+    return "".join(f"{_checked(name, value)}={_quote(value)}\n" for name, value in variables.items())
 
 
 def parse(text: str) -> Dict[str, str]:
     """Return the variables as systemd sets them: comments, quotation marks, escapes and continued lines understood."""
-    found = {}  # type: Dict[str, str]
+    found: Dict[str, str] = {}
     position = 0
     while position < len(text):
         gap = _GAP.match(text, position)
@@ -72,11 +72,14 @@ def parse(text: str) -> Dict[str, str]:
 
 def _checked(name: str, value: str) -> str:
     if not _NAME.fullmatch(name):
-        raise EnvFileError("'{0}' is no name of a variable: letters, digits and underscores only, and no digit first".format(short(name)))
+        raise EnvFileError(f"'{short(name)}' is no name of a variable: letters, digits and underscores only, and no digit first")
     if _CONTROL.search(value):
-        raise EnvFileError("the value of {0} has a line break or another control character, which an environment file cannot hold".format(name))
+        raise EnvFileError(f"the value of {name} has a line break or another control character, which an environment file cannot hold")
     return name
 
 
 def _quote(value: str) -> str:
-    return value if _PLAIN.fullmatch(value) else '"{0}"'.format(_NEEDS_ESCAPE.sub(r"\\\1", value))
+    if _PLAIN.fullmatch(value):
+        return value
+    escaped = _NEEDS_ESCAPE.sub(r"\\\1", value)
+    return f'"{escaped}"'

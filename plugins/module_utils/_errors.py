@@ -17,5 +17,5 @@ class EdgeError(Exception):
     """
 
     def __init__(self, message: str, **details: Any) -> None:
-        super(EdgeError, self).__init__(message)
+        super().__init__(message)
         self.details = details

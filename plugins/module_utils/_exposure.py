@@ -42,7 +42,7 @@ class Place(NamedTuple):
     data: Optional[bytes]  # None: they cannot be read
 
     def __repr__(self) -> str:
-        return "Place({0}, {1})".format(self.kind, self.name)
+        return f"Place({self.kind}, {self.name})"
 
 
 def forms(token: str) -> Forms:
@@ -59,12 +59,12 @@ def holds(data: Optional[bytes], wanted: Forms) -> bool:
 
 def search(places: Iterable[Place], tokens: Dict[str, Forms]) -> Tuple[Dict[str, List[Place]], List[Place]]:
     """Return the places where each token is, and those that could not be read."""
-    found = {key: [] for key in tokens}  # type: Dict[str, List[Place]]
-    unread = []  # type: List[Place]
+    found: Dict[str, List[Place]] = {key: [] for key in tokens}
+    unread: List[Place] = []
     deadline = time.monotonic() + _MOST_SECONDS
     for place in places:
         if time.monotonic() > deadline:
-            unread.append(Place("rest", "what comes after {0} seconds of searching".format(int(_MOST_SECONDS)), None))
+            unread.append(Place("rest", f"what comes after {int(_MOST_SECONDS)} seconds of searching", None))
             break
         if place.data is None:
             unread.append(place)
@@ -101,7 +101,7 @@ def processes(wanted: Forms, agents: Iterable[str], proc: str = "/proc", own: Op
     for each in found.values():
         if each.pid in kin:
             continue
-        name = "{0} ({1})".format(each.pid, _public(each.name, wanted))
+        name = f"{each.pid} ({_public(each.name, wanted)})"
         yield Place("arguments", name, each.arguments)
         if not _is_agent(each, programs, scripts):
             yield Place("environment", name, each.environment)
@@ -138,12 +138,12 @@ def _kin(found: Dict[int, _Process], own: int, wanted: Forms) -> Set[int]:
 
     That one is who started the run and gave it the token, such as ansible-playbook on this very node.
     """
-    line = []  # type: List[int]
+    line: List[int] = []
     while own in found and own not in line:
         line.append(own)
         own = found[own].parent
     givers = [pid for pid in line if pid != 1 and (holds(found[pid].environment, wanted) or holds(found[pid].arguments, wanted))]
-    family = set()  # type: Set[int]
+    family: Set[int] = set()
     young = set(givers[-1:])
     while young:
         family |= young
@@ -176,14 +176,14 @@ def _public(name: bytes, wanted: Forms) -> str:
 def units(directories: Iterable[str], audited: Iterable[str]) -> Iterator[Place]:
     """Return all files below the directories of systemd units, each once, without the audited ones."""
     skip = frozenset(os.path.realpath(path) for path in audited)
-    seen = set()  # type: Set[Tuple[int, int]]
+    seen: Set[Tuple[int, int]] = set()
     for top in directories:
-        closed = []  # type: List[OSError]
+        closed: List[OSError] = []
         count = 0
         for directory, _directories, names in os.walk(top, onerror=closed.append):
             count += len(names)
             if count > _MOST_FILES:
-                yield Place("rest", "files in {0} beyond the first {1}".format(top, _MOST_FILES), None)
+                yield Place("rest", f"files in {top} beyond the first {_MOST_FILES}", None)
                 break
             for path in (os.path.join(directory, name) for name in sorted(names)):
                 try:
@@ -215,7 +215,7 @@ def siblings(audited: List[str], policy: Policy) -> Iterator[Place]:
             yield Place("copy", directory, None)
             continue
         if len(found) > _MOST_FILES:
-            yield Place("rest", "{0} files in {1}, which has more than {2}".format(len(found) - _MOST_FILES, directory, _MOST_FILES), None)
+            yield Place("rest", f"{len(found) - _MOST_FILES} files in {directory}, which has more than {_MOST_FILES}", None)
         # those that are named like the token's file first
         beginnings = tuple(os.path.basename(path) for path in audited if os.path.dirname(path) == directory)
         found.sort(key=lambda path: not os.path.basename(path).lstrip(".#").startswith(beginnings))
@@ -236,8 +236,8 @@ def backups(path: str, policy: Policy) -> List[Place]:
     """Return what editors, package managers and careful people leave beside a file. It may hold a former token."""
     name = re.escape(os.path.basename(path))
     pattern = re.compile(
-        r"{0}(?:[.,:@~0-9A-Za-z_-]*~|[.-](?:bak|backup|orig|old|save|sav|copy|prev|rej|tmp|swp|rpm\w+|dpkg-\w+|ucf-\w+)[.0-9_-]*)"
-        r"|\.{0}\.sw[a-p]|#{0}#".format(name)
+        rf"{name}(?:[.,:@~0-9A-Za-z_-]*~|[.-](?:bak|backup|orig|old|save|sav|copy|prev|rej|tmp|swp|rpm\w+|dpkg-\w+|ucf-\w+)[.0-9_-]*)"
+        rf"|\.{name}\.sw[a-p]|#{name}#"
     )
     try:
         found = [each for each in _files(os.path.dirname(path)) if pattern.fullmatch(os.path.basename(each))]
@@ -327,30 +327,30 @@ def _chunks(path: str, size: int = _CHUNK) -> Iterator[bytes]:
 
 def report(found: Iterable[Place]) -> List[Finding]:
     """Return in words where a token is."""
-    by_kind = {}  # type: Dict[str, List[str]]
+    by_kind: Dict[str, List[str]] = {}
     for place in found:
         by_kind.setdefault(place.kind, []).append(place.name)
     findings = []
     if "arguments" in by_kind:
-        message = "the token is on the command line of {0}, where every local account can read it".format(_list(by_kind["arguments"]))
+        message = f"the token is on the command line of {_list(by_kind['arguments'])}, where every local account can read it"
         remedy = "give the agent the token in its environment or in a file, and end what holds it; " + _NEW_TOKEN
         findings.append(Finding("token_in_arguments", "error", message, remedy))
     if "environment" in by_kind:
-        message = "the token is in the environment of {0}, which hands it on to every program that it starts".format(_list(by_kind["environment"]))
+        message = f"the token is in the environment of {_list(by_kind['environment'])}, which passes it on to every program that it starts"
         remedy = "give it to nothing but 'expanso-edge bootstrap', for the time that this takes; end or restart what holds it"
         findings.append(Finding("token_in_environment", "warning", message, remedy))
     for name in _bounded(by_kind.get("unit", [])):
-        message = "the token is in {0}; every local account can ask systemd what a unit says".format(name)
+        message = f"the token is in {name}; every local account can ask systemd what a unit says"
         remedy = "use EnvironmentFile= or LoadCredential= and reload systemd; " + _NEW_TOKEN
         findings.append(Finding("token_in_unit", "error", message, remedy))
     for name in _bounded(by_kind.get("pipeline", [])):
-        message = "the token is also a pipeline secret, in {0}: pipelines, and whoever writes them, can enrol nodes with it".format(name)
+        message = f"the token is also a pipeline secret, in {name}: pipelines, and whoever writes them, can enrol nodes with it"
         findings.append(Finding("pipeline_secret", "error", message, "give pipelines a secret of their own; " + _NEW_TOKEN))
     for name in _bounded(by_kind.get("exposed_copy", [])):
-        message = "{0} holds the token too, and others can read it".format(name)
+        message = f"{name} holds the token too, and others can read it"
         findings.append(Finding("copy_readable", "error", message, "remove it, or the token from it; " + _NEW_TOKEN))
     for name in _bounded(by_kind.get("copy", [])):
-        findings.append(Finding("copy", "warning", "{0} holds the token too".format(name), "remove it, or the token from it"))
+        findings.append(Finding("copy", "warning", f"{name} holds the token too", "remove it, or the token from it"))
     return findings
 
 
@@ -360,13 +360,13 @@ def report_backups(found: Iterable[Place], path: str) -> List[Finding]:
     places = sorted(found, key=lambda place: place.kind != "exposed_copy")
     shown = places[:_MOST_FINDINGS] if len(places) > _MOST_FINDINGS + 1 else places
     for place in shown:
-        message = "{0} looks like a backup of {1}, maybe with a former token".format(place.name, path)
+        message = f"{place.name} looks like a backup of {path}, maybe with a former token"
         finding = Finding("copy", "warning", message, "look into it, and remove it")
         if place.kind == "exposed_copy":
             finding = finding._replace(code="copy_readable", severity="error", message=message + ", and others can read it")
         findings.append(finding)
     if len(places) > len(shown):
-        message = "{0} more files look like backups of {1}, and are not named here".format(len(places) - len(shown), path)
+        message = f"{len(places) - len(shown)} more files look like backups of {path}, and are not named here"
         open_ones = places[len(shown)].kind == "exposed_copy"  # they come first
         code, severity = ("copy_readable", "error") if open_ones else ("copy", "warning")
         findings.append(Finding(code, severity, message, "look into them, and remove them"))
@@ -377,7 +377,7 @@ def _bounded(names: List[str]) -> List[str]:
     """Return the names that get a finding of their own, and as the last one how many others there are."""
     if len(names) <= _MOST_FINDINGS + 1:
         return names
-    return names[:_MOST_FINDINGS] + ["{0} more files, which are not named here,".format(len(names) - _MOST_FINDINGS)]
+    return names[:_MOST_FINDINGS] + [f"{len(names) - _MOST_FINDINGS} more files, which are not named here,"]
 
 
 def report_unread(unread: Iterable[Place]) -> List[Finding]:
@@ -388,24 +388,24 @@ def report_unread(unread: Iterable[Place]) -> List[Finding]:
     remedy = "look at them by hand" if os.geteuid() == 0 else "run it as root (become: true)"
     findings = []
     if processes_unread or files_unread:
-        message = "could not look everywhere for the token (processes: {0}, files: {1})".format(len(processes_unread), len(files_unread))
+        message = f"could not look everywhere for the token (processes: {len(processes_unread)}, files: {len(files_unread)})"
         if files_unread:
-            message += ", not to the end of {0}".format(_some(files_unread))
+            message += f", not to the end of {_some(files_unread)}"
         findings.append(Finding("exposure_incomplete", "info", message, remedy))
     for name in sorted({place.name for place in places if place.kind == "rest"}):
-        message = "the token was not looked for in {0}".format(name)
+        message = f"the token was not looked for in {name}"
         findings.append(Finding("exposure_incomplete", "info", message, "keep the token in a directory of its own, or look there by hand"))
     for name in sorted({place.name for place in places if place.kind == "pipeline"}):
-        message = "the file of pipeline secrets {0} could not be read to its end, so nobody knows whether the token is in it".format(name)
+        message = f"the file of pipeline secrets {name} could not be read to its end, so nobody knows whether the token is in it"
         remedy = "check its name and what it is" + ("" if os.geteuid() == 0 else ", and run this as root (become: true)")
         findings.append(Finding("pipeline_unknown", "info", message, remedy))
     return findings
 
 
 def _list(names: List[str]) -> str:
-    return "{0} {1}".format("process" if len(names) == 1 else "processes", _some(names))
+    return f"{'process' if len(names) == 1 else 'processes'} {_some(names)}"
 
 
 def _some(names: List[str]) -> str:
     more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (" and {0} more".format(more) if more > 0 else "")
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

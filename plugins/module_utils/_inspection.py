@@ -51,15 +51,15 @@ def asked_for(params: Dict[str, Any]) -> Tuple[Policy, List[Finding]]:
         marker = find_marker(params)
         registered = marker is not None
     except OSError as exc:
-        message = "nobody can tell whether this node is registered: {0}: {1}".format(exc.filename, exc.strerror)
+        message = f"nobody can tell whether this node is registered: {exc.filename}: {exc.strerror}"
         remedy = "run this as root (become: true)" if os.geteuid() else "look into that, and run this again"
         findings.append(Finding("registration_unknown", "info", message, remedy))
 
     reader = None
     if uid:
-        reader = Reader("the account {0}".format(user_name(uid)), uid, groups_of(uid, gid))
+        reader = Reader(f"the account {user_name(uid)}", uid, groups_of(uid, gid))
     elif gid is not None and mode & 0o040:
-        reader = Reader("the group {0}".format(group_name(gid)), None, frozenset((gid,)))
+        reader = Reader(f"the group {group_name(gid)}", None, frozenset((gid,)))
     policy = Policy(
         account=user_name(os.geteuid()),
         owners=frozenset((0, os.geteuid()) if uid is None else (uid,)),

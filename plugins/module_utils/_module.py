@@ -32,8 +32,8 @@ class EdgeModule(AnsibleModule):
     """An Ansible module whose options hold secrets. Modules end by :meth:`execute` alone."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._learned = []  # type: List[str]
-        super(EdgeModule, self).__init__(*args, **kwargs)
+        self._learned: List[str] = []
+        super().__init__(*args, **kwargs)
 
     def learn(self, secret: str) -> str:
         """Keep a secret that was found at run time out of everything that the module says; return it."""
@@ -48,13 +48,13 @@ class EdgeModule(AnsibleModule):
         :param doing: what cannot be done where the system refuses, such as ``manage /etc/expanso/bootstrap.token``
         :param where: put before what is wrong with a token
         """
-        failure = {}  # type: Result
-        result = {}  # type: Result
+        failure: Result = {}
+        result: Result = {}
         try:
             _checks.options(self.argument_spec, self.params)
             result = work(self)
         except TokenFault as exc:
-            failure = {"msg": "{0}: {1}".format(where, exc.message) if where else exc.message, "fault": exc.code}
+            failure = {"msg": f"{where}: {exc.message}" if where else exc.message, "fault": exc.code}
         except EdgeError as exc:
             failure = dict(exc.details, msg=str(exc))
         except OSError as exc:
@@ -93,10 +93,10 @@ class EdgeModule(AnsibleModule):
     def _log_invocation(self) -> None:
         """Log that the module runs. Ansible logs the options before anybody could look at them, and ends in a fault where the log takes them not."""
         self.no_log_values.update(self._secrets())
-        given = dict(self.params)  # type: Result
-        self.params = {name: _loggable(value) for name, value in given.items()}  # type: Result
+        given: Result = dict(self.params)
+        self.params: Result = {name: _loggable(value) for name, value in given.items()}
         try:
-            super(EdgeModule, self)._log_invocation()
+            super()._log_invocation()
         finally:
             self.params = given
 
@@ -112,30 +112,30 @@ class EdgeModule(AnsibleModule):
         new_secrets = getattr(self, "_new_secrets", None)
         if new_secrets is not None:
             new_secrets.flush()
-        super(EdgeModule, self)._return_formatted(kwargs)
+        super()._return_formatted(kwargs)
 
 
 def _loggable(value: Any) -> Any:
     """Return an option's value as a log takes it: no text without end, which Ansible would search for minutes, and no control characters."""
     text = value if isinstance(value, str) else str(value)
     if len(text) > LONGEST_LOGGED:
-        return "({0} characters)".format(len(text))
+        return f"({len(text)} characters)"
     return "".join(each if each.isprintable() else "?" for each in text) if isinstance(value, str) else value
 
 
 def _refused(fault: OSError, doing: str) -> str:
     hint = "; run it as root (become: true)" if isinstance(fault, PermissionError) and os.geteuid() else ""
-    place = "{0}: ".format(fault.filename) if fault.filename else ""
-    return "cannot {0}: {1}{2}{3}".format(doing, place, fault.strerror or type(fault).__name__, hint)
+    place = f"{fault.filename}: " if fault.filename else ""
+    return f"cannot {doing}: {place}{fault.strerror or type(fault).__name__}{hint}"
 
 
 def _unexpected(fault: Exception) -> str:
     """Return an unexpected exception's type and place, never its text: that may quote a secret."""
     place, trace = "an unknown place", fault.__traceback__
     while trace:
-        place = "{0}:{1}".format(os.path.basename(trace.tb_frame.f_code.co_filename), trace.tb_lineno)
+        place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
         trace = trace.tb_next
-    return "unexpected {0} at {1}; its text is withheld, because it may hold the token".format(type(fault).__name__, place)
+    return f"unexpected {type(fault).__name__} at {place}; its text is withheld, because it may hold the token"
 
 
 def _texts(value: Any) -> Iterator[str]:

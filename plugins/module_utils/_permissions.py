@@ -44,6 +44,11 @@ class AclEntry(NamedTuple):
     id: int
     permissions: int  # 4 read, 2 write, 1 execute
 
+    @property
+    def named(self) -> str:
+        """What it is for, in words."""
+        return f"{self.kind} {(user_name if self.kind == 'user' else group_name)(self.id)}"
+
 
 def parse_mode(text: Union[str, int], allowed: int, name: str = "mode") -> int:
     """Return the permission bits of an octal text such as ``0600``.
@@ -68,7 +73,7 @@ def user_id(name: str) -> int:
     try:
         return pwd.getpwnam(name).pw_uid
     except (KeyError, ValueError):  # a name that no account can have
-        raise SecureFileError("there is no account {0} on this node: create it first, or name another owner".format(_quoted(name))) from None
+        raise SecureFileError(f"there is no account {_quoted(name)} on this node: create it first, or name another owner") from None
 
 
 def group_id(name: str) -> int:
@@ -82,11 +87,12 @@ def group_id(name: str) -> int:
     try:
         return grp.getgrnam(name).gr_gid
     except (KeyError, ValueError):
-        raise SecureFileError("there is no group {0} on this node: create it first, or name another group".format(_quoted(name))) from None
+        raise SecureFileError(f"there is no group {_quoted(name)} on this node: create it first, or name another group") from None
 
 
 def _quoted(name: str) -> str:
-    return "'{0}'".format(_checks.short(name).strip("'"))
+    shown = _checks.short(name).strip("'")
+    return f"'{shown}'"
 
 
 def user_name(uid: int) -> str:
@@ -138,10 +144,10 @@ def other_writer(attributes: Attributes, acl: List[AclEntry], users: FrozenSet[i
     if attributes.mode & stat.S_IWOTH:
         return "every account"
     if attributes.uid not in users:
-        return "its owner {0}".format(user_name(attributes.uid))
+        return f"its owner {user_name(attributes.uid)}"
     if attributes.mode & stat.S_IWGRP and attributes.gid not in groups:
-        return "its group {0}".format(group_name(attributes.gid))
+        return f"its group {group_name(attributes.gid)}"
     for entry in acl:
         if entry.permissions & 2 and entry.id not in (users if entry.kind == "user" else groups):
-            return "the {0} {1} of its access control list".format(entry.kind, (user_name if entry.kind == "user" else group_name)(entry.id))
+            return f"the {entry.named} of its access control list"
     return None

@@ -150,7 +150,7 @@ def descendants(own: int) -> Dict[int, bool]:
         if not entry.isdigit():
             continue
         try:
-            with open("/proc/{0}/stat".format(entry), "rb") as handle:
+            with open(f"/proc/{entry}/stat", "rb") as handle:
                 # pid (name) state parent ...: the name may hold blanks and parentheses
                 state, parent = handle.read().rsplit(b")", 1)[1].split()[:2]
         except (OSError, ValueError, IndexError):  # it has ended

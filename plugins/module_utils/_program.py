@@ -33,7 +33,7 @@ class Machine(NamedTuple):
     little: bool
 
     def __str__(self) -> str:
-        return _MACHINES.get(self.number, "a processor of number {0}".format(self.number)) + ("le" if self.number == 21 and self.little else "")
+        return _MACHINES.get(self.number, f"a processor of number {self.number}") + ("le" if self.number == 21 and self.little else "")
 
 
 class ProgramError(EdgeError):
@@ -47,10 +47,10 @@ def check_agent(path: str, option: str) -> None:
     :raises ProgramError: it cannot be run
     """
     if not os.access(path, os.X_OK) or os.path.isdir(path):
-        raise ProgramError("the agent {0} is missing or not executable: install it first, or set {1}".format(path, option))
+        raise ProgramError(f"the agent {path} is missing or not executable: install it first, or set {option}")
     fault = unfit(path)
     if fault:
-        raise ProgramError("the agent {0} {1}: install the agent for this machine, or set {2}".format(path, fault, option))
+        raise ProgramError(f"the agent {path} {fault}: install the agent for this machine, or set {option}")
 
 
 def unfit(path: str, own: Optional[Machine] = None) -> Optional[str]:
@@ -78,7 +78,7 @@ def unfit(path: str, own: Optional[Machine] = None) -> Optional[str]:
     own = this_machine() if own is None else own
     if own is None or machine == own or (machine.little == own.little and any({machine.number, own.number} <= kin for kin in _KIN)):
         return None
-    return "is for another machine: it is built for {0}, and this one is {1}".format(machine, own)
+    return f"is for another machine: it is built for {machine}, and this one is {own}"
 
 
 def parse(head: bytes) -> Optional[Machine]:

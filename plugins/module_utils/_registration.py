@@ -19,10 +19,10 @@ from ansible_collections.expanso.edge.plugins.module_utils._permissions import S
 MARKERS = ("auth/credentials.creds", "config.d/50-connection.yaml", "config.d/50-registration.yaml", "identity")
 """What versions of the agent are known to leave below their data directory."""
 
-ARGUMENT_SPEC = {
+ARGUMENT_SPEC: Dict[str, Any] = {
     "data_dir": {"type": "path", "default": "/var/lib/expanso/edge"},
     "registration_markers": {"type": "list", "elements": "path"},
-}  # type: Dict[str, Any]
+}
 """The options that the documentation fragment ``_registration`` describes."""
 
 
@@ -37,7 +37,7 @@ def markers(params: Dict[str, Any]) -> List[str]:
     for each in wanted:
         if not os.path.isabs(each):
             raise SecureFileError(
-                "the registration marker {0} is not an absolute path: correct data_dir or registration_markers".format(_checks.short(each))
+                f"the registration marker {_checks.short(each)} is not an absolute path: correct data_dir or registration_markers"
             )
         _checks.path(each, "registration_markers" if params["registration_markers"] else "data_dir")
     return wanted
@@ -63,7 +63,7 @@ def find_marker(params: Dict[str, Any]) -> Optional[str]:
         if stat.S_ISREG(status.st_mode):
             return marker
         if params["registration_markers"]:
-            raise SecureFileError("the registration marker {0} is not a regular file: correct registration_markers".format(shown(marker)))
+            raise SecureFileError(f"the registration marker {shown(marker)} is not a regular file: correct registration_markers")
     return None
 
 

@@ -63,7 +63,7 @@ SHAPES = re.compile(
 _BETWEEN = r"(?:[\s:,-]{0,3}(?:0x|\\x|\\u00|%)?)"
 _HEX = re.compile(r"(?i)[0-9a-f]{2}(?:" + _BETWEEN + r"[0-9a-f]{2}){7,}")
 _HEX_PAIR = re.compile(r"(?i)" + _BETWEEN + r"([0-9a-f]{2})")
-_HEX_SHAPE = re.compile("(?:{0})(?:[0-9a-f]{{2}})*".format("|".join(beginning.hex() for beginning in _BEGINNINGS)))
+_HEX_SHAPE = re.compile("(?:" + "|".join(beginning.hex() for beginning in _BEGINNINGS) + ")(?:[0-9a-f]{2})*")
 _NUMBERS = re.compile(r"(?<!\d)\d{2,3}(?:[,\s]{1,3}\d{2,3}){7,}(?!\d)")  # how Go and Python print bytes
 _NUMBER = re.compile(r"\d+")
 
@@ -123,7 +123,7 @@ def mask(text: str, *secrets: str) -> str:
 @functools.lru_cache(maxsize=2)  # many texts are masked for the same secrets
 def _pieces(secrets: Tuple[str, ...]) -> Dict[int, Set[str]]:
     """Return all pieces of all forms of the secrets, by their length. A look into a set costs the same for many as for one."""
-    found = {}  # type: Dict[int, Set[str]]
+    found: Dict[int, Set[str]] = {}
     for secret in set(secrets):
         for form, width in _to_hide(secret):
             form = form.translate(_ASCII_LOWER)
@@ -161,7 +161,7 @@ def _spelled_out(text: str, secrets: Tuple[str, ...]) -> Iterator[Tuple[int, int
     """Yield where a text holds pieces of the secrets, or a key, byte for byte as numbers with something in between."""
     wanted, digits = _bytes(secrets)
     for run in _HEX.finditer(text):
-        at = []  # type: List[int]
+        at: List[int] = []
         for pair in _HEX_PAIR.finditer(text, run.start(), run.end()):
             at += [pair.start(1), pair.start(1) + 1]
         said = "".join(text[position] for position in at)
@@ -191,7 +191,7 @@ def find_token(output: bytes, wanted: str) -> str:
 
     A token may have any sign in it, and any sign may follow it. So each part of a word that lies between two signs is tried.
     """
-    tried = set()  # type: Set[int]
+    tried: Set[int] = set()
     for word in _WORD.findall(printable(output[-_SEARCHED:].decode("utf-8", "replace"))):
         for part in _parts(word):
             if len(part) < MIN_LENGTH or hash(part) in tried:

@@ -133,16 +133,16 @@ def read_in(directory: Directory, name: str) -> Optional[SecretFile]:
         if exc.errno == errno.ENOENT:
             return None
         if exc.errno == errno.ELOOP:
-            raise SecureFileError("{0} is a symbolic link, which is not followed: remove it, or name the file itself".format(path)) from None
+            raise SecureFileError(f"{path} is a symbolic link, which is not followed: remove it, or name the file itself") from None
         if exc.errno == errno.ENXIO:
-            raise SecureFileError("{0} is not a regular file: remove it, or name another path".format(path)) from None
+            raise SecureFileError(f"{path} is not a regular file: remove it, or name another path") from None
         raise
     try:
         with naming(path):
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-                raise SecureFileError("{0} is {1}: remove it, or name another path".format(path, kind))
+                raise SecureFileError(f"{path} is {kind}: remove it, or name another path")
             return SecretFile(
                 data=_read_all(descriptor, MAX_SIZE + 1),
                 attributes=Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)),
@@ -160,7 +160,7 @@ def not_short_text(data: bytes) -> Optional[str]:
     What is none is somebody else's, and neither to be replaced nor to be removed.
     """
     if len(data) > MAX_SIZE:
-        return "it is larger than {0} bytes".format(MAX_SIZE)
+        return f"it is larger than {MAX_SIZE} bytes"
     try:
         return "it is not text" if "\0" in data.decode("utf-8") else None
     except UnicodeDecodeError:
@@ -203,9 +203,9 @@ class NewDirectories:
 
     def __init__(self, nearest: Directory) -> None:
         self.directory = nearest
-        self.paths = []  # type: List[str]
-        self._held = []  # type: List[Directory]
-        self._made = []  # type: List[Tuple[Directory, str]]
+        self.paths: List[str] = []
+        self._held: List[Directory] = []
+        self._made: List[Tuple[Directory, str]] = []
 
     def __enter__(self) -> "NewDirectories":
         return self
@@ -305,7 +305,7 @@ def write_in(directory: Directory, name: str, data: bytes, attributes: Attribute
         found = read_in(directory, name)
     if found is None or found.data != data or found.attributes != attributes or found.has_acl:
         raise SecureFileError(
-            "{0} does not hold what was just written: is something else managing it, or the file system unable to?".format(shown(path))
+            f"{shown(path)} does not hold what was just written: is something else managing it, or the file system unable to?"
         )
 
 

@@ -16,7 +16,7 @@ import hashlib
 import json
 import re
 import time
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 ENV_NAME = "EXPANSO_EDGE_BOOTSTRAP_TOKEN"
 
@@ -26,60 +26,19 @@ MAX_LENGTH = 16384
 MIN_LENGTH = 4
 """Shortest token, in characters. What is shorter stands in any text by chance, and masking it would make messages unreadable."""
 
-_BOOTSTRAP_KEY = re.compile(r"exp_bk_[A-Za-z0-9._-]+")
-_JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-
-# What documentation shows in place of a token. A random key does not begin like this.
-_PLACEHOLDER = re.compile(
-    r"(?:exp_bk_)?(?:(?:change|replace)[_-]?(?:me|this)?|changeit|placeholder|dummy|redacted|secret|todo|fixme|example|x{3,}|\.{3,})[._-]*"
-    r"|exp_bk_(?:example|change[_-]?me|replace[_-]?(?:me|with)|placeholder|your[_-]|your(?:token|key)|x{4,}).*"
-    r"|(?:exp_bk_)?(?:<.*>|\[.*\]|\{.*\}|__.*__)"
-    r"|eyJ[A-Za-z0-9_-]*\.{2,}"
-    r"|(?:your|my|the)[_-]?(?:[a-z]+[_-])*(?:token|key|jwt)(?:[_-]here)?|replace[_-]with[_-].*"
-    r"|(?:insert|paste|put|enter|add)[_-].*(?:token|key|here)"
-    r"|(?:exp_bk_)?(?:expanso[_-])?(?:edge[_-])?(?:bootstrap[_-])?(?:token|jwt|key)",
-    re.IGNORECASE,
-)
-
-# What Ansible, AWX, Terraform and the like print where a secret was.
-_MASK = re.compile(
-    r"\*+|\u2022+|\$encrypted\$|\$REDACTED\$|VALUE_SPECIFIED_IN_NO_LOG_PARAMETER|NOT_LOGGING_PARAMETER"
-    r"|NOT_LOGGING_PASSWORD|\(sensitive value\)|\(sensitive\)|[<\[(]*(?:redacted|hidden|masked)[>\])]*",
-    re.IGNORECASE,
-)
-
-# A token has no directories; base64 may begin with one slash, a path shows more than that.
-_PATH = re.compile(
-    r"@?(?:~[^/]*/|\.{1,2}/|file:|[A-Za-z]:[\\/]|\\\\|/[A-Za-z0-9._-]+(?:/|$)|/[A-Za-z0-9_-]*\.).*"
-    r"|[^+=]*\.(?:token|txt|env|key|jwt|pem|creds|secret|ya?ml|json|conf|cfg)"
-    r"|[^+=]*/[^+=/]*(?:token|secret)[^+=/]*"
-    r"|/|[a-z_.-]+(?:/[a-z_.-]+){2,}",
-    re.DOTALL,
-)
-
-# base64 has the slash among its characters, so one random token in 64 begins with it. Such a text is a path where it begins in a directory
-# that systems have, or where each of its parts is a word: /etc/expanso/token, /Volumes/Stick/token, but not /k3F/9sQx+Zt8c.
-_BASE64 = re.compile(r"/[A-Za-z0-9+/]+={0,2}")
-_SYSTEM_PATH = re.compile(
-    r"/(?:bin|boot|data|dev|etc|home|lib|lib64|media|mnt|nix|opt|private|proc|root|run|runner|secrets|snap|srv|sys|tmp|usr|var|vault|vagrant"
-    r"|Applications|Library|System|Users|Volumes)(?:/|$)"
-)
-_WORDS_PATH = re.compile(r"/(?:(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]{0,2}(?:/|$))+")
-
-_KEY_PREFIX = "exp_bk_"
+_KEY = r"exp_bk_[A-Za-z0-9._-]+"
+_PART = r"[A-Za-z0-9_-]+"
+_BOOTSTRAP_KEY = re.compile(_KEY)
+_JWT = re.compile(rf"{_PART}\.{_PART}\.{_PART}")
 
 _CONTROL_NAMES = {"\0": "NUL", "\t": "tab", "\n": "line feed", "\r": "carriage return", "\x1b": "escape", "\x7f": "delete"}
-
-
-# What programs print of a value that is not there, or is no text.
-_NO_TEXT = re.compile(r"none|null|nil|undefined|true|false|\{\}|\[\]", re.IGNORECASE)
 
 
 class TokenFault(ValueError):
     """Why a text is no bootstrap token: a stable ``code`` for programs, a ``message`` for people."""
 
     def __init__(self, code: str, message: str) -> None:
-        super(TokenFault, self).__init__(message)
+        super().__init__(message)
         self.code = code
         self.message = message
 
@@ -93,7 +52,171 @@ class Token(NamedTuple):
     expires_at: Optional[str]  # ISO 8601, UTC; None where the token does not tell
 
     def __repr__(self) -> str:
-        return "Token(kind={0}, fingerprint={1})".format(self.kind, self.fingerprint)
+        return f"Token(kind={self.kind}, fingerprint={self.fingerprint})"
+
+
+class Refusal(NamedTuple):
+    """A kind of text that is certainly not a token."""
+
+    code: str
+    pattern: "re.Pattern[str]"  # from the start of the text on; group "here" is what the message tells the position of
+    message: str
+    example: str
+
+
+def _rules(code: str, message: str, *rows: Tuple[str, str]) -> List[Refusal]:
+    """Return rules that share code and message, from pairs of a pattern and an example of it."""
+    return [Refusal(code, re.compile(pattern), message, example) for pattern, example in rows]
+
+
+_MASKED = "it is what is printed in place of a secret, not the secret; copy the token from its source"
+_PLACEHOLDER = "it is a placeholder from the documentation; put the real token in its place"
+_TEMPLATE = "it holds a template or shell expression that nothing expanded"
+
+REFUSED = (
+    _rules("empty", "it is empty", (r"\Z", ""))
+    + _rules("too_long", f"it has more than {MAX_LENGTH} characters: that is no token", (rf"(?s).{{{MAX_LENGTH + 1}}}", "x" * (MAX_LENGTH + 1)))
+    + _rules(
+        "vault_text",
+        "it is vault-encrypted text that nobody decrypted; give Ansible the vault password, or use '!vault'",
+        (r"\$ANSIBLE_VAULT;", "$ANSIBLE_VAULT;1.1;AES256"),
+    )
+    + _rules(
+        "vault_text",
+        "it is encrypted text that nobody decrypted; decrypt it where it comes from",
+        (r"ENC\[", "ENC[AES256_GCM,data:abcd]"),  # sops
+        (r"vault:v", "vault:v1:abcd"),  # the transit engine of HashiCorp Vault
+    )
+    # what Ansible, AWX, Terraform and the like print where a secret was
+    + _rules(
+        "masked",
+        _MASKED,
+        (r"\*+\Z", "**"),
+        (r"\u2022+\Z", "\u2022\u2022\u2022\u2022"),
+        (r"(?i)\$encrypted\$\Z", "$encrypted$"),
+        (r"(?i)\$REDACTED\$\Z", "$REDACTED$"),
+        (r"(?i)VALUE_SPECIFIED_IN_NO_LOG_PARAMETER\Z", "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"),
+        (r"(?i)NOT_LOGGING_PARAMETER\Z", "NOT_LOGGING_PARAMETER"),
+        (r"(?i)NOT_LOGGING_PASSWORD\Z", "NOT_LOGGING_PASSWORD"),
+        (r"(?i)\(sensitive value\)\Z", "(sensitive value)"),
+        (r"(?i)\(sensitive\)\Z", "(sensitive)"),
+        (r"(?i)[<\[(]*(?:redacted|hidden|masked)[>\])]*\Z", "[REDACTED]"),
+        (r"(?s).*?\*\*\*", "exp_bk_***"),
+    )
+    + _rules("placeholder", _PLACEHOLDER, (r"<[^<>]*>$", "<your token>"))
+    + _rules(
+        "template",
+        _TEMPLATE,
+        (r"(?s).*?\{\{", "{{ token }}"),
+        (r"(?s).*?\{%", "{% if token %}"),
+        (r"(?s).*?\$\{", "${TOKEN}"),
+        (r"(?s).*?\$\(", "$(cat token)"),
+        (r"\$[A-Za-z_]+$", "$TOKEN"),
+        (r"%[A-Za-z_]+%$", "%TOKEN%"),
+    )
+    + _rules(
+        "assignment",
+        "it is a whole NAME=value line; give the value alone",
+        (r"(?:export[ \t]+)?EXPANSO_[A-Z_]+[ \t]*=", "export EXPANSO_EDGE_TOKEN=abcd"),
+        (r"(?:export[ \t]+)?[A-Z][A-Z_]*TOKEN[ \t]*=", "MY_TOKEN=abcd"),
+    )
+)
+"""Of any text, in the order of trial."""
+
+# base64 has the slash among its characters, so one random token in 64 begins with it. Such a text is a path where it begins in a directory
+# that systems have, or where each of its parts is a word: /etc/expanso/token, /Volumes/Stick/token, but not /k3F/9sQx+Zt8c.
+_BASE64 = r"/[A-Za-z0-9+/]+={0,2}"
+_SYSTEM_PATH = (
+    r"/(?:bin|boot|data|dev|etc|home|lib|lib64|media|mnt|nix|opt|private|proc|root|run|runner|secrets|snap|srv|sys|tmp|usr|var|vault|vagrant"
+    r"|Applications|Library|System|Users|Volumes)(?:/|$)"
+)
+_WORDS_PATH = r"/(?:(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]{0,2}(?:/|$))+"
+_MAY_BE_PATH = rf"(?!{_KEY}\Z)(?:(?!{_BASE64}\Z)|(?={_SYSTEM_PATH})|(?={_WORDS_PATH}\Z))"
+_FILE_ENDINGS = r"token|txt|env|key|jwt|pem|creds|secret|ya?ml|json|conf|cfg"
+
+REFUSED_PRINTABLE = (
+    _rules(
+        "quoted",
+        "it stands in quotation marks (character {position}); give it without",
+        (r"(?P<here>[\"'`])", '"abcd"'),
+        (r".*(?P<here>[\"'`])\Z", "abcd'"),
+    )
+    + _rules(
+        "api_key",
+        "it is an API key (exp_ak_...), not a bootstrap token; take one from the workspace's Keys page",
+        (r"(?i)exp_ak_", "exp_ak_a1b2c3d4"),
+    )
+    + _rules("truncated", "it ends after its prefix; copy the whole key", (r"(?:exp_bk_|exp_bk|exp_)\Z", "exp_bk_"))
+    # what programs print of a value that is not there, or is not a text
+    + _rules(
+        "no_text",
+        "it is what a program prints of a value that is missing or no text; look at the variable that it comes from",
+        (r"(?i)(?:none|null|nil|undefined)\Z", "None"),
+        (r"(?i)(?:true|false)\Z", "true"),
+        (r"(?:\{\}|\[\])\Z", "{}"),
+    )
+    # what documentation shows in place of a token; a random key does not begin like this
+    + _rules(
+        "placeholder",
+        _PLACEHOLDER,
+        (r"(?i)(?:exp_bk_)?(?:change|replace)[_-]?(?:me|this)?[._-]*\Z", "exp_bk_change_me"),
+        (r"(?i)(?:exp_bk_)?(?:changeit|placeholder|dummy|redacted|secret|todo|fixme|example)[._-]*\Z", "changeit"),
+        (r"(?i)(?:exp_bk_)?x{3,}[._-]*\Z", "xxxxxxxx"),
+        (r"(?i)(?:exp_bk_)?\.{3,}[._-]*\Z", "exp_bk_..."),
+        (r"(?i)exp_bk_(?:example|change[_-]?me|replace[_-]?(?:me|with)|placeholder).*\Z", "exp_bk_example_1234"),
+        (r"(?i)exp_bk_your(?:[_-]|token|key).*\Z", "exp_bk_your_key_1234"),
+        (r"(?i)exp_bk_x{4,}.*\Z", "exp_bk_xxxx1234"),
+        (r"(?i)(?:exp_bk_)?<.*>\Z", "exp_bk_<key>"),
+        (r"(?i)(?:exp_bk_)?\[.*\]\Z", "[token]"),
+        (r"(?i)(?:exp_bk_)?\{.*\}\Z", "{token}"),
+        (r"(?i)(?:exp_bk_)?__.*__\Z", "__TOKEN__"),
+        (r"(?i)eyJ[A-Za-z0-9_-]*\.{2,}\Z", "eyJhbGciOiJ..."),
+        (r"(?i)(?:your|my|the)[_-]?(?:[a-z]+[_-])*(?:token|key|jwt)(?:[_-]here)?\Z", "YOUR_BOOTSTRAP_TOKEN"),
+        (r"(?i)replace[_-]with[_-].*\Z", "replace-with-your-key"),
+        (r"(?i)(?:insert|paste|put|enter|add)[_-].*(?:token|key|here)\Z", "paste-it-here"),
+        (r"(?i)(?:exp_bk_)?(?:expanso[_-])?(?:edge[_-])?(?:bootstrap[_-])?(?:token|jwt|key)\Z", "bootstrap_token"),
+    )
+    + _rules("truncated", "it ends in dots, where something was left out; copy the whole token", (r".*\.\.\.\Z", "exp_bk_a1b2..."))
+    + _rules(
+        "malformed_key",
+        "a key begins with exp_bk_ in small letters, and character {position} is a capital",
+        (r"(?=(?i:exp_bk_))[a-z_]{0,5}(?P<here>[A-Z])", "Exp_bk_a1b2c3d4"),
+    )
+    + _rules(
+        "malformed_key",
+        "it begins as a bootstrap key, and character {position} cannot stand in one; give the key alone, without what is stuck to it",
+        (r"exp_bk_[A-Za-z0-9._-]*(?P<here>[^A-Za-z0-9._-])", "exp_bk_a1b2c3d4,"),
+    )
+    + _rules(
+        "malformed_key",
+        "it holds two keys, the second of which begins as character {position}; give one",
+        (r"exp_bk_.*?(?P<here>exp_bk_)", "exp_bk_a1b2exp_bk_c3d4"),
+    )
+    + _rules("url", "it is a URL, not a token", (r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", "https://start.cloud.expanso.io"))
+    # a token has no directories; base64 may begin with one slash, a path shows more than that
+    + _rules(
+        "path",
+        "it is the path of a file, not the token in it; use the option or variable for a token file",
+        (rf"{_MAY_BE_PATH}@?~[^/]*/", "~/token"),
+        (rf"{_MAY_BE_PATH}@?\.{{1,2}}/", "../token"),
+        (rf"{_MAY_BE_PATH}@?file:", "file:///run/token"),
+        (rf"{_MAY_BE_PATH}@?[A-Za-z]:[\\/]", "C:\\token"),
+        (rf"{_MAY_BE_PATH}@?\\\\", "\\\\server\\token"),
+        (rf"{_MAY_BE_PATH}@?/[A-Za-z0-9._-]+(?:/|$)", "/etc/expanso/abcd"),
+        (rf"{_MAY_BE_PATH}@?/[A-Za-z0-9_-]*\.", "/.token+1"),
+        (rf"{_MAY_BE_PATH}[^+=]*\.(?:{_FILE_ENDINGS})\Z", "bootstrap.token"),
+        (rf"{_MAY_BE_PATH}[^+=]*/[^+=/]*(?:token|secret)[^+=/]*\Z", "run/my-token"),
+        (rf"{_MAY_BE_PATH}/\Z", "/"),
+        (rf"{_MAY_BE_PATH}[a-z_.-]+(?:/[a-z_.-]+){{2,}}\Z", "etc/expanso/edge"),
+    )
+    + _rules(
+        "malformed_key",
+        "something stands before the key, which begins as character {position}; give the key alone",
+        (rf"(?i)(?!{_PART}\.{_PART}\.{_PART}\Z)(?!exp_bk_).+?(?P<here>exp_bk_)", "Bearer:exp_bk_a1b2c3d4"),
+    )
+    + _rules("too_short", "it has {length} characters: that is no token", (rf".{{0,{MIN_LENGTH - 1}}}\Z", "abc"))
+)
+"""Of a text of printable ASCII characters, in the order of trial."""
 
 
 def fingerprint(text: str) -> str:
@@ -117,7 +240,7 @@ def decode(data: bytes) -> str:
     try:
         return data.decode("ascii")
     except UnicodeDecodeError as exc:
-        raise TokenFault("not_ascii", "byte {0} is not ASCII; a token holds ASCII characters only".format(exc.start + 1)) from None
+        raise TokenFault("not_ascii", f"byte {exc.start + 1} is not ASCII; a token holds ASCII characters only") from None
 
 
 def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token:
@@ -128,7 +251,9 @@ def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token
     :param now: seconds since the epoch, for the expiry of a JWT; the clock by default
     :raises TokenFault: the text is certainly no token that can be used
     """
-    _refuse_not_a_token(text)
+    _refuse(text, REFUSED)
+    _refuse_characters(text)
+    _refuse(text, REFUSED_PRINTABLE)
     if _BOOTSTRAP_KEY.fullmatch(text):
         return Token(text, "bootstrap_key", fingerprint(text), None)
 
@@ -139,8 +264,9 @@ def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token
         now = time.time() if now is None else now
         if expiry is not None and expiry <= now:
             # the day, so that the same is said of it all day long
-            by = "the clock of this machine says {0}: get a new one, or correct that clock".format((_iso8601(now) or "later")[:10])
-            raise TokenFault("expired", "it is a JWT that expired at {0}, and {1}".format(expires_at or "a time long past", by))
+            clock = (_iso8601(now) or "later")[:10]
+            when = expires_at or "a time long past"
+            raise TokenFault("expired", f"it is a JWT that expired at {when}, and the clock of this machine says {clock}: get a new one, or correct that clock")
         return Token(text, "jwt", fingerprint(text), expires_at)
 
     if strict:
@@ -148,72 +274,13 @@ def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token
     return Token(text, "opaque", fingerprint(text), None)
 
 
-def _refuse_not_a_token(text: str) -> None:
-    if not text:
-        raise TokenFault("empty", "it is empty")
-    if len(text) > MAX_LENGTH:
-        raise TokenFault("too_long", "it has more than {0} characters: that is no token".format(MAX_LENGTH))
-    if text.startswith("$ANSIBLE_VAULT;"):
-        raise TokenFault("vault_text", "it is vault-encrypted text that nobody decrypted; give Ansible the vault password, or use '!vault'")
-    if text.startswith(("ENC[", "vault:v")):  # sops, and the transit engine of HashiCorp Vault
-        raise TokenFault("vault_text", "it is encrypted text that nobody decrypted; decrypt it where it comes from")
-    if _MASK.fullmatch(text) or "***" in text:
-        raise TokenFault("masked", "it is what is printed in place of a secret, not the secret; copy the token from its source")
-    if re.match(r"<[^<>]*>$", text):
-        raise TokenFault("placeholder", "it is a placeholder from the documentation; put the real token in its place")
-    if re.search(r"\{\{|\{%|\$\{|\$\(|^\$[A-Za-z_]+$|^%[A-Za-z_]+%$", text):
-        raise TokenFault("template", "it holds a template or shell expression that nothing expanded")
-    if re.match(r"(?:export[ \t]+)?(?:EXPANSO_[A-Z_]+|[A-Z][A-Z_]*TOKEN)[ \t]*=", text):
-        raise TokenFault("assignment", "it is a whole NAME=value line; give the value alone")
-    _refuse_characters(text)
-    if text[0] in "\"'`" or text[-1] in "\"'`":
-        raise TokenFault("quoted", "it stands in quotation marks (character {0}); give it without".format(1 if text[0] in "\"'`" else len(text)))
-    if text.lower().startswith("exp_ak_"):
-        raise TokenFault("api_key", "it is an API key (exp_ak_...), not a bootstrap token; take one from the workspace's Keys page")
-    if text in ("exp_bk_", "exp_bk", "exp_"):
-        raise TokenFault("truncated", "it ends after its prefix; copy the whole key")
-    if _NO_TEXT.fullmatch(text):
-        raise TokenFault("no_text", "it is what a program prints of a value that is missing or no text; look at the variable that it comes from")
-    if _PLACEHOLDER.fullmatch(text):
-        raise TokenFault("placeholder", "it is a placeholder from the documentation; put the real token in its place")
-    if text.endswith("..."):
-        raise TokenFault("truncated", "it ends in dots, where something was left out; copy the whole token")
-    _refuse_malformed_key(text)
-    if re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", text):
-        raise TokenFault("url", "it is a URL, not a token")
-    if not _BOOTSTRAP_KEY.fullmatch(text) and _is_path(text):
-        raise TokenFault("path", "it is the path of a file, not the token in it; use the option or variable for a token file")
-    stuck = text.lower().find(_KEY_PREFIX)
-    if stuck > 0 and not _JWT.fullmatch(text):
-        raise TokenFault("malformed_key", "something stands before the key, which begins as character {0}; give the key alone".format(stuck + 1))
-    if len(text) < MIN_LENGTH:
-        raise TokenFault("too_short", "it has {0} characters: that is no token".format(len(text)))
-
-
-def _refuse_malformed_key(text: str) -> None:
-    """Refuse what begins as a bootstrap key and is none: a key with something stuck to it."""
-    if not text.lower().startswith(_KEY_PREFIX):
-        return
-    for position, (char, right) in enumerate(zip(text, _KEY_PREFIX), 1):
-        if char != right:
-            raise TokenFault("malformed_key", "a key begins with exp_bk_ in small letters, and character {0} is a capital".format(position))
-    wrong = re.search(r"[^A-Za-z0-9._-]", text)
-    if wrong:
-        raise TokenFault(
-            "malformed_key",
-            "it begins as a bootstrap key, and character {0} cannot stand in one; give the key alone, without what is stuck to it".format(
-                wrong.start() + 1
-            ),
-        )
-    second = text.find(_KEY_PREFIX, 1)
-    if second > 0:
-        raise TokenFault("malformed_key", "it holds two keys, the second of which begins as character {0}; give one".format(second + 1))
-
-
-def _is_path(text: str) -> bool:
-    if not _PATH.fullmatch(text):
-        return False
-    return not _BASE64.fullmatch(text) or bool(_SYSTEM_PATH.match(text) or _WORDS_PATH.fullmatch(text))
+def _refuse(text: str, rules: List[Refusal]) -> None:
+    """Refuse a text by the first rule that it meets."""
+    for rule in rules:
+        found = rule.pattern.match(text)
+        if found:
+            position = found.start("here") + 1 if "here" in found.re.groupindex else 0
+            raise TokenFault(rule.code, rule.message.format(position=position, length=len(text)))
 
 
 def _refuse_characters(text: str) -> None:
@@ -222,18 +289,18 @@ def _refuse_characters(text: str) -> None:
         if "!" <= char <= "~":
             continue
         if char == "\ufeff":
-            raise TokenFault("bom", "character {0} is a byte order mark; save it as plain ASCII without one".format(position))
+            raise TokenFault("bom", f"character {position} is a byte order mark; save it as plain ASCII without one")
         where = "at its start" if not text[:position].strip() else "at its end" if not text[position - 1 :].strip() else "inside"
         if char in "\r\n\x0b\x0c\x85\u2028\u2029":
             name = _CONTROL_NAMES.get(char, "line separator")
-            raise TokenFault("line_break", "it has a line break {0} ({1}, character {2})".format(where, name, position))
+            raise TokenFault("line_break", f"it has a line break {where} ({name}, character {position})")
         if char.isspace() and char not in "\x1c\x1d\x1e\x1f":
             name = {" ": "space", "\t": "tab"}.get(char, "white space that is not ASCII")
-            raise TokenFault("whitespace", "it has white space {0} ({1}, character {2})".format(where, name, position))
+            raise TokenFault("whitespace", f"it has white space {where} ({name}, character {position})")
         if char < " " or char == "\x7f":
             name = _CONTROL_NAMES.get(char, "control character")
-            raise TokenFault("control_character", "it has a control character ({0}) as character {1}".format(name, position))
-        raise TokenFault("not_ascii", "character {0} is not ASCII; a token holds ASCII characters only".format(position))
+            raise TokenFault("control_character", f"it has a control character ({name}) as character {position}")
+        raise TokenFault("not_ascii", f"character {position} is not ASCII; a token holds ASCII characters only")
 
 
 def _jwt_claims(text: str) -> Optional[Dict[str, Any]]:

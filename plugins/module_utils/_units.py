@@ -98,10 +98,10 @@ def fit(name: str, text: str, version: int) -> Fitted:
         setting = _SETTING.match(line)
         key = setting.group(1) if setting else ""
         if NEEDED_SINCE.get(key, 0) > version:
-            raise UnitError("{0}: {1}= needs systemd {2} or newer, and this node has systemd {3}".format(name, key, NEEDED_SINCE[key], version))
+            raise UnitError(f"{name}: {key}= needs systemd {NEEDED_SINCE[key]} or newer, and this node has systemd {version}")
         if WELCOME_SINCE.get(key, 0) > version:
             left_out.append(key)
-            line = "# needs systemd {0}: {1}".format(WELCOME_SINCE[key], line)
+            line = f"# needs systemd {WELCOME_SINCE[key]}: {line}"
         lines.append(line)
     return Fitted("".join(line + "\n" for line in lines), left_out)
 
@@ -113,7 +113,7 @@ def is_ours(text: str) -> bool:
 
 def marked(text: str) -> str:
     """Return a unit file with the line that says that it is ours."""
-    return text if is_ours(text) else "{0}\n{1}".format(MARKER, text)
+    return text if is_ours(text) else f"{MARKER}\n{text}"
 
 
 def check_name(name: Any) -> None:
@@ -123,7 +123,7 @@ def check_name(name: Any) -> None:
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 255:
         shown = "".join(char if char.isprintable() else "?" for char in str(name)[:60])
-        raise UnitError("'{0}' is no name of a unit, such as expanso-edge.service".format(shown))
+        raise UnitError(f"'{shown}' is no name of a unit, such as expanso-edge.service")
 
 
 def check_units(units: Dict[Any, Any]) -> None:
@@ -134,12 +134,12 @@ def check_units(units: Dict[Any, Any]) -> None:
     for name, text in units.items():
         check_name(name)
         if not isinstance(text, str):
-            raise UnitError("units: the content of {0} is not a text, but of type {1}".format(name, type(text).__name__))
+            raise UnitError(f"units: the content of {name} is not a text, but of type {type(text).__name__}")
         odd = _ODD.search(text)
         if odd:
-            raise UnitError("units: the content of {0} has the character U+{1:04X}, which no unit may have".format(name, ord(odd.group())))
+            raise UnitError(f"units: the content of {name} has the character U+{ord(odd.group()):04X}, which no unit may have")
         if len(text.encode("utf-8")) > MOST:
-            raise UnitError("units: the content of {0} is longer than {1} bytes".format(name, MOST))
+            raise UnitError(f"units: the content of {name} is longer than {MOST} bytes")
 
 
 def complaints(output: str, directory: str, names: Sequence[str]) -> List[str]:
@@ -147,6 +147,6 @@ def complaints(output: str, directory: str, names: Sequence[str]) -> List[str]:
 
     A program that is not there yet is no fault of the unit that names it.
     """
-    starts = tuple(start for name in names for start in ("{0}/{1}:".format(directory, name), "{0}:".format(name), "Unit {0} ".format(name)))
+    starts = tuple(start for name in names for start in (f"{directory}/{name}:", f"{name}:", f"Unit {name} "))
     found = [line.strip() for line in output.splitlines() if line.startswith(starts) and _NO_COMMAND not in line]
     return [line.replace(directory + "/", "") for line in found]

@@ -261,7 +261,6 @@ from ansible_collections.expanso.edge.plugins.module_utils._exposure import (
 )
 from ansible_collections.expanso.edge.plugins.module_utils._inspection import asked_for, look
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
-from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, mask, visible
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
@@ -307,7 +306,7 @@ def subjects(params: Dict[str, Any], policy: Policy, common: List[Finding]) -> L
         given = understand("", params["token"].encode("utf-8", "surrogateescape"), policy.now)
         held = [secret for content in contents if content for secret in content.secrets]
         if not given.secrets and given.fault:
-            message = "the token that was given is not looked for: {0}".format(given.fault.message)
+            message = f"the token that was given is not looked for: {given.fault.message}"
             found.append(Subject(None, None, given, [Finding(given.fault.code, "info", message, "give a token to look for")]))
         elif not set(given.secrets).issubset(held):
             found.append(Subject(None, None, given, []))
@@ -333,7 +332,7 @@ def exposure(params: Dict[str, Any], policy: Policy, found: List[Subject]) -> Di
         if subject.secrets():
             subject.findings.extend(report_unread(unread))
         elif subject.content and subject.content.secrets:
-            message = "the token is not looked for elsewhere: it has less than {0} characters, and would be found by chance".format(PIECE)
+            message = f"the token is not looked for elsewhere: it has less than {PIECE} characters, and would be found by chance"
             subject.findings.append(Finding("exposure_incomplete", "info", message, "make sure that it is a bootstrap token, and a whole one"))
         if params["exposure"] and subject.path:
             known = {place.name for place in elsewhere}
@@ -355,7 +354,7 @@ def describe(subject: Subject, policy: Policy, tokens: Iterable[str]) -> Dict[st
         "state": subject.facts and facts.state,
         "owner": attributes and user_name(attributes.uid),
         "group": attributes and group_name(attributes.gid),
-        "mode": attributes and "{0:04o}".format(attributes.mode),
+        "mode": attributes and f"{attributes.mode:04o}",
         "size": facts.size,
         "age_days": age_days(facts, policy.now),
         "format": content.format if content and subject.path else None,
@@ -369,12 +368,12 @@ def describe(subject: Subject, policy: Policy, tokens: Iterable[str]) -> Dict[st
 
 
 def audit(module: EdgeModule) -> Dict[str, Any]:
-    check_options(module)
+    _checks.plain_options(module.argument_spec, module.params)
     params = module.params
     params["paths"] = [os.path.normpath(path) for path in params["paths"]]
     for path in params["paths"]:
         if not os.path.isabs(path):
-            raise SecureFileError("the path {0} is not absolute".format(path))
+            raise SecureFileError(f"the path {path} is not absolute")
     policy, common = asked_for(params)
     found = subjects(params, policy, common)
     tokens = exposure(params, policy, found)
@@ -387,7 +386,7 @@ def audit(module: EdgeModule) -> Dict[str, Any]:
         "tokens": entries,
         "error_count": count["error"],
         "warning_count": count["warning"],
-        "msg": "bootstrap tokens audited: paths {0}, errors {1}, warnings {2}".format(len(params["paths"]), count["error"], count["warning"]),
+        "msg": "bootstrap tokens audited: paths {}, errors {}, warnings {}".format(len(params["paths"]), count["error"], count["warning"]),
     }
 
 

@@ -11,7 +11,7 @@ version_added: 1.0.0
 description:
   - Runs C(expanso-edge bootstrap --data-dir DIR) once, as the account that the agent is going to run as, and waits until a registration marker exists.
   - The token is in the environment of that one process only, never on a command line.
-  - Where a marker exists nothing is run and no token is spent.
+  - Where a marker exists, nothing is run and no token is spent.
   - A failure carries the agent's own last lines, with the token masked in every encoding that programs print.
 extends_documentation_fragment:
   - expanso.edge._attributes
@@ -19,7 +19,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - Tells whether the node would be registered. Does not look at binary and token, because something before may be about to bring them.
+      - Tells whether the node would be registered. Does not look at binary and token, because earlier tasks may install them.
   idempotent:
     support: full
 options:
@@ -54,16 +54,16 @@ options:
       - By default the primary group of O(user).
     type: str
   timeout:
-    description: How long the agent may take until a marker exists, in seconds, from V(1) to V(604800). Then it is stopped, with all that it started.
+    description: How long the agent may take until a marker exists, in seconds, from V(1) to V(604800). Then it is stopped, with all processes that it started.
     type: int
     default: 120
   remove_token_file:
-    description: Remove O(token_file) once the node is registered. Nobody needs it any more.
+    description: Remove O(token_file) as soon as the node is registered. It is no longer needed.
     type: bool
     default: false
 notes:
-  - A missing O(data_dir) is made with mode V(0700) for O(user) and O(group).
-  - Whatever the agent leaves at work is ended with it, because it has the token in its environment.
+  - A missing O(data_dir) is created with mode V(0700) for O(user) and O(group).
+  - Processes that the agent leaves behind are ended, because they have the token in their environment.
   - Two runs at the same time spend one token. The second waits for the first, and for an agent that a killed run left at work.
   - A O(data_dir) that others may exchange, because they may write a directory above it, is refused.
 seealso:
@@ -73,7 +73,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Register the node and let go of the token
+- name: Register the node and remove the token
   expanso.edge.edge_registration:
     token_file: /etc/expanso/bootstrap.token
     remove_token_file: true
@@ -101,7 +101,7 @@ token_removed:
   type: bool
   returned: success
 msg:
-  description: What was done, in a sentence.
+  description: Human-readable summary of the result.
   type: str
   returned: always
 agent_output:
@@ -120,12 +120,12 @@ import fcntl
 import os
 import subprocess
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
-from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
 from ansible_collections.expanso.edge.plugins.module_utils._process import Program
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
@@ -140,10 +140,10 @@ LAST_LINES = 15
 LONGEST = 7 * 24 * 3600
 """Seconds that may be asked for: more is a slip, and more than some calls of the system can take."""
 
-BY_ANOTHER = {"changed": False, "msg": "registered by another run at the same time"}  # type: Dict[str, Any]
+BY_ANOTHER: Dict[str, Any] = {"changed": False, "msg": "registered by another run at the same time"}
 
 PATIENCE = 5.0
-"""Seconds that an agent has to stop when it is told to."""
+"""Seconds that an agent has to stop when it is asked to."""
 
 
 class RegistrationError(EdgeError):
@@ -153,7 +153,7 @@ class RegistrationError(EdgeError):
 def read_token(params: Dict[str, Any]) -> str:
     """Return the token that was given, or the one in the file on the node; judged.
 
-    :raises TokenFault: there is none, or it is certainly no bootstrap token
+    :raises TokenFault: there is none, or it is certainly not a bootstrap token
     """
     path = params["token_file"]
     if path is None:
@@ -162,11 +162,11 @@ def read_token(params: Dict[str, Any]) -> str:
         return judge(params["token"]).value
     found = read(path)
     if found is None:
-        raise TokenFault("missing", "bootstrap token file not found: {0}; provision the token first".format(path))
+        raise TokenFault("missing", f"bootstrap token file not found: {path}; provision the token first")
     try:
         return read_content(found.data).token().value
     except TokenFault as exc:
-        raise TokenFault(exc.code, "invalid bootstrap token in {0}: {1}".format(path, exc.message)) from None
+        raise TokenFault(exc.code, f"invalid bootstrap token in {path}: {exc.message}") from None
 
 
 def command(params: Dict[str, Any]) -> List[str]:
@@ -184,17 +184,17 @@ def check_data_dir(params: Dict[str, Any], account: Account) -> None:
     """
     path = params["data_dir"]
     if os.path.islink(path) and not os.path.exists(path):
-        raise RegistrationError("the data directory {0} is a symbolic link that leads nowhere, to {1}".format(path, os.readlink(path)))
+        raise RegistrationError(f"the data directory {path} is a symbolic link that leads nowhere, to {os.readlink(path)}")
     unsafe = unsafe_directory(os.path.join(path, "marker"), account.uid, account.gid)
     if unsafe:
-        message = "{1} may write the directory {0}, and so decides what the data directory is: close it, set data_dir, or register as that user"
-        raise RegistrationError(message.format(*unsafe))
+        remedy = "close it, set data_dir, or register as that user"
+        raise RegistrationError(f"{unsafe[1]} may write the directory {unsafe[0]}, and so decides what the data directory is: {remedy}")
 
 
 def open_data_dir(module: EdgeModule, account: Account) -> int:
-    """Return the data directory's descriptor. A missing one is made for the account.
+    """Return the data directory's descriptor. A missing one is created for the account.
 
-    :raises OSError: it is no directory
+    :raises OSError: it is not a directory
     """
     path = module.params["data_dir"]
 
@@ -202,7 +202,7 @@ def open_data_dir(module: EdgeModule, account: Account) -> int:
         module.set_context_if_different(directory, module.selinux_default_context(directory), False)
 
     make_directories(path, DATA_DIR_MODE, label, (account.uid, account.gid))
-    # resolved and checked before: what is a link by now was put there by somebody else
+    # resolved and checked before: a link that is there now was put there by another account
     return os.open(os.path.realpath(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
@@ -211,18 +211,19 @@ def lock(module: EdgeModule, descriptor: int, deadline: float) -> None:
 
     :raises RegistrationError: one still is after the time given
     """
+    path = module.params["data_dir"]
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except OSError as exc:
             if exc.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR):
-                module.warn("{0} cannot be locked ({1}): make sure that nothing else registers this node".format(module.params["data_dir"], exc.strerror))
+                module.warn(f"{path} cannot be locked ({exc.strerror}): make sure that nothing else registers this node")
                 return
         if time.monotonic() >= deadline:
             raise RegistrationError(
-                "another registration is at work in {0} and did not end within {1} seconds: look for a process that runs "
-                "'expanso-edge bootstrap'; no token was spent by this run".format(module.params["data_dir"], module.params["timeout"])
+                f"another registration is at work in {path} and did not end within {module.params['timeout']} seconds: look for a process that runs "
+                "'expanso-edge bootstrap'; no token was spent by this run"
             )
         time.sleep(0.1)
 
@@ -240,15 +241,15 @@ def start(params: Dict[str, Any], account: Account, token: str, descriptor: int)
         return Program(command(params), environment, account, [descriptor])
     except subprocess.SubprocessError:
         hint = "" if os.geteuid() == 0 else ": run it as root (become: true)"
-        reason = "this account may not run programs as {0}{1}".format(account.name, hint)
+        reason = f"this account may not run programs as {account.name}{hint}"
     except OSError as exc:
         if exc.errno == errno.ENOEXEC:
             reason = "the system cannot run it: is it for another machine, or damaged?"
         elif exc.errno == errno.ENOENT:
             reason = "the interpreter or loader that it names is missing"
         else:
-            reason = "{0} (as {1})".format(exc.strerror, account.name)
-    raise RegistrationError("the agent {0} could not be started: {1}".format(params["binary"], reason))
+            reason = f"{exc.strerror} (as {account.name})"
+    raise RegistrationError(f"the agent {params['binary']} could not be started: {reason}")
 
 
 def register(module: EdgeModule, token: str, account: Account, descriptor: int, deadline: float) -> List[str]:
@@ -267,25 +268,34 @@ def register(module: EdgeModule, token: str, account: Account, descriptor: int, 
     finally:
         left = agent.end(PATIENCE)
     lines = last_lines(agent.output, LAST_LINES, token)
-    fault = ""
-    if not in_time:
-        fault = "the agent did not finish within {0} seconds and was stopped".format(params["timeout"])
-    elif code:
-        how = "failed with exit code {0}".format(code) if code > 0 else "was ended by signal {0}".format(-code)
-        fault = "expanso-edge bootstrap {0}: {1}".format(how, lines[-1] if lines else "it said nothing")
-    elif find_marker(params) is None:
-        fault = (
-            "expanso-edge bootstrap succeeded, but after {0} seconds there is none of the registration markers {1}: "
-            "is data_dir the one that the agent uses?".format(params["timeout"], ", ".join(markers(params)))
-        )
+    marker = find_marker(params)
     if left:
-        module.warn("{0} processes of the agent could not be ended, and may hold the token still".format(left))
-    if fault:
-        marker = find_marker(params)
-        if marker:
-            fault += "; this node is registered all the same: {0} exists, and the next run goes on from there".format(marker)
-        raise RegistrationError(fault, agent_output=lines, registered=marker is not None, marker=marker)
-    return lines
+        module.warn(f"{left} processes of the agent could not be ended, and may still hold the token")
+    fault = fault_of(params, in_time, code, lines, marker)
+    if fault is None:
+        return lines
+    if marker:
+        fault += f"; this node is registered all the same: {marker} exists, and the next run continues from there"
+    raise RegistrationError(fault, agent_output=lines, registered=marker is not None, marker=marker)
+
+
+def fault_of(params: Dict[str, Any], in_time: bool, code: Optional[int], lines: List[str], marker: Optional[str]) -> Optional[str]:
+    """Return why a registration failed, None where it did not.
+
+    :param code: the agent's exit code, below zero where a signal ended it
+    :param lines: the agent's last ones
+    """
+    if not in_time:
+        return f"the agent did not finish within {params['timeout']} seconds and was stopped"
+    if code:
+        how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
+        return f"expanso-edge bootstrap {how}: {lines[-1] if lines else 'without any output'}"
+    if marker is None:
+        return (
+            f"expanso-edge bootstrap succeeded, but after {params['timeout']} seconds there is none of the registration markers "
+            f"{', '.join(markers(params))}: is data_dir the one that the agent uses?"
+        )
+    return None
 
 
 def register_once(module: EdgeModule) -> Dict[str, Any]:
@@ -300,7 +310,7 @@ def register_once(module: EdgeModule) -> Dict[str, Any]:
     except TokenFault:
         if find_marker(params) is None:
             raise
-        return BY_ANOTHER  # which let go of the token, too
+        return BY_ANOTHER  # which removed the token, too
     check_agent(params["binary"], "binary (token_file_binary)")
     account = find_account(params["user"], params["group"])
     check_data_dir(params, account)
@@ -314,15 +324,14 @@ def register_once(module: EdgeModule) -> Dict[str, Any]:
         os.close(descriptor)
 
 
-def bring_about(module: EdgeModule) -> Dict[str, Any]:
-    """Register the node where that is needed, let go of the token, and return the result."""
-    check_options(module)
+def apply_state(module: EdgeModule) -> Dict[str, Any]:
+    """Register the node where that is needed, remove the token, and return the result."""
+    _checks.plain_options(module.argument_spec, module.params)
     params = module.params
     params["data_dir"] = os.path.normpath(params["data_dir"])
-    if not 1 <= params["timeout"] <= LONGEST:
-        raise RegistrationError("timeout is {0}, but has to be 1 second or more, and {1} at most".format(params["timeout"], LONGEST))
+    _checks.seconds(params["timeout"], "timeout", most=LONGEST)
     marker = find_marker(params)
-    result = {"changed": False, "msg": "registered already"}  # type: Dict[str, Any]
+    result: Dict[str, Any] = {"changed": False, "msg": "registered already"}
     if marker is None:
         result = {"changed": True, "msg": "would be registered"}
         if not module.check_mode:
@@ -358,7 +367,7 @@ def main() -> None:
         mutually_exclusive=[("token", "token_file")],
         supports_check_mode=True,
     )
-    module.execute(bring_about, "register this node")
+    module.execute(apply_state, "register this node")
 
 
 if __name__ == "__main__":

@@ -144,7 +144,6 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
-from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
 from ansible_collections.expanso.edge.plugins.module_utils._process import may_access
 from ansible_collections.expanso.edge.plugins.module_utils._program import unfit
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
@@ -227,7 +226,7 @@ def verify(module: EdgeModule, units: Dict[str, str]) -> None:
         shutil.rmtree(scratch)
     found = complaints(out + err, scratch, list(units))
     if found:
-        raise VerifyError("systemd-analyze verify complains, and nothing was changed: {0}".format("; ".join(found)), complaints=found)
+        raise VerifyError("systemd-analyze verify complains, and nothing was changed: {}".format("; ".join(found)), complaints=found)
 
 
 def missing(module: EdgeModule) -> List[str]:
@@ -246,13 +245,13 @@ def missing(module: EdgeModule) -> List[str]:
         if os.path.isfile(path) and test == os.X_OK:
             fault = unfit(path)
         if not os.path.exists(path):
-            found.append("{0} is missing: install it first, or name another path".format(path))
+            found.append(f"{path} is missing: install it first, or name another path")
         elif not os.path.isfile(path):
-            found.append("{0} is not a regular file: name another path".format(path))
+            found.append(f"{path} is not a regular file: name another path")
         elif not may_access(user, path, test):
-            found.append("{0} is not {1} for {2}: correct its permissions or those of the directories above it".format(path, quality, user.name))
+            found.append(f"{path} is not {quality} for {user.name}: correct its permissions or those of the directories above it")
         elif fault:
-            found.append("{0} {1}: install the one for this machine".format(path, fault))
+            found.append(f"{path} {fault}: install the one for this machine")
     return found
 
 
@@ -265,11 +264,11 @@ def known_account(user: str, group: Optional[str]) -> Account:
     try:
         pwd.getpwuid(account.uid)
     except KeyError:
-        raise SecureFileError("there is no account with the number {0} on this node: create it first, or name another user".format(account.uid)) from None
+        raise SecureFileError(f"there is no account with the number {account.uid} on this node: create it first, or name another user") from None
     try:
         grp.getgrgid(account.gid)
     except KeyError:
-        raise SecureFileError("there is no group with the number {0} on this node: create it first, or name another group".format(account.gid)) from None
+        raise SecureFileError(f"there is no group with the number {account.gid} on this node: create it first, or name another group") from None
     return account
 
 
@@ -282,7 +281,7 @@ def check(params: Dict[str, Any]) -> None:
     for name in params["absent"]:
         check_name(name)
         if name in params["units"]:
-            raise UnitError("{0} cannot be in units and in absent".format(name))
+            raise UnitError(f"{name} cannot be in units and in absent")
     params["directory"] = directory = os.path.normpath(params["directory"])
     data_dir = params["data_dir"] and os.path.normpath(params["data_dir"])
     unsafe = unsafe_directory(os.path.join(directory, "unit"), 0, 0)
@@ -299,7 +298,7 @@ def check_data_dir(path: str, user: str) -> None:
     """
     if os.path.islink(path):
         target = os.readlink(path)
-        raise UnitError("the data directory {0} is a symbolic link, to {1}: set the directory itself (systemd_service_data_dir)".format(path, target))
+        raise UnitError(f"the data directory {path} is a symbolic link, to {target}: set the directory itself (systemd_service_data_dir)")
     try:
         account = find_account(user)
     except SecureFileError:  # it may be about to be made
@@ -318,7 +317,7 @@ def before(params: Dict[str, Any], name: str, after: Optional[str]) -> Tuple[Opt
     if os.path.islink(path) and os.path.realpath(path) == "/dev/null":
         if after is None:
             return None, True
-        raise UnitError("the unit {0} is masked: somebody does not want it to be started; 'systemctl unmask {0}' lets it".format(name))
+        raise UnitError(f"the unit {name} is masked: somebody does not want it to be started; 'systemctl unmask {name}' lets it")
     found = read(path)
     if found is None:
         if after is not None and not params["adopt"]:
@@ -346,8 +345,8 @@ def check_elsewhere(own: str, name: str) -> None:
 
 def not_ours(path: str, what: str) -> str:
     return (
-        "the unit {0} is not managed by this collection (it has no line '{1}'), so it is not {2}: choose another name (systemd_service_name), "
-        "or set adopt (systemd_service_adopt) where it is yours to give".format(path, MARKER, what)
+        f"the unit {path} is not managed by this collection (it has no line '{MARKER}'), so it is not {what}: choose another name (systemd_service_name), "
+        "or set adopt (systemd_service_adopt) where it is yours to give"
     )
 
 
@@ -373,7 +372,7 @@ def stop(module: EdgeModule, name: str, running: bool) -> None:
     code, _out, err = module.run_command([systemctl, "stop", "--", name]) if running else (0, "", "")
     if code and "not loaded" not in err:
         said = last_lines(err.encode("utf-8", "surrogateescape"), 1)
-        raise UnitError("{0} cannot be stopped, so it is not removed: {1}".format(name, said[0] if said else "systemctl said nothing"))
+        raise UnitError("{} cannot be stopped, so it is not removed: {}".format(name, said[0] if said else "systemctl said nothing"))
 
 
 def carry_out(module: EdgeModule, change: Change) -> None:
@@ -389,7 +388,7 @@ def carry_out(module: EdgeModule, change: Change) -> None:
 def bring_about(module: EdgeModule) -> Dict[str, Any]:
     """Bring the unit files to their state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
-    check_options(module)
+    _checks.plain_options(module.argument_spec, module.params)
     check(params)
     version = systemd_version(module)
     fitted = {name: fit(name, text, version) for name, text in params["units"].items()}
@@ -424,7 +423,7 @@ def bring_about(module: EdgeModule) -> Dict[str, Any]:
         "running": running,
         "systemd_version": version,
         "left_out": {name: unit.left_out for name, unit in fitted.items() if unit.left_out},
-        "msg": "units changed: {0}".format(", ".join(change.name for change in needed)) if needed else "the units are as asked for",
+        "msg": "units changed: {}".format(", ".join(change.name for change in needed)) if needed else "the units are as asked for",
         "diff": [
             {"before": change.before or "", "after": change.after or "", "before_header": change.path, "after_header": change.path} for change in needed
         ],

@@ -117,10 +117,9 @@ import re
 import time
 from typing import Any, Dict, Optional
 
-from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
-from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import find_token, last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, read, remove
@@ -298,12 +297,11 @@ def check(module: EdgeModule) -> None:
 
     :raises OptionError: one of them has an impossible value
     """
-    check_options(module)
+    _checks.plain_options(module.argument_spec, module.params)
     params = module.params
-    if not 0 <= params["timeout"] <= LONGEST:
-        raise OptionError(f"timeout is {params['timeout']}, but has to be from 0 to {LONGEST} seconds")
+    _checks.seconds(params["timeout"], "timeout", 0, LONGEST)
     if params["fingerprint"] is not None and not re.fullmatch("[0-9a-f]{12}", params["fingerprint"]):
-        raise OptionError("fingerprint is not 12 hexadecimal digits: pass what bootstrap_token returned")
+        raise _checks.OptionError("fingerprint is not 12 hexadecimal digits: pass what bootstrap_token returned")
 
 
 def apply_state(module: EdgeModule) -> Dict[str, Any]:

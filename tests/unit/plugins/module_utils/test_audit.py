@@ -346,4 +346,4 @@ def test_every_code_is_documented() -> None:
     documentation = (root / "modules" / "bootstrap_token_info.py").read_text().partition("About the file:")[2].partition("severity:")[0]
     documented = set(re.findall(r"V\((\w+)\)", documentation))
     source = "".join((root / "module_utils" / f"{name}.py").read_text() for name in ("_audit", "_exposure", "_inspection", "_token", "_token_file"))
-    assert documented == set(re.findall(r'(?:Finding\(|TokenFault\(|code=)\s*"(\w+)"', source))
+    assert documented == set(re.findall(r'(?:Finding\(|TokenFault\(|_rules\(|code=)\s*"(\w+)"', source))

@@ -42,7 +42,7 @@ def test_options_that_can_be_worked_with(given: Dict[str, Any]) -> None:
         ({"owner": "\udcff"}, r"option owner has a character that UTF-8 cannot hold \(character 1\)"),
         ({"variables": {"A": [{"B": "\0"}]}}, "option variables has a NUL character"),
         ({"variables": {"\ud800": 1}}, "option variables has a character that UTF-8 cannot hold"),
-        ({"path": "x" * 10_000_000}, "option path has 10000000 characters, more than 1048576: that cannot be meant"),
+        ({"path": "x" * 10_000_000}, "option path has 10000000 characters, more than 1048576: give it a shorter one"),
         ({"token": "x" * 10_000_000}, "option token has 10000000 characters"),
     ],
     ids=brief,
@@ -52,6 +52,42 @@ def test_options_that_cannot(given: Dict[str, Any], says: str) -> None:
     with pytest.raises(OptionError, match=says):
         _checks.options(SPEC, {**SOUND, **given})
     assert time.monotonic() - started < 1
+
+
+PLAIN: Dict[str, Dict[str, Any]] = {
+    "name": {"type": "str"},
+    "path": {"type": "path", "default": "/etc/expanso"},
+    "paths": {"type": "list", "elements": "path", "default": []},
+    "token": {"type": "str", "no_log": True},
+    "units": {"type": "dict", "default": {}},
+    "timeout": {"type": "int", "default": 120},
+}
+
+
+@pytest.mark.parametrize("given", [{}, {"name": "b\u00f6rse"}, {"paths": ["/a", "/b c", 7]}, {"token": "a\nb"}, {"units": {"a": "b\nc"}}, {"path": None}])
+def test_plain_options(given: Dict[str, Any]) -> None:
+    _checks.plain_options(PLAIN, given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"paths": ["/a", ""]}, "option paths: element 2 is empty: leave it out"),
+        ({"paths": [None]}, "option paths: element 1 is empty: leave it out"),
+        ({"path": ""}, "option path: the path is not absolute: ''"),
+        ({"path": "etc/expanso"}, "option path: the path is not absolute: etc/expanso"),
+        ({"path": "/a\0b"}, "option path has a NUL character (character 3): remove it"),
+        ({"name": "a\n"}, "option name has a control character (U+000A, character 2): give it as one line of text"),
+        ({"paths": ["/a", "/b\x1b[1m"]}, "option paths (element 2) has a control character (U+001B, character 3): give it as one line of text"),
+        ({"path": "/a\udcff"}, "option path has a character that UTF-8 cannot hold (character 3): remove it"),
+        ({"name": "x" * 10_000_000}, "option name has 10000000 characters, more than 4096"),
+    ],
+    ids=brief,
+)
+def test_options_that_are_not_plain(given: Dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError) as fault:
+        _checks.plain_options(PLAIN, given)
+    assert str(fault.value) == message
 
 
 @pytest.mark.parametrize(("value", "plain"), [("/a//b/../c/", "/a/c"), ("//a", "/a"), ("/ü", "/ü"), ("/" + "n" * 255, "/" + "n" * 255)])

@@ -8,7 +8,16 @@ import json
 from typing import Union
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils._token import MAX_LENGTH, TokenFault, decode, fingerprint, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token import (
+    MAX_LENGTH,
+    REFUSED,
+    REFUSED_PRINTABLE,
+    Refusal,
+    TokenFault,
+    decode,
+    fingerprint,
+    judge,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -194,6 +203,17 @@ def test_refused(text: str, code: str) -> None:
     assert caught.value.code == code
     assert str(caught.value) == caught.value.message
     assert "secret" not in caught.value.message or code == "masked"
+
+
+RULES = REFUSED + REFUSED_PRINTABLE
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.code} {rule.example[:40]}")
+def test_each_rule_refuses_its_example(rule: Refusal) -> None:
+    assert next(each for each in RULES if each.pattern.match(rule.example)) == rule, "an earlier rule takes it"
+    with pytest.raises(TokenFault) as caught:
+        judge(rule.example)
+    assert caught.value.code == rule.code
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.expanso.edge.plugins.modules import edge_registration
-from ansible_collections.expanso.edge.plugins.modules.edge_registration import bring_about
+from ansible_collections.expanso.edge.plugins.modules.edge_registration import apply_state
 
 KEY = "exp_bk_Zq81mKx02LwPd7"
 
@@ -51,12 +51,12 @@ class Node:
 
 
 def test_registers(safe_path: Path) -> None:
-    result = bring_about(Node(safe_path, 'touch "$3/marker"; echo done'))
+    result = apply_state(Node(safe_path, 'touch "$3/marker"; echo done'))
     assert (result["changed"], result["msg"], result["agent_output"], result["token_removed"]) == (True, "registered", ["done"], True)
     assert not (safe_path / "token").exists()
 
 
-def test_another_run_lets_go_of_the_token_first(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_run_removes_the_token_first(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It registered the node and removed the token after this one had looked for a marker."""
     node = Node(safe_path, "exit 1")
     looks = []
@@ -67,7 +67,7 @@ def test_another_run_lets_go_of_the_token_first(safe_path: Path, monkeypatch: py
         return None if len(looks) == 1 else "marker"
 
     monkeypatch.setattr(edge_registration, "find_marker", find_marker)
-    result = bring_about(node)
+    result = apply_state(node)
     assert result["msg"] == "registered by another run at the same time"
     assert (result["changed"], result["registered"], result["token_removed"]) == (False, True, False)
 
@@ -78,7 +78,7 @@ def test_another_run_removes_the_token_at_the_same_time(safe_path: Path, monkeyp
         raise FileNotFoundError(2, "No such file or directory", path)
 
     monkeypatch.setattr(edge_registration, "remove", remove)
-    result = bring_about(Node(safe_path, 'touch "$3/marker"'))
+    result = apply_state(Node(safe_path, 'touch "$3/marker"'))
     assert result["registered"] and not result["token_removed"]
 
 
@@ -88,11 +88,11 @@ def test_a_directory_that_cannot_be_locked(safe_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(edge_registration.fcntl, "flock", flock)
     node = Node(safe_path, 'touch "$3/marker"')
-    assert bring_about(node)["registered"]
+    assert apply_state(node)["registered"]
     assert node.warnings == [f"{safe_path}/data cannot be locked (No locks available): make sure that nothing else registers this node"]
 
 
 def test_the_log_of_megabytes_is_cut(safe_path: Path) -> None:
     agent = f'touch "$3/marker"; yes "config: {KEY}" | head -n 500000; echo end'
-    result = bring_about(Node(safe_path, agent))
+    result = apply_state(Node(safe_path, agent))
     assert result["agent_output"] == ["config: ********"] * 14 + ["end"]

@@ -278,5 +278,5 @@ def test_an_answer_that_systemd_does_not_give(tmp_path: Path, state: State) -> N
 def test_a_time_that_nobody_means(tmp_path: Path, timeout: int) -> None:
     node = Node(tmp_path)
     node.params["timeout"] = timeout
-    with pytest.raises(EdgeError, match=f"^timeout is {timeout}, but has to be from 0 to 604800 seconds$"):
+    with pytest.raises(EdgeError, match=f"^timeout is {timeout}, but has to be 0 to 604800 seconds$"):
         apply_state(node)

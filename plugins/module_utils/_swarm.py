@@ -5,7 +5,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What to do with the versions of a swarm secret, and what the tasks of the service that uses it tell.
+"""What to do with the versions of a swarm secret, and what the tasks of the service that uses it show.
 
 Pure: what the engine's API returned goes in, decisions come out. Nothing here talks to an engine.
 """
@@ -15,7 +15,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import texts
 from ansible_collections.expanso.edge.plugins.module_utils._decision import SWARM, Held, Request, decide
-from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._engine import SwarmError
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token
 
 FINGERPRINT_LABEL = "io.expanso.edge.fingerprint"
@@ -43,15 +43,11 @@ EXIT_CODES = {
     77: "the image's user may not read the secret: its uid, gid and mode do not fit",
     78: "the node is not registered and the service has no secret: provision a token",
 }
-"""How the role's start script ends where it can tell why, see roles/swarm_secret/files/start.sh."""
-
-
-class SwarmError(EdgeError):
-    """Why nothing can be done, in a sentence that says what to do."""
+"""Exit codes of the role's start script, see roles/swarm_secret/files/start.sh."""
 
 
 class Version(NamedTuple):
-    """One secret of the swarm. Somebody else's has no fingerprint."""
+    """One secret of the swarm. One that this collection did not create has no fingerprint."""
 
     name: str
     id: str
@@ -70,84 +66,27 @@ class Plan(NamedTuple):
 
 
 class ServiceState(NamedTuple):
-    """What a service's specification and tasks tell."""
+    """What a service's specification and tasks show."""
 
     ours: bool
     settled: bool  # all tasks that it should have run, with the specification that it has now
     registered: bool  # and all of them found a registration marker
-    failed: Optional[str]  # why it will not settle any more
+    failed: Optional[str]  # why its last update failed
     report: str  # what it still waits for
     nodes: Tuple[str, ...]  # where its tasks are or were
 
 
-# Engine
-
-
-def check_engine(info: Dict[str, Any], where: str, was_manager: bool = False) -> None:
-    """See that an engine is an active manager of a swarm.
-
-    :param info: answer of ``GET /info``
-    :param was_manager: whether it was one before, so that it must not be told to begin a new swarm
-    :raises SwarmError: it is not
-    """
-    swarm = info.get("Swarm") or {}
-    if not isinstance(swarm, dict):
-        raise SwarmError("{0} answers, but not as a Docker engine does: it tells nothing of a swarm".format(where))
-    state = swarm.get("LocalNodeState") or "inactive"
-    if state == "inactive" and was_manager:
-        raise SwarmError("{0} is in no swarm, or not yet after a restart: see docker info, and do not initialise another swarm".format(where))
-    if state == "inactive":
-        raise SwarmError("{0} is in no swarm: initialise one (docker swarm init), or name a manager of one".format(where))
-    if state == "locked":
-        raise SwarmError("{0} is in a swarm that is locked: unlock it (docker swarm unlock)".format(where))
-    if state != "active":
-        raise SwarmError("{0} is not active in its swarm (state {1}): see docker info".format(where, state))
-    if not swarm.get("ControlAvailable"):
-        managers = ", ".join(sorted(str(manager.get("Addr")) for manager in swarm.get("RemoteManagers") or []))
-        raise SwarmError("{0} is a worker of its swarm, not a manager: name a manager{1}".format(where, " (they are {0})".format(managers) if managers else ""))
+# Secret
 
 
 def check_name(name: str) -> None:
-    """See that a name leaves room for a version number and is one that the engine takes.
+    """Check that a name leaves room for a version number and is accepted by the engine.
 
-    :raises SwarmError: it is not
+    :raises SwarmError: it is not possible
     """
     longest = NAME_LENGTH - len("_v") - _LONGEST_NUMBER
     if len(name) > longest or not _NAME.fullmatch(name):
-        raise SwarmError(
-            "{0!r} cannot name a secret: letters, digits and '-_.' inside, {1} characters at most, because versions get a number".format(name[:70], longest)
-        )
-
-
-# Versions
-
-
-def check_service_name(name: str) -> None:
-    """See that the engine will take a name for a service.
-
-    :raises SwarmError: it will not
-    """
-    if len(name) > SERVICE_NAME_LENGTH or not _SERVICE_NAME.fullmatch(name):
-        raise SwarmError("{0!r} cannot name a service: letters, digits and '-_' inside, {1} characters at most".format(name[:70], SERVICE_NAME_LENGTH))
-
-
-def check_plan(plan: Optional[Dict[str, Any]]) -> None:
-    """See that the engine will take what a service is going to be made of, before the token is stored for it.
-
-    :raises SwarmError: it will not
-    """
-    plan = plan or {}
-    for name in texts("the service's environment", plan.get("environment")):
-        if "=" in name or name != name.strip():
-            raise SwarmError("{0!r} cannot be a variable of a service: it has a blank at an end, or '=' in its name".format(name[:70]))
-    for sort in ("labels", "container_labels"):
-        texts("the service's {0}".format(sort), plan.get(sort))
-    for constraint in plan.get("constraints") or []:
-        if not isinstance(constraint, str) or not _CONSTRAINT.fullmatch(constraint):
-            raise SwarmError("{0!r} is no constraint of a service: write it as node.labels.edge == true".format(str(constraint)[:70]))
-    image = plan.get("image")
-    if image is not None and (not isinstance(image, str) or not _IMAGE.fullmatch(image)):
-        raise SwarmError("{0!r} is no image: write it as registry.example.com/name:tag or name@sha256:..., the name in lower case".format(str(image)[:70]))
+        raise SwarmError(f"{name[:70]!r} cannot name a secret: use letters, digits and '-_.' inside, at most {longest} characters (versions get a number)")
 
 
 def find_versions(name: str, secrets: List[Dict[str, Any]], services: List[Dict[str, Any]]) -> List[Version]:
@@ -156,7 +95,7 @@ def find_versions(name: str, secrets: List[Dict[str, Any]], services: List[Dict[
     :param secrets: answer of ``GET /secrets``
     :param services: answer of ``GET /services``
     """
-    users = {}  # type: Dict[str, List[str]]
+    users: Dict[str, List[str]] = {}
     for service in services:
         for reference in container_spec(service).get("Secrets") or []:
             users.setdefault(reference["SecretID"], []).append(service["Spec"]["Name"])
@@ -171,20 +110,19 @@ def find_versions(name: str, secrets: List[Dict[str, Any]], services: List[Dict[
 
 
 def next_name(name: str, versions: List[Version]) -> str:
-    return "{0}_v{1}".format(name, versions[-1].number + 1 if versions else 1)
+    return f"{name}_v{versions[-1].number + 1 if versions else 1}"
 
 
 def check_foreign(versions: List[Version], adopt: bool) -> None:
-    """Refuse secrets of this name that somebody else made.
+    """Refuse secrets of this name that this collection did not create, unless they are to be adopted.
 
-    :raises SwarmError: there are some, and nobody asked to adopt them
+    :raises SwarmError: there are some
     """
     foreign = [version.name for version in versions if version.fingerprint is None]
     if foreign and not adopt:
         raise SwarmError(
-            "somebody else made the secret {0}, and nobody can tell what it holds: remove it, choose another name, or adopt it, so that it is replaced".format(
-                ", ".join(foreign)
-            )
+            f"secret {', '.join(foreign)} already exists and was not created by this collection, so its content is unknown: "
+            "remove it, choose another name, or set adopt=true to replace it"
         )
 
 
@@ -214,7 +152,7 @@ def plan_present(
 
 
 def plan_prune(versions: List[Version], keep: int) -> Tuple[List[Version], List[Version]]:
-    """Return which versions can go, and which should but are in use."""
+    """Return the versions to remove, and those that should be removed but are in use."""
     old = versions[: max(len(versions) - keep, 0)]
     return [version for version in old if not version.users], [version for version in old if version.users]
 
@@ -226,6 +164,35 @@ def _names(versions: List[Version]) -> str:
 # Service
 
 
+def check_service_name(name: str) -> None:
+    """Check that the engine accepts a name for a service.
+
+    :raises SwarmError: it does not
+    """
+    if len(name) > SERVICE_NAME_LENGTH or not _SERVICE_NAME.fullmatch(name):
+        raise SwarmError(f"{name[:70]!r} cannot name a service: use letters, digits and '-_' inside, at most {SERVICE_NAME_LENGTH} characters")
+
+
+def check_plan(plan: Optional[Dict[str, Any]]) -> None:
+    """Check that the engine accepts what a service is going to be made of, before the token is stored for it.
+
+    :raises SwarmError: it does not
+    """
+    plan = plan or {}
+    for name in texts("the service's environment", plan.get("environment")):
+        if "=" in name or name != name.strip():
+            raise SwarmError(f"{name[:70]!r} cannot be a variable of a service: it has a blank at an end, or '=' in its name")
+    for sort in ("labels", "container_labels"):
+        texts(f"the service's {sort}", plan.get(sort))
+    for constraint in plan.get("constraints") or []:
+        if not isinstance(constraint, str) or not _CONSTRAINT.fullmatch(constraint):
+            raise SwarmError(f"{str(constraint)[:70]!r} is not a constraint of a service: write it as node.labels.edge == true")
+    image = plan.get("image")
+    if image is not None and (not isinstance(image, str) or not _IMAGE.fullmatch(image)):
+        shown = str(image)[:70]
+        raise SwarmError(f"{shown!r} is not an image: write it as registry.example.com/name:tag or name@sha256:..., the name in lower case")
+
+
 def container_spec(service: Dict[str, Any]) -> Dict[str, Any]:
     """Return a service's or task's specification of its containers."""
     spec = service["Spec"]
@@ -233,7 +200,7 @@ def container_spec(service: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def service_state(service: Dict[str, Any], tasks: List[Dict[str, Any]], hostnames: Dict[str, str]) -> ServiceState:
-    """Tell how far a service is.
+    """Return how far a service is.
 
     :param service: answer of ``GET /services/ID``
     :param tasks: answer of ``GET /tasks`` for this service
@@ -250,13 +217,13 @@ def service_state(service: Dict[str, Any], tasks: List[Dict[str, Any]], hostname
     settled = complete and not waiting and update.get("State") not in NOT_SETTLED
     failed = None
     if update.get("State") in ROLLED_BACK:
-        failed = "its update failed and was rolled back ({0})".format(update.get("Message") or "no reason given")
+        failed = f"its update failed and was rolled back ({update.get('Message') or 'no reason given'})"
     elif update.get("State") == "paused" and not settled:
-        failed = "its update failed and is paused ({0})".format(update.get("Message") or "no reason given")
+        failed = f"its update failed and is paused ({update.get('Message') or 'no reason given'})"
 
-    lines = ["{0}: {1}".format(_title(task, spec["Name"], hostnames), task["Status"]["State"]) for task in waiting]
+    lines = [f"{_title(task, spec['Name'], hostnames)}: {task['Status']['State']}" for task in waiting]
     if not complete:
-        lines.append("{0} of {1} tasks".format(len(wanted), replicas if replicas is not None else "its"))
+        lines.append(f"{len(wanted)} of {replicas if replicas is not None else 'its'} tasks")
     lines += _errors(_latest(service, tasks), spec["Name"], hostnames)
     nodes = sorted({hostnames.get(task["NodeID"], task["NodeID"]) for task in tasks if task.get("NodeID")})
     return ServiceState(ours, settled, ours and settled and bool(wanted), failed, "; ".join(lines) or update.get("Message") or "", tuple(nodes))
@@ -269,12 +236,12 @@ def _runs(task: Dict[str, Any]) -> bool:
 
 def _title(task: Dict[str, Any], service: str, hostnames: Dict[str, str]) -> str:
     node = hostnames.get(task.get("NodeID") or "")
-    slot = ".{0}".format(task["Slot"]) if task.get("Slot") else ""
-    return "task {0}{1}{2}".format(service, slot, " on {0}".format(node) if node else "")
+    slot = f".{task['Slot']}" if task.get("Slot") else ""
+    return f"task {service}{slot}{f' on {node}' if node else ''}"
 
 
 def _latest(service: Dict[str, Any], tasks: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """Return the tasks that were started as the service is now or, where its update failed, since that began: others tell of what is mended."""
+    """Return the tasks that were started as the service is now or, where its update failed, since that began: others show faults that have been mended."""
     update = service.get("UpdateStatus") or {}
     if update.get("State") in ROLLED_BACK + NOT_SETTLED + ("paused",):
         return [task for task in tasks if task.get("CreatedAt", "") >= update.get("StartedAt", "")]
@@ -283,12 +250,12 @@ def _latest(service: Dict[str, Any], tasks: List[Dict[str, Any]]) -> List[Dict[s
 
 def _errors(tasks: List[Dict[str, Any]], service: str, hostnames: Dict[str, str]) -> List[str]:
     """Return why the latest tasks failed, each reason once."""
-    reasons = []  # type: List[str]
+    reasons: List[str] = []
     for task in sorted(tasks, key=lambda each: each["Status"].get("Timestamp") or "", reverse=True):
         status = task["Status"]
         code = (status.get("ContainerStatus") or {}).get("ExitCode")
         if status.get("Err"):
-            reason = "{0} said: {1}".format(_title(task, service, hostnames), EXIT_CODES.get(code or 0, status["Err"]))
+            reason = f"{_title(task, service, hostnames)} failed: {EXIT_CODES.get(code or 0, status['Err'])}"
             if reason not in reasons:
                 reasons.append(reason)
     return reasons[:_ERRORS_SHOWN]

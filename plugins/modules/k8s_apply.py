@@ -9,10 +9,10 @@ module: k8s_apply
 short_description: Apply the manifests of an agent to a Kubernetes cluster
 version_added: 1.1.0
 description:
-  - Applies manifests on the server, as a field manager of its own. Fields of others are left alone. Where another manager holds a field with another
-    value, that is an error, unless O(force=true).
-  - What counts as a change is what the manifests say. What policies of the cluster add at each run does not.
-  - Connects as the other modules of this collection do, with the account's token as M(expanso.edge.k8s_secret) takes it.
+  - Applies manifests on the server, as a field manager of its own. Fields of other managers are left unchanged. If another manager holds a field with
+    another value, that is an error, unless O(force=true).
+  - Only fields of the manifests count as a change. What policies of the cluster add at each run does not.
+  - Connects as the other modules of this collection do.
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._attributes.action_group_k8s
@@ -37,7 +37,7 @@ options:
     type: str
     required: true
   field_manager:
-    description: Name under which the fields are owned. What it owned and the manifest has no more is removed.
+    description: Name under which the fields are owned. Fields that it owned and the manifest no longer has are removed.
     type: str
     default: expanso.edge
   force:
@@ -52,7 +52,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Note on the volume that it holds an identity
+- name: Mark the volume as one that holds an identity
   expanso.edge.k8s_apply:
     namespace: expanso-system
     field_manager: expanso.edge-identity
@@ -73,7 +73,7 @@ applied:
   returned: success
   sample: [Deployment expanso-edge]
 msg:
-  description: The same in a sentence.
+  description: Human-readable summary of the result.
   type: str
   returned: always
 """
@@ -83,8 +83,8 @@ from typing import Any, Dict, List
 
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-from ansible_collections.expanso.edge.plugins.module_utils._fields import differs, part
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, FIELD_MANAGER, NAME, Api, ApiError, being_removed
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, Api, ApiError
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import FIELD_MANAGER, NAME, being_removed, differs, part, title
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 
 POSSIBLE = ("ConfigMap", "Deployment", "PersistentVolumeClaim")
@@ -98,18 +98,18 @@ class ApplyError(EdgeError):
 def wanted(params: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Return the manifests, each in the namespace.
 
-    :raises OptionError: one is none that this applies
+    :raises OptionError: one is of another kind, or has no name
     """
     answer = []
     for number, manifest in enumerate(params["manifests"], 1):
         metadata = manifest.get("metadata")
         if manifest.get("kind") not in POSSIBLE or not isinstance(metadata, dict) or not NAME.fullmatch(str(metadata.get("name"))):
-            raise OptionError("option manifests, entry {0}: it needs a kind, one of {1}, and metadata with a name".format(number, ", ".join(POSSIBLE)))
+            raise OptionError(f"option manifests, entry {number}: it needs a kind, one of {', '.join(POSSIBLE)}, and metadata with a name")
         if metadata.get("namespace", params["namespace"]) != params["namespace"]:
-            raise OptionError("option manifests, entry {0}: it is of another namespace than the option".format(number))
+            raise OptionError(f"option manifests, entry {number}: its namespace is not that of option namespace")
         answer.append(dict(manifest, metadata=dict(metadata, namespace=params["namespace"])))
     if not MANAGER.fullmatch(params["field_manager"]):
-        raise OptionError("option field_manager: letters, digits and '._/-', 128 characters at most")
+        raise OptionError("option field_manager: use letters, digits and '._/-', at most 128 characters")
     return answer
 
 
@@ -127,20 +127,20 @@ def work(module: EdgeModule) -> Dict[str, Any]:
     api = Api(module)
     applied, before, after = [], {}, {}
     for manifest in wanted(params):
-        what = "{0} {1}".format(manifest["kind"], manifest["metadata"]["name"])
-        found = api.get(manifest["kind"], params["namespace"], manifest["metadata"]["name"])
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        what = title(kind, name)
+        found = api.get(kind, params["namespace"], name)
         if being_removed(found):
-            raise ApplyError("{0} in namespace {1} is {2}: try again when it is gone".format(what, params["namespace"], being_removed(found)))
+            raise ApplyError(f"{title(kind, name, params['namespace'])} is {being_removed(found)}: try again when it is gone")
         made = apply(api, manifest, params)
         before[what], after[what] = part(found, manifest), part(made, manifest)
         if differs(found, made, manifest, params["field_manager"]):
             applied.append(what)
-    if api.untold:
-        module.warn("the cluster cannot tell beforehand whether it takes this: {0}".format(api.untold))
+    api.warn(module)
     return {
         "changed": bool(applied),
         "applied": applied,
-        "msg": "applied {0}".format(", ".join(applied)) if applied else "everything is as it should be",
+        "msg": f"applied {', '.join(applied)}" if applied else "nothing to change",
         "diff": {"before": before, "after": after},
     }
 

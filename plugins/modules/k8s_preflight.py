@@ -6,21 +6,17 @@
 
 DOCUMENTATION = r"""
 module: k8s_preflight
-short_description: See whether a Kubernetes cluster would take what is planned, before anything is changed
+short_description: Check whether a Kubernetes cluster accepts what is planned, before anything is changed
 version_added: 1.0.0
 description:
-  - Connects to the cluster, asks it whether the account may do all that is planned, and validates the manifests. It fails with all rights that
-    lack, verb and resource by name, so that nothing half-made is left behind.
-  - Changes nothing.
+  - Connects to the cluster, asks it whether the account may do all that is planned, and validates the manifests.
+  - If permissions are missing it fails and lists each one (verb and resource), before anything is created.
+  - The rights follow from O(manifests), O(removals), O(secret) and O(wait). Further ones can be asked for with O(permissions).
 extends_documentation_fragment:
   - expanso.edge._attributes
+  - expanso.edge._attributes.read_only
   - expanso.edge._attributes.action_group_k8s
   - expanso.edge._k8s
-attributes:
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
 options:
   namespace:
     description: Namespace to work in.
@@ -29,16 +25,16 @@ options:
   missing_namespace:
     description:
       - What a namespace that does not exist means. V(refuse) fails, V(create) asks whether the account may create it, V(ignore) does nothing.
-      - An account that is confined to the namespace may not look. Then it is taken to exist.
+      - An account that is confined to the namespace cannot see it. Then it is assumed to exist.
     type: str
     choices: [refuse, create, ignore]
     default: refuse
   permissions:
     description:
-      - What the account has to be allowed to do in the namespace, a dictionary each.
+      - What else the account has to be allowed to do in the namespace, a dictionary each.
       - C(kind) is the kind of object, V(ConfigMap), V(Deployment), V(Event), V(Namespace), V(PersistentVolumeClaim), V(Pod) or V(Secret).
       - C(verbs) are what is done to it, a list of such as V(get) or V(patch).
-      - C(name) is the name of the object. Unless set, any.
+      - C(name) is the name of the object. By default any.
     type: list
     elements: dict
     default: []
@@ -52,15 +48,27 @@ options:
     default: []
   removals:
     description:
-      - Objects that are going to be removed. One that exists and is somebody else's is refused, unless O(force=true).
-      - Somebody else's is a Secret of another type than C(Opaque), and any other object without the label C(app.kubernetes.io/managed-by=expanso.edge).
-      - C(kind) is V(ConfigMap), V(Deployment), V(PersistentVolumeClaim) or V(Secret), C(name) the object's name.
+      - Objects that are going to be removed. One that exists and is foreign is refused, unless O(force=true).
+      - An object counts as foreign if it is a Secret whose type is not C(Opaque), or another object without the label
+        C(app.kubernetes.io/managed-by=expanso.edge). A V(Namespace) is never foreign.
+      - C(kind) is V(ConfigMap), V(Deployment), V(Namespace), V(PersistentVolumeClaim) or V(Secret), C(name) the object's name.
     type: list
     elements: dict
     default: []
+  secret:
+    description:
+      - What M(expanso.edge.k8s_secret) is going to be called with, a dictionary.
+      - C(name) is required. C(state), C(claim), C(immutable) and C(remove_when_registered) are possible, with the meaning and default that they have there.
+    type: dict
+    version_added: 1.1.0
+  wait:
+    description: Whether M(expanso.edge.k8s_rollout) is going to wait for the Deployment, and the claim of O(secret) is going to be marked then.
+    type: bool
+    default: false
+    version_added: 1.1.0
   require_validation:
     description:
-      - Fail where kubernetes-validate is not installed. Otherwise only the API server validates the manifests then.
+      - Fail if kubernetes-validate is not installed. Otherwise only the API server validates the manifests then.
     type: bool
     default: false
   force:
@@ -77,18 +85,16 @@ author:
 """
 
 EXAMPLES = r"""
-- name: See that the account may manage the Secret
+- name: Check that the account may manage the Secret
   expanso.edge.k8s_preflight:
     namespace: expanso-system
-    permissions:
-      - kind: Secret
-        name: expanso-bootstrap-token
-        verbs: [get, create, patch]
+    secret:
+      name: expanso-bootstrap-token
 """
 
 RETURN = r"""
 namespace_exists:
-  description: Whether the namespace exists. V(null) where the account may not look.
+  description: Whether the namespace exists. V(null) where the account cannot see it.
   type: bool
   returned: success
 server_version:
@@ -97,7 +103,7 @@ server_version:
   returned: success
   sample: v1.32.5
 dry_run:
-  description: Whether the cluster can tell beforehand what it would do. V(false) where an admission webhook takes no dry run.
+  description: Whether the cluster can say in advance what it would do. V(false) where an admission webhook does not support dry runs.
   type: bool
   returned: success
 validated:
@@ -105,45 +111,29 @@ validated:
   type: bool
   returned: success
 msg:
-  description: What is wrong, or that nothing is.
+  description: Human-readable summary of the result.
   type: str
   returned: always
 """
 
 from typing import Any, Dict, List, Optional
 
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, record
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
-    ARGUMENT_SPEC,
-    FIELD_MANAGER,
-    KINDS,
-    LABEL_KEY,
-    LABEL_VALUE,
-    MANAGED_BY,
-    NAME,
-    SECRET_TYPE,
-    Api,
-    ApiError,
-    SetupError,
-    being_removed,
-    unusable,
-)
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, Api, ApiError, SetupError, unusable
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import being_removed, is_foreign, of_wrong_type, title
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_plan import invalid_names_and_mounts, read_plan, rights
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 
 try:
     import kubernetes_validate
     import kubernetes_validate.utils
 
-    VALIDATE_FAULT = None  # type: Optional[Exception]
+    VALIDATE_FAULT: Optional[Exception] = None
 except Exception as exc:  # pylint: disable=broad-except
     VALIDATE_FAULT = exc
 
-PERMITTED = ("ConfigMap", "Deployment", "Event", "Namespace", "PersistentVolumeClaim", "Pod", "Secret")
-REMOVABLE = ("ConfigMap", "Deployment", "PersistentVolumeClaim", "Secret")
-
 
 def namespace_exists(api: Api, namespace: str) -> Optional[bool]:
-    """Whether the namespace exists; None where the account may not look, as one that is confined to it usually may not."""
+    """Whether the namespace exists; None where the account cannot see it, as one that is confined to it usually cannot."""
     try:
         found = api.get("Namespace", None, namespace)
     except ApiError as exc:
@@ -151,28 +141,16 @@ def namespace_exists(api: Api, namespace: str) -> Optional[bool]:
             return None
         raise
     if being_removed(found):
-        raise ApiError("namespace {0} is {1}: try again when it is gone".format(namespace, being_removed(found)))
+        raise ApiError(f"namespace {namespace} is {being_removed(found)}: try again when it is gone")
     return found is not None
 
 
-def forbidden(api: Api, params: Dict[str, Any], exists: Optional[bool]) -> List[str]:
+def missing_permissions(api: Api, plan: Dict[str, Any], exists: Optional[bool]) -> List[str]:
     """Return what the account may not do."""
-    wanted = []
-    if exists is False and params["missing_namespace"] == "create":
-        wanted.append(("create", "Namespace", None, params["namespace"]))
-    for each in params["permissions"]:
-        namespace = params["namespace"] if KINDS[each["kind"]].namespaced else None
-        wanted += [(verb, each["kind"], namespace, each["name"]) for verb in each["verbs"]]
-    return [phrase(*each) for each in wanted if not api.may(*each)]
+    return [str(right) for right in rights(plan, exists) if not api.may(*right)]
 
 
-def phrase(verb: str, kind: str, namespace: Optional[str], name: Optional[str]) -> str:
-    group = KINDS[kind].group
-    resource = "{0}.{1}".format(KINDS[kind].resource, group) if group else KINDS[kind].resource
-    return " ".join(filter(None, (verb, resource, name, "in namespace {0}".format(namespace) if namespace else "")))
-
-
-def invalid(manifests: List[Dict[str, Any]], version: str) -> List[str]:
+def schema_faults(manifests: List[Dict[str, Any]], version: str) -> List[str]:
     """Return what is wrong with manifests by the schema of a version of Kubernetes, or of the nearest that is known."""
     known = sorted(set(kubernetes_validate.utils.all_versions()), key=numbers)
     version = ([known[0]] + [each for each in known if numbers(each) <= numbers(version)])[-1]
@@ -182,102 +160,35 @@ def invalid(manifests: List[Dict[str, Any]], version: str) -> List[str]:
             kubernetes_validate.validate(manifest, version, strict=True)
         except kubernetes_validate.ValidationError as exc:
             where = ".".join(str(part) for part in exc.path) or "manifest"
-            faults.append("{0} {1}: {2}: {3}".format(manifest.get("kind"), manifest.get("metadata", {}).get("name"), where, exc.message))
-    return faults
-
-
-def malformed(params: Dict[str, Any]) -> List[str]:
-    """Return what the API server would refuse only when something has been made already: names, and places where volumes are mounted."""
-    names = [("Namespace", params["namespace"])] + [(each["kind"], each["name"]) for each in params["permissions"] if each["name"]]
-    faults = ["{0} {1!r}: no name in Kubernetes (lower case letters, digits, '-' and '.')".format(*each) for each in names if not NAME.fullmatch(each[1])]
-    for manifest in params["manifests"]:
-        faults += _no_texts(manifest)
-        pod = ((manifest.get("spec") or {}).get("template") or {}).get("spec") or {}
-        for container in (pod.get("initContainers") or []) + (pod.get("containers") or []):
-            places = [mount.get("mountPath", "").rstrip("/") for mount in container.get("volumeMounts") or []]
-            twice = sorted({place or "/" for place in places if not place or places.count(place) > 1})
-            faults += ["container {0}: nothing else can be mounted at {1}".format(container.get("name"), place) for place in twice]
-    return list(dict.fromkeys(faults))
-
-
-def _no_texts(manifest: Dict[str, Any]) -> List[str]:
-    """Return which labels, annotations and variables are no texts, or no labels: names that are too long for one among them."""
-    faults = []
-    template = (manifest.get("spec") or {}).get("template") or {}
-    for place in (manifest, template):
-        metadata = place.get("metadata") or {}
-        what = "{0} {1}".format(manifest.get("kind"), (manifest.get("metadata") or {}).get("name"))
-        for sort in ("labels", "annotations"):
-            for key, value in (metadata.get(sort) or {}).items():
-                if not isinstance(value, str):
-                    faults.append("{0}: {1} {2} has to be text".format(what, sort[:-1], key))
-                elif not LABEL_KEY.fullmatch(key):
-                    faults.append("{0}: {1!r} is no key of {2}".format(what, key[:70], sort))
-                elif sort == "labels" and not LABEL_VALUE.fullmatch(value):
-                    faults.append("{0}: {1!r} cannot be the value of label {2}: letters, digits and '-_.', 63 at most".format(what, value[:70], key))
-    for container in ((template.get("spec") or {}).get("initContainers") or []) + ((template.get("spec") or {}).get("containers") or []):
-        for each in container.get("env") or []:
-            if "valueFrom" not in each and not isinstance(each.get("value"), str):
-                faults.append("container {0}: the value of variable {1} has to be text".format(container.get("name"), each.get("name")))
-    return faults
-
-
-def of_others(api: Api, params: Dict[str, Any]) -> List[str]:
-    """Return what stands in the way: objects that are to be removed but are somebody else's, and those to be applied that are on their way out."""
-    faults = []
-    for each in params["removals"]:
-        found = api.get(each["kind"], params["namespace"], each["name"]) or {}
-        what = "{0} {1} in namespace {2}".format(each["kind"], each["name"], params["namespace"])
-        if each["kind"] == "Secret":
-            if found and found.get("type", SECRET_TYPE) != SECRET_TYPE:
-                faults.append("{0} is of type {1}, not {2}, so it belongs to something else: choose another name".format(what, found["type"], SECRET_TYPE))
-        elif found and not params["force"] and (found["metadata"].get("labels") or {}).get(MANAGED_BY) != FIELD_MANAGER:
-            faults.append("{0} is somebody else's: choose another name, or remove it with force".format(what))
-    for manifest in params["manifests"]:
-        metadata = manifest.get("metadata") or {}
-        found = api.get(manifest["kind"], params["namespace"], metadata.get("name", "")) or {}
-        if being_removed(found):
-            what = "{0} {1} in namespace {2}".format(manifest["kind"], metadata["name"], params["namespace"])
-            faults.append("{0} is {1}: try again when it is gone".format(what, being_removed(found)))
+            faults.append(f"{manifest.get('kind')} {manifest.get('metadata', {}).get('name')}: {where}: {exc.message}")
     return faults
 
 
 def numbers(version: str) -> List[int]:
-    """Return what of a version such as v1.32.5+k3s1 counts for its schema: 1 and 32."""
+    """Return the parts of a version such as v1.32.5+k3s1 that determine its schema: 1 and 32."""
     return [int(part) for part in version.lstrip("v").split(".")[:2]]
 
 
-def _with_list(found: Dict[str, Any], key: str) -> Dict[str, Any]:
-    """Return a dictionary where a list may be text with commas, as Ansible takes it."""
-    return dict(found, **{key: found[key].split(",")}) if isinstance(found.get(key), str) else found
-
-
-def planned(params: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the options with their dictionaries looked at.
-
-    :raises OptionError: one holds something else than it may
-    """
-    permissions = [
-        record("option permissions, entry {0}".format(number), _with_list(each, "verbs"), {"kind": str, "verbs": list}, {"name": str})
-        for number, each in enumerate(params["permissions"] or [], 1)
-    ]
-    removals = [
-        record("option removals, entry {0}".format(number), each, {"kind": str, "name": str}, {})
-        for number, each in enumerate(params["removals"] or [], 1)
-    ]
-    for option, found, possible in (("permissions", permissions, PERMITTED), ("removals", removals, REMOVABLE)):
-        for each in found:
-            if each["kind"] not in possible:
-                raise OptionError("option {0}: kind {1!r} is not possible, but {2} are".format(option, each["kind"][:70], ", ".join(possible)))
-    for number, manifest in enumerate(params["manifests"] or [], 1):
-        metadata = manifest.get("metadata")
-        if manifest.get("kind") not in KINDS or not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
-            raise OptionError("option manifests, entry {0}: it needs a kind, one of {1}, and metadata with a name".format(number, ", ".join(sorted(REMOVABLE))))
-    return dict(params, permissions=permissions, removals=removals)
+def foreign_objects(api: Api, plan: Dict[str, Any]) -> List[str]:
+    """Return what prevents the plan: foreign objects that are to be removed, and objects to be applied that are being removed."""
+    faults = []
+    for each in plan["removals"]:
+        what = title(each["kind"], each["name"], plan["namespace"])
+        found = api.get(each["kind"], plan["namespace"], each["name"]) if each["kind"] != "Namespace" else None
+        if found and each["kind"] == "Secret":
+            faults += filter(None, [of_wrong_type(found, what)])
+        elif found and not plan["force"] and is_foreign(found):
+            faults.append(f"{what} is not managed by this collection: choose another name, or remove it with force")
+    for manifest in plan["manifests"] or []:
+        found = api.get(manifest["kind"], plan["namespace"], manifest["metadata"]["name"])
+        if being_removed(found):
+            what = title(manifest["kind"], manifest["metadata"]["name"], plan["namespace"])
+            faults.append(f"{what} is {being_removed(found)}: try again when it is gone")
+    return faults
 
 
 def try_out(api: Api, module: EdgeModule) -> bool:
-    """Have the API server apply the manifests in a dry run; return whether it could."""
+    """Ask the API server to apply the manifests in a dry run; return whether it could."""
     api.dry_run = True
     for manifest in module.params["manifests"]:
         try:
@@ -285,34 +196,35 @@ def try_out(api: Api, module: EdgeModule) -> bool:
         except ApiError as exc:
             if not exc.no_dry_run:
                 raise
-            module.warn("the cluster cannot tell beforehand whether it takes {0} {1}: {2}".format(manifest["kind"], manifest["metadata"]["name"], exc))
+            api.warn(module)
             return False
     return True
 
 
-def look(module: EdgeModule) -> Dict[str, Any]:
+def refuse(faults: List[str], sentence: str = "{0}") -> None:
+    """Fail with all faults at once.
+
+    :raises ApiError: there are some
+    """
+    if faults:
+        raise ApiError(sentence.format("; ".join(faults)))
+
+
+def check(module: EdgeModule) -> Dict[str, Any]:
     api = Api(module)
-    params = planned(module.params)
+    plan = read_plan(module.params)
     version = api.version()
-    exists = namespace_exists(api, params["namespace"])
-    if exists is False and params["missing_namespace"] == "refuse":
-        raise ApiError("namespace {0} does not exist: create it, or let it be created".format(params["namespace"]))
-    faults = malformed(params)
-    if faults:
-        raise ApiError("; ".join(faults))
-    faults = forbidden(api, params, exists)
-    if faults:
-        raise ApiError("the account may not {0}: give it these rights, or use another account".format("; ".join(faults)))
-    faults = [] if exists is False else of_others(api, params)
-    if faults:
-        raise ApiError("; ".join(faults))
-    if VALIDATE_FAULT is not None and params["require_validation"]:
+    exists = namespace_exists(api, plan["namespace"])
+    if exists is False and plan["missing_namespace"] == "refuse":
+        raise ApiError(f"namespace {plan['namespace']} does not exist: create it, or let it be created")
+    refuse(invalid_names_and_mounts(plan))
+    refuse(missing_permissions(api, plan, exists), "the account may not {0}: give it these rights, or use another account")
+    refuse([] if exists is False else foreign_objects(api, plan))
+    if VALIDATE_FAULT is not None and plan["require_validation"]:
         raise SetupError(unusable(VALIDATE_FAULT, "kubernetes_validate").replace("kubernetes_validate", "kubernetes-validate"))
-    validated = VALIDATE_FAULT is None and bool(params["manifests"])
+    validated = VALIDATE_FAULT is None and bool(plan["manifests"])
     if validated:
-        faults = invalid(params["manifests"], version)
-        if faults:
-            raise ApiError("the manifests are not valid for Kubernetes {0}: {1}".format(version, "; ".join(faults)))
+        refuse(schema_faults(plan["manifests"], version), f"the manifests are not valid for Kubernetes {version}: {{0}}")
     dry_run = try_out(api, module) if exists is not False else True
     return {
         "changed": False,
@@ -320,7 +232,7 @@ def look(module: EdgeModule) -> Dict[str, Any]:
         "namespace_exists": exists,
         "server_version": version,
         "validated": validated,
-        "msg": "the cluster ({0}) would take what is planned".format(version),
+        "msg": f"the cluster ({version}) accepts what is planned",
     }
 
 
@@ -329,17 +241,19 @@ def main() -> None:
         argument_spec={
             "namespace": {"type": "str", "required": True},
             "missing_namespace": {"type": "str", "choices": ["refuse", "create", "ignore"], "default": "refuse"},
-            # looked at in planned(): see record()
+            # checked by read_plan(): see record()
             "permissions": {"type": "list", "elements": "dict", "default": []},
             "manifests": {"type": "list", "elements": "dict", "default": []},
             "removals": {"type": "list", "elements": "dict", "default": []},
+            "secret": {"type": "dict", "no_log": False},
+            "wait": {"type": "bool", "default": False},
             "require_validation": {"type": "bool", "default": False},
             "force": {"type": "bool", "default": False},
             **ARGUMENT_SPEC,
         },
         supports_check_mode=True,
     )
-    module.execute(look, "look at the cluster")
+    module.execute(check, "look at the cluster")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ short_description: Remove objects from a Kubernetes cluster, and say what holds 
 version_added: 1.1.0
 description:
   - Removes a Deployment with its pods, a ConfigMap, a PersistentVolumeClaim or a namespace, one after the other, and waits until each is gone.
-  - Where one is not gone in time, the message says what holds it, such as a finalizer. An API server that is away for a while meanwhile is no fault.
-  - An object without the label C(app.kubernetes.io/managed-by=expanso.edge) is somebody else's and refused, unless O(force=true). Namespaces have none.
+  - If one is not gone in time, the message says what holds it, such as a finalizer. An API server that does not answer for a while is not a fault.
+  - An object without the label C(app.kubernetes.io/managed-by=expanso.edge) is not managed by this collection and refused, unless O(force=true).
+    Namespaces need no label.
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._attributes.action_group_k8s
@@ -19,7 +20,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - Looks, and asks the API server for nothing else.
+      - Only reads what exists.
   diff_mode:
     support: none
   idempotent:
@@ -37,11 +38,11 @@ options:
     type: str
     required: true
   force:
-    description: Remove what is somebody else's, too.
+    description: Also remove objects that are not managed by this collection.
     type: bool
     default: false
   timeout:
-    description: How long to wait for each object to go, in seconds.
+    description: How long to wait until each object is gone, in seconds.
     type: int
     default: 300
 seealso:
@@ -68,7 +69,7 @@ removed:
   returned: success
   sample: [Deployment expanso-edge]
 msg:
-  description: The same in a sentence, or what holds an object.
+  description: Human-readable summary of the result, or what holds an object.
   type: str
   returned: always
 """
@@ -78,16 +79,8 @@ from typing import Any, Dict, List
 
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, record
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
-    ARGUMENT_SPEC,
-    FIELD_MANAGER,
-    KINDS,
-    MANAGED_BY,
-    NAME,
-    Api,
-    ApiError,
-    being_removed,
-)
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, Api, ApiError
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import KINDS, NAME, being_removed, is_foreign, still_there, title
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 
 POSSIBLE = ("ConfigMap", "Deployment", "Namespace", "PersistentVolumeClaim")
@@ -95,39 +88,38 @@ POLL_SECONDS = 1
 
 
 class RemovalError(EdgeError):
-    """An object that is not to be removed, or that does not go."""
+    """An object that must not be removed, or that is still there."""
 
 
 def wanted(params: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Return the objects to remove.
 
-    :raises OptionError: one is none that this removes
+    :raises OptionError: one is of another kind, or has no name
     """
-    found = [record("option objects, entry {0}".format(number), each, {"kind": str, "name": str}, {}) for number, each in enumerate(params["objects"], 1)]
+    found = [record(f"option objects, entry {number}", each, {"kind": str, "name": str}, {}) for number, each in enumerate(params["objects"], 1)]
     for each in found:
         if each["kind"] not in POSSIBLE:
-            raise OptionError("option objects: kind {0!r} is not possible, but {1} are".format(each["kind"][:70], ", ".join(POSSIBLE)))
+            raise OptionError(f"option objects: kind {each['kind'][:70]!r} is not possible, but {', '.join(POSSIBLE)} are")
         if not NAME.fullmatch(each["name"]):
-            raise OptionError("option objects: {0!r} is no name in Kubernetes".format(each["name"][:70]))
+            raise OptionError(f"option objects: {each['name'][:70]!r} is not a name in Kubernetes")
     return found
 
 
 def check_ours(what: str, found: Dict[str, Any], force: bool) -> None:
-    """See that an object is not somebody else's.
+    """Check that an object is managed by this collection.
 
-    :raises RemovalError: it is
+    :raises RemovalError: it is not
     """
-    labels = found["metadata"].get("labels") or {}
-    if not force and found["kind"] != "Namespace" and labels.get(MANAGED_BY) != FIELD_MANAGER:
-        raise RemovalError("{0} is somebody else's: choose another name, or remove it with force".format(what))
+    if not force and found["kind"] != "Namespace" and is_foreign(found):
+        raise RemovalError(f"{what} is not managed by this collection: choose another name, or remove it with force")
 
 
 def held_by(found: Dict[str, Any]) -> str:
-    """Return what is known of why an object does not go."""
+    """Return what is known about why an object is still there."""
     status = found.get("status") or {}
     conditions = [each for each in status.get("conditions") or [] if isinstance(each, dict)] if isinstance(status, dict) else []
-    said = [str(each.get("message")) for each in conditions if each.get("status") == "True" and str(each.get("type", "")).endswith("Remaining")]
-    return "; ".join([being_removed(found) or "there as before, although the API server said that it deletes it"] + said)
+    reasons = [str(each.get("message")) for each in conditions if each.get("status") == "True" and str(each.get("type", "")).endswith("Remaining")]
+    return "; ".join([still_there(found)] + reasons)
 
 
 def remove(api: Api, what: str, found: Dict[str, Any], timeout: int) -> None:
@@ -141,31 +133,31 @@ def remove(api: Api, what: str, found: Dict[str, Any], timeout: int) -> None:
     while True:
         try:
             left = api.again(found)
-            said = held_by(left) if left is not None else ""
+            why = held_by(left) if left is not None else ""
         except ApiError as exc:  # it may come back
-            left, said = found, str(exc)
+            left, why = found, str(exc)
         if left is None:
             return
         if time.monotonic() >= end:
-            raise RemovalError("{0} is not gone after {1} s: {2}".format(what, timeout, said))
+            raise RemovalError(f"{what} is not gone after {timeout} seconds: {why}")
         time.sleep(POLL_SECONDS)
 
 
 def work(module: EdgeModule) -> Dict[str, Any]:
     params = module.params
     api = Api(module)
-    removed = []  # type: List[str]
+    removed: List[str] = []
     for each in wanted(params):
         namespace = params["namespace"] if KINDS[each["kind"]].namespaced else None
-        what = "{0} {1}{2}".format(each["kind"], each["name"], " in namespace {0}".format(namespace) if namespace else "")
+        what = title(each["kind"], each["name"], namespace)
         found = api.get(each["kind"], namespace, each["name"])
         if found is None:
             continue
         check_ours(what, found, params["force"])
         if not module.check_mode:
             remove(api, what, found, params["timeout"])
-        removed.append("{0} {1}".format(each["kind"], each["name"]))
-    return {"changed": bool(removed), "removed": removed, "msg": "removed {0}".format(", ".join(removed)) if removed else "there is nothing to remove"}
+        removed.append(title(each["kind"], each["name"]))
+    return {"changed": bool(removed), "removed": removed, "msg": f"removed {', '.join(removed)}" if removed else "there is nothing to remove"}
 
 
 def main() -> None:

@@ -6,25 +6,21 @@
 
 DOCUMENTATION = r"""
 module: k8s_rollout
-short_description: Wait until a Deployment has rolled out, and say why when it does not
+short_description: Wait until a Deployment has rolled out, and report why it does not
 version_added: 1.0.0
 description:
-  - Waits until all pods of a Deployment are of its latest version and available. An API server that is away for a while meanwhile is no fault.
-  - Where that does not happen in time, the message says what the Deployment, its pods and containers and their events say, such as an image
-    that cannot be pulled, a volume that cannot be mounted, a quota, or an agent that could not register.
-  - Changes nothing.
+  - Waits until all pods of a Deployment are of its latest version and available. An API server that does not answer for a while is not a fault.
+  - If that does not happen in time, the message holds the reasons that the Deployment, its pods and containers and their events give, such as an
+    image that cannot be pulled, a volume that cannot be mounted, a quota, or an agent that could not register.
 extends_documentation_fragment:
   - expanso.edge._attributes
+  - expanso.edge._attributes.read_only
   - expanso.edge._attributes.action_group_k8s
   - expanso.edge._k8s
 attributes:
   check_mode:
     details:
-      - Looks once, and does not fail where there is something to wait for.
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
+      - Looks once, and does not fail if there is something to wait for.
 options:
   name:
     description: Name of the Deployment.
@@ -39,7 +35,7 @@ options:
     type: int
     default: 300
   interval:
-    description: How long to wait between two looks, in seconds.
+    description: How long to wait between two requests, in seconds.
     type: int
     default: 2
 seealso:
@@ -63,12 +59,12 @@ available:
   type: bool
   returned: success
 reasons:
-  description: What Deployment, pods, containers and events say, a sentence each.
+  description: The reasons that Deployment, pods, containers and events give, a sentence each.
   type: list
   elements: str
   returned: failure
 msg:
-  description: What is, in a sentence.
+  description: Current state of the rollout.
   type: str
   returned: always
 """
@@ -78,20 +74,21 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OddAnswer, check_options, reading
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, FINGERPRINT, Api, ApiError, being_removed
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, Api, ApiError
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import FINGERPRINT, being_removed, title
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 
 USUAL = frozenset(("ContainerCreating", "PodInitializing"))
-"""Why a container waits that nothing is wrong with."""
+"""Why a container waits without a fault."""
 
 MOST_EVENTS = 5
 
 NO_TOKEN = "the agent is not registered"
-"""How the role's one-shot ends that finds neither an identity nor a token, see roles/k8s_secret/templates/register.sh.j2."""
+"""Last words of the role's one-shot where it finds neither an identity nor a token, see roles/k8s_secret/templates/register.sh.j2."""
 
 
 class RolloutError(EdgeError):
-    """A Deployment that did not roll out: why, as far as the cluster tells."""
+    """A Deployment that did not roll out: why, as far as the cluster reports it."""
 
 
 def progress(deployment: Dict[str, Any]) -> Tuple[bool, str]:
@@ -99,57 +96,55 @@ def progress(deployment: Dict[str, Any]) -> Tuple[bool, str]:
     wanted = deployment["spec"].get("replicas", 1)
     status = deployment.get("status") or {}
     if being_removed(deployment):
-        return False, "it is {0}".format(being_removed(deployment))
+        return False, f"it is {being_removed(deployment)}"
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
         return False, "its change has not been seen yet"
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
-    text = "{0} of {1} pods up to date, {2} available".format(updated, wanted, available)
+    text = f"{updated} of {wanted} pods up to date, {available} available"
     return updated == available == status.get("replicas", 0) == wanted, text
 
 
 def selector(deployment: Dict[str, Any]) -> str:
     labels = deployment["spec"]["selector"].get("matchLabels") or {}
-    return ",".join("{0}={1}".format(key, labels[key]) for key in sorted(labels))
+    return ",".join(f"{key}={labels[key]}" for key in sorted(labels))
 
 
-def troubles(deployment: Dict[str, Any]) -> List[str]:
-    """Return what a Deployment itself says is wrong, a quota or a forbidden pod for instance."""
+def deployment_reasons(deployment: Dict[str, Any]) -> List[str]:
+    """Return the reasons that a Deployment itself gives, a quota or a forbidden pod for instance."""
     found = []
     if deployment["spec"].get("paused"):
         metadata = deployment["metadata"]
-        where = " --namespace {0}".format(metadata["namespace"]) if metadata.get("namespace") else ""
-        found.append("it is paused, so changes wait: kubectl rollout resume deployment {0}{1}".format(metadata.get("name", "NAME"), where))
+        where = f" --namespace {metadata['namespace']}" if metadata.get("namespace") else ""
+        found.append(f"it is paused, so changes wait: kubectl rollout resume deployment {metadata.get('name', 'NAME')}{where}")
     for condition in (deployment.get("status") or {}).get("conditions") or []:
         bad = "True" if condition["type"] == "ReplicaFailure" else "False"
         if condition["status"] == bad and condition["type"] != "Available":
-            found.append("{0}: {1}".format(condition.get("reason", condition["type"]), condition.get("message", "")))
+            found.append(f"{condition.get('reason', condition['type'])}: {condition.get('message', '')}")
     return found
 
 
-def pod_troubles(pod: Dict[str, Any]) -> List[str]:
+def pod_reasons(pod: Dict[str, Any]) -> List[str]:
     """Return why a pod or a container in it does not run."""
     name = pod["metadata"]["name"]
     status = pod.get("status") or {}
     found = [
-        "pod {0}: {1}: {2}".format(name, condition.get("reason"), condition.get("message"))
+        f"pod {name}: {condition.get('reason')}: {condition.get('message')}"
         for condition in status.get("conditions") or []
         if condition["type"] == "PodScheduled" and condition["status"] == "False"
     ]
     if status.get("reason"):  # evicted, preempted
-        found.append("pod {0}: {1}: {2}".format(name, status["reason"], status.get("message", "")))
+        found.append(f"pod {name}: {status['reason']}: {status.get('message', '')}")
     if being_removed(pod):
         node = (pod.get("spec") or {}).get("nodeName")
-        found.append(
-            "pod {0} is {1}, but still there{2}, and the next one starts only once it is gone: see whether that node is lost".format(
-                name, being_removed(pod), " on node {0}".format(node) if node else ""
-            )
-        )
+        where = f" on node {node}" if node else ""
+        advice = "the next one starts only when it is gone: check whether that node is lost"
+        found.append(f"pod {name} is {being_removed(pod)}, but still there{where}, and {advice}")
     for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
-        found += ["pod {0}, container {1}: {2}".format(name, container["name"], text) for text in _container_troubles(container)]
+        found += [f"pod {name}, container {container['name']}: {text}" for text in _container_reasons(container)]
     return found
 
 
-def _container_troubles(container: Dict[str, Any]) -> List[str]:
+def _container_reasons(container: Dict[str, Any]) -> List[str]:
     found = []
     state, last = container.get("state") or {}, container.get("lastState") or {}
     waiting = state.get("waiting") or {}
@@ -157,21 +152,21 @@ def _container_troubles(container: Dict[str, Any]) -> List[str]:
         found.append(": ".join(filter(None, (waiting["reason"], waiting.get("message")))))
     ended = state.get("terminated") or last.get("terminated") or {}
     if ended.get("exitCode"):
-        text = "ended with exit code {0}".format(ended["exitCode"])
+        text = f"ended with exit code {ended['exitCode']}"
         found.append(": ".join(filter(None, (text, (ended.get("message") or "").strip()))))
     elif "running" in state and not container.get("ready", True):
         found.append("runs, but is not ready")
     return found
 
 
-def event_troubles(events: List[Dict[str, Any]], names: List[str]) -> List[str]:
-    """Return what went wrong lately with the objects of these names, or those that begin so, newest first."""
+def event_reasons(events: List[Dict[str, Any]], names: List[str]) -> List[str]:
+    """Return the latest warnings about objects whose names begin with one of these, newest first."""
     mine = [event for event in events if event.get("type") == "Warning" and any(event["involvedObject"].get("name", "").startswith(name) for name in names)]
     mine.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "", reverse=True)
-    found = []  # type: List[str]
+    found: List[str] = []
     for event in mine:
         of = event["involvedObject"]
-        text = "event of {0} {1}: {2}: {3}".format(of.get("kind", "object").lower(), of.get("name"), event.get("reason"), event.get("message", "").strip())
+        text = f"event of {of.get('kind', 'object').lower()} {of.get('name')}: {event.get('reason')}: {event.get('message', '').strip()}"
         if text not in found:
             found.append(text)
     return found[:MOST_EVENTS]
@@ -184,7 +179,7 @@ def claims_of(deployment: Dict[str, Any]) -> List[str]:
 
 
 def way_out(api: Api, namespace: str, claims: List[str], reasons: List[str]) -> List[str]:
-    """Return what to do where an agent finds no identity on a volume that is marked as one that holds it, so that it gets no token."""
+    """Return what to do if an agent gets no token because its volume is marked as one that holds an identity, but holds none."""
     if not any(NO_TOKEN in reason for reason in reasons):
         return []
     found = []
@@ -192,34 +187,32 @@ def way_out(api: Api, namespace: str, claims: List[str], reasons: List[str]) -> 
         claim = api.get("PersistentVolumeClaim", namespace, name) or {}
         if FINGERPRINT in ((claim.get("metadata") or {}).get("annotations") or {}):
             found.append(
-                "PersistentVolumeClaim {0} is marked as one that holds an identity, but there is none on the volume (an empty or a restored one?): "
-                "take the mark away, then run this again with a token: kubectl annotate persistentvolumeclaim {0} --namespace {1} {2}-".format(
-                    name, namespace, FINGERPRINT
-                )
+                f"PersistentVolumeClaim {name} is marked as one that holds an identity, but there is none on the volume (is it empty, or restored?): "
+                f"remove the mark, then run this again with a token: kubectl annotate persistentvolumeclaim {name} --namespace {namespace} {FINGERPRINT}-"
             )
     return found
 
 
 def diagnose(api: Api, params: Dict[str, Any], deployment: Optional[Dict[str, Any]]) -> List[str]:
-    """Collect what the cluster says; what may not be looked at is said as well."""
+    """Return the reasons that the cluster gives. What the account may not see is reported as well."""
     if deployment is None:
         return []
-    reasons = []  # type: List[str]
+    reasons: List[str] = []
     try:
         with reading(api.server, "a Deployment, a pod or an event"):
-            reasons += troubles(deployment)
+            reasons += deployment_reasons(deployment)
             claims = claims_of(deployment)
             for pod in api.find("Pod", params["namespace"], selector(deployment)):
-                reasons += pod_troubles(pod)
+                reasons += pod_reasons(pod)
             reasons += way_out(api, params["namespace"], claims, reasons)
-            reasons += event_troubles(api.find("Event", params["namespace"]), [params["name"]] + claims)
+            reasons += event_reasons(api.find("Event", params["namespace"]), [params["name"]] + claims)
     except (ApiError, OddAnswer) as exc:
         reasons.append(str(exc))
     return reasons
 
 
 class Look(NamedTuple):
-    """What one look at the Deployment told."""
+    """What one look at the Deployment showed."""
 
     done: bool
     text: str
@@ -228,11 +221,11 @@ class Look(NamedTuple):
 
 
 class Watch:
-    """Looks at a Deployment again and again. An API server that does not answer meanwhile is no reason to give up."""
+    """Looks at a Deployment again and again. An API server that does not answer for a while is not a reason to give up."""
 
     def __init__(self, module: EdgeModule) -> None:
         self.module = module
-        self.api = None  # type: Optional[Api]
+        self.api: Optional[Api] = None
         self.answered = False
 
     def look(self) -> Look:
@@ -254,7 +247,7 @@ class Watch:
 def wait(module: EdgeModule) -> Dict[str, Any]:
     params = module.params
     check_options(params, module.argument_spec)
-    what = "Deployment {0}/{1}".format(params["namespace"], params["name"])
+    what = title("Deployment", params["name"], params["namespace"])
     end = time.monotonic() + params["timeout"]
     watch = Watch(module)
     while True:
@@ -263,14 +256,14 @@ def wait(module: EdgeModule) -> Dict[str, Any]:
         if seen.fault is not None and (module.check_mode or refused):
             raise seen.fault
         if seen.done or module.check_mode:
-            return {"changed": False, "available": seen.done, "msg": "{0}: {1}".format(what, seen.text)}
+            return {"changed": False, "available": seen.done, "msg": f"{what}: {seen.text}"}
         left = end - time.monotonic()
         if left <= 0:
             break
         time.sleep(min(max(params["interval"], 0.1), left))
     reasons = diagnose(watch.api, params, seen.deployment) if watch.api is not None and seen.fault is None else []
-    said = "; ".join(reasons) or ("the last look failed" if seen.fault else "the cluster does not say why")
-    raise RolloutError("{0} has not rolled out after {1} s: {2}. {3}".format(what, params["timeout"], seen.text, said), reasons=reasons)
+    why = "; ".join(reasons) or ("the last request failed" if seen.fault else "the cluster does not say why")
+    raise RolloutError(f"{what} has not rolled out after {params['timeout']} seconds: {seen.text}. {why}", reasons=reasons)
 
 
 def main() -> None:

@@ -11,9 +11,9 @@ version_added: 1.0.0
 description:
   - Brings a Secret that holds an Expanso Edge bootstrap token to the state asked for.
   - The token is judged first, as M(expanso.edge.bootstrap_token) does. Its base64 form, a second secret that Ansible does not mask, is
-    made inside the module and stands in no option, result, diff or message.
-  - The Secret is applied on the server, as a field manager of its own (C(expanso.edge)). Keys, labels and annotations of others are left alone.
-    Where another manager holds the key with another value, that is an error, unless O(force=true).
+    made inside the module and is not in any option, result, diff or message.
+  - The Secret is applied on the server, as a field manager of its own (C(expanso.edge)). Other keys, labels and annotations are left unchanged.
+    If another manager holds the key with another value, that is an error, unless O(force=true).
   - An agent whose identity lies on a volume needs no token. One that is not registered, and is given none, uses the one that the Secret holds.
 extends_documentation_fragment:
   - expanso.edge._attributes
@@ -39,7 +39,7 @@ options:
     type: str
     required: true
   create_namespace:
-    description: Create the namespace where it is missing, once the token is known to be one. Otherwise that is an error.
+    description: Create the namespace if it is missing, after the token has been judged. Otherwise a missing namespace is an error.
     type: bool
     default: false
   key:
@@ -49,18 +49,19 @@ options:
   state:
     description:
       - V(present) makes sure that the Secret holds the token, or that the agent is known not to need it.
-      - V(absent) removes the Secret. One that holds keys of others loses only O(key).
+      - V(absent) removes the Secret. If it holds further keys, only O(key) is removed.
     type: str
     choices: [present, absent]
     default: present
   immutable:
     description:
-      - Make a Secret that cannot be changed, with the token's fingerprint appended to O(name). Each token then gets a Secret of its own.
-      - With O(state=absent), all of them are removed but the one that O(keep) names. This lists the Secrets of the namespace.
+      - Create a Secret that cannot be changed, with the token's fingerprint appended to O(name). Each token then gets a Secret of its own.
+      - With O(state=absent), all of them are removed except the one that O(keep) names. This lists the Secrets of the namespace, as does
+        O(state=present) without a token.
     type: bool
     default: false
   keep:
-    description: Name of the Secret that is spared with O(state=absent) and O(immutable=true).
+    description: Name of the Secret that is not removed with O(state=absent) and O(immutable=true).
     type: str
   labels:
     description: Further labels of the Secret.
@@ -70,7 +71,7 @@ options:
     description:
       - Name of the PersistentVolumeClaim that holds the agent's data directory.
       - An annotation of it, C(expanso.edge/token-fingerprint), says that there is an identity on it, so that no token is needed.
-        The role P(expanso.edge.k8s_secret#role) writes it once the agent has registered.
+        The role P(expanso.edge.k8s_secret#role) writes it when the agent has registered.
     type: str
   force:
     description: Take over fields that another manager holds with other values.
@@ -113,7 +114,7 @@ action:
   returned: success
   choices: [written, repaired, kept, removed, not_needed, absent]
 msg:
-  description: The same in a sentence.
+  description: Human-readable summary of the result.
   type: str
   returned: always
 fault:
@@ -141,7 +142,7 @@ size:
   type: int
   returned: success
 token_kind:
-  description: What the token looks like that was judged, the given one or the one that is kept for want of it. V(null) where none is needed.
+  description: Kind of the token that was given, or of the one that is kept because none was given. V(null) where none is needed.
   type: str
   returned: success
   choices: [bootstrap_key, jwt, opaque]
@@ -153,7 +154,7 @@ fingerprint:
   returned: success
   sample: 5d41402abc4b
 expires_at:
-  description: When the token expires, in ISO 8601 and UTC. V(null) where it does not tell.
+  description: When the token expires, in ISO 8601 and UTC. V(null) where it does not say.
   type: str
   returned: success
   sample: '2027-01-31T00:00:00Z'
@@ -162,226 +163,91 @@ registered:
   type: bool
   returned: success
 token_source:
-  description: What O(token_source) says.
+  description: The value of O(token_source).
   type: str
   returned: success
 """
 
-import base64
-import binascii
-import re
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._decision import KUBERNETES, Request, decide
-from ansible_collections.expanso.edge.plugins.module_utils._decision import Held as Content
-from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-from ansible_collections.expanso.edge.plugins.module_utils._fields import differs
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import (
-    ARGUMENT_SPEC,
-    FIELD_MANAGER,
-    FINGERPRINT,
-    LABEL_VALUE,
-    MANAGED_BY,
-    SECRET_TYPE,
-    Api,
-    ApiError,
-    being_removed,
-    labels_of,
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, Api, ApiError
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import FIELD_MANAGER, FINGERPRINT, being_removed, differs, still_there, title
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_secret import (
+    FAMILY,
+    SecretContent,
+    SecretError,
+    check_secret,
+    describe,
+    make_plan,
+    read_secret,
+    secret_name,
+    wanted_manifest,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
-from ansible_collections.expanso.edge.plugins.module_utils._token import Token, fingerprint
+from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 
-KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-FAMILY = "expanso.edge/secret"
-"""Label that the Secrets of one name share when each token has its own."""
-
-GOES_WITHIN = 5
-"""How long the API server may take until what it deleted is gone, in seconds, where nothing holds it."""
+REMOVAL_SECONDS = 5
+"""How long the API server may take until a Secret that it deleted is gone, where nothing holds it."""
 
 
-class SecretError(EdgeError):
-    """A Secret that cannot be managed: where, why, and what to do."""
-
-
-class Held(NamedTuple):
-    """What a Secret in the cluster holds."""
-
-    manifest: Dict[str, Any]
-    value: Optional[str]  # the token; None where the Secret has not the key
-    others: List[str]  # further keys, somebody else's
-
-    def __repr__(self) -> str:
-        return "Held(name={0!r})".format(self.manifest["metadata"]["name"])
-
-
-class Plan(NamedTuple):
-    """What is to become of the Secret: O(action), and the token that it shall hold where it is to be there."""
-
-    action: str
-    msg: str
-    name: str
-    value: Optional[str] = None
-    token: Optional[Token] = None
-
-    def __repr__(self) -> str:
-        return "Plan(action={0!r}, name={1!r})".format(self.action, self.name)
-
-
-def secret_name(params: Dict[str, Any], token_fingerprint: Optional[str]) -> str:
-    return "{0}-{1}".format(params["name"], token_fingerprint) if params["immutable"] else params["name"]
-
-
-def held(manifest: Optional[Dict[str, Any]], params: Dict[str, Any]) -> Optional[Held]:
-    """Look into a Secret of the cluster.
-
-    :raises SecretError: it is of another type, so it is somebody else's
-    """
-    if manifest is None:
-        return None
-    if manifest.get("type", SECRET_TYPE) != SECRET_TYPE:
-        raise SecretError(
-            "Secret {0} in namespace {1} is of type {2}, not {3}, so it belongs to something else: choose another name".format(
-                manifest["metadata"]["name"], params["namespace"], manifest["type"], SECRET_TYPE
-            )
-        )
-    if not isinstance(manifest.get("data") or {}, dict):
-        raise SecretError("Secret {0} in namespace {1} has data of another shape than a Secret's".format(manifest["metadata"]["name"], params["namespace"]))
-    data = dict(manifest.get("data") or {})
-    encoded = data.pop(params["key"], None)
-    try:
-        value = None if encoded is None else base64.b64decode(encoded).decode("utf-8", "surrogateescape")
-    except (binascii.Error, TypeError, ValueError):  # the API server lets no such thing in
-        value = None
-    return Held(manifest, value, sorted(data))
-
-
-def wanted_manifest(params: Dict[str, Any], plan: Plan, found: Optional[Held]) -> Dict[str, Any]:
-    """Return the manifest to apply: our fields alone."""
-    data = (plan.value or "").encode("utf-8", "surrogateescape")
-    labels = labels_of("option labels", params["labels"])
-    labels.update({"app.kubernetes.io/name": "expanso-edge", MANAGED_BY: FIELD_MANAGER, FAMILY: params["name"]})
-    manifest = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": plan.name,
-            "namespace": params["namespace"],
-            "labels": labels,
-            "annotations": {FINGERPRINT: fingerprint(plan.value or "")},
-        },
-        "type": SECRET_TYPE,
-        "data": {params["key"]: base64.b64encode(data).decode("ascii")},
-    }  # type: Dict[str, Any]
-    if params["immutable"] or (found and found.manifest.get("immutable")):  # what is immutable stays so
-        manifest["immutable"] = True
-    return manifest
-
-
-def make_plan(params: Dict[str, Any], current: Optional[Held], registered_with: Optional[str]) -> Plan:
-    """Decide what is to become of the Secret. Changes nothing.
-
-    :param current: the Secret that the agent has now
-    :param registered_with: fingerprint of the token that a registered agent was given last
-    :raises TokenFault: a token is needed, and there is none that can be used
-    :raises SecretError: the Secret cannot be changed
-    """
-    registered = registered_with is not None
-    name = current.manifest["metadata"]["name"] if current else secret_name(params, registered_with)
-    value = current.value if current else None
-    request = Request.of(params)
-    decision = decide(KUBERNETES, request, registered, None if value is None else Content(fingerprint(value), value))
-    token = decision.token
-    if decision.action == "written" and token is not None:
-        name, value = secret_name(params, token.fingerprint), token.value
-        if current and current.manifest.get("immutable") and current.manifest["metadata"]["name"] == name:
-            raise SecretError(
-                f"Secret {params['namespace']}/{name} is immutable and holds another token: remove it, or use immutable=true, which gives each its own"
-            )
-    place = f"Secret {params['namespace']}/{name}"
-    words = {
-        "written": f"token written to {place}",
-        "removed": f"already registered: token removed from {place}",
-        "not_needed": f"already registered: no token needed, none written to {place}",
-        "kept": f"already registered: the token left in {place} is no longer needed"
-        if registered
-        else f"{place} holds the token"
-        if request.token
-        else f"no token was given: the one in {place} is kept",
-    }
-    return Plan(decision.action, words[decision.action] + decision.note, name, value if decision.action in ("written", "kept") else None, token)
-
-
-def describe(manifest: Optional[Dict[str, Any]], params: Dict[str, Any]) -> Dict[str, Any]:
-    """Return what may be shown of a Secret, for results and diffs."""
-    seen = held(manifest, params)
-    if manifest is None or seen is None:
-        return dict.fromkeys(("type", "immutable", "labels", "size", "fingerprint"))
-    value = seen.value
-    return {
-        "type": manifest.get("type"),
-        "immutable": bool(manifest.get("immutable")),
-        "labels": manifest["metadata"].get("labels") or {},
-        "size": None if value is None else len(value.encode("utf-8", "surrogateescape")),
-        "fingerprint": fingerprint(value) if value else None,
-    }
-
-
-def registered_with(api: Api, params: Dict[str, Any]) -> Optional[str]:
+def registered_fingerprint(api: Api, params: Dict[str, Any]) -> Optional[str]:
     """Return the fingerprint of the token that the agent was given last, None for one that is not registered."""
     if not params["claim"]:
         return None
     claim = api.get("PersistentVolumeClaim", params["namespace"], params["claim"])
-    if being_removed(claim):  # and the identity with it
+    if being_removed(claim):  # and with it the identity
         return None
     return ((claim or {}).get("metadata", {}).get("annotations") or {}).get(FINGERPRINT)
 
 
-def find_current(api: Api, params: Dict[str, Any], given: Optional[str], last: Optional[str]) -> Optional[Held]:
-    """Return the Secret that there is: where each token has its own, that of the given token, else that of the one before, else the newest."""
+def find_current(api: Api, params: Dict[str, Any], given: Optional[str], last: Optional[str]) -> Optional[SecretContent]:
+    """Return the Secret that the agent has now. Where each token has its own, that of the given token, else of the one before, else the newest.
+
+    :param given: fingerprint of the token that the task gives
+    :param last: fingerprint of the token that a registered agent was given last
+    :raises SecretError: it is being removed
+    """
     names = [secret_name(params, each) for each in (given, last) if each] if params["immutable"] else [params["name"]]
     for name in names:
         manifest = api.get("Secret", params["namespace"], name)
-        if being_removed(manifest) and name == names[0]:
-            raise SecretError("Secret {0}/{1} is {2}: try again when it is gone".format(params["namespace"], name, being_removed(manifest)))
-        found = None if being_removed(manifest) else held(manifest, params)
-        if found is not None:
-            return found
-    return find_newest(api, params) if params["immutable"] and given is None else None
+        removal = being_removed(manifest)
+        if removal and name == names[0]:
+            raise SecretError(f"{title('Secret', name, params['namespace'])} is {removal}: try again when it is gone")
+        if manifest is not None and not removal:
+            return read_secret(manifest, params)
+    if given or not params["immutable"]:
+        return None
+    family = [each for each in find_family(api, params) if not being_removed(each)]
+    return read_secret(max(family, key=lambda each: str(each["metadata"].get("creationTimestamp"))), params) if family else None
 
 
 def find_family(api: Api, params: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Return all Secrets that share a name, where each token has its own."""
-    return [dict(each, kind="Secret") for each in api.find("Secret", params["namespace"], "{0}={1}".format(FAMILY, params["name"]))]
+    return [dict(each, kind="Secret") for each in api.find("Secret", params["namespace"], f"{FAMILY}={params['name']}")]
 
 
-def find_newest(api: Api, params: Dict[str, Any]) -> Optional[Held]:
-    """Return the Secret of the latest token that is not being removed."""
-    found = [each for each in find_family(api, params) if not being_removed(each)]
-    return held(max(found, key=lambda each: str(each["metadata"].get("creationTimestamp"))), params) if found else None
-
-
-def bring_about(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
+def apply_state(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
     """Bring the Secret to its state and return the result."""
-    check(params)
+    check_secret(params)
     if params["state"] == "absent":
         return remove_all(api, params)
-    last = registered_with(api, params)
+    last = registered_fingerprint(api, params)
     given = fingerprint(params["token"]) if params["token"] else None
     current = find_current(api, params, given, last)
     plan = make_plan(params, current, last)
-    before = current.manifest if current and current.manifest["metadata"]["name"] == plan.name else None
-    action, msg = plan.action, plan.msg
-    after, created = before, False
+    before = current if current and current.name == plan.name else None
+    action, msg, after, created = plan.action, plan.msg, before, False
     if plan.action == "removed":
-        after = let_go(api, params, current)
+        after = read_secret(remove_token(api, params, current), params)
     elif plan.value is not None:
         manifest = wanted_manifest(params, plan, current)
-        after, created = apply(api, manifest, params)
-        if action == "kept" and differs(before, after, manifest, FIELD_MANAGER):
-            action, msg = "repaired", msg + "; its labels were corrected"
-    result = finish(params, plan.name, describe(before, params), describe(after, params))
+        applied, created = apply(api, manifest, params)
+        after = read_secret(applied, params)
+        if action == "kept" and differs(before.manifest if before else None, applied, manifest, FIELD_MANAGER):
+            action, msg = "repaired", f"{msg}; its labels were corrected"
+    result = finish(params, plan.name, describe(before), describe(after))
     result.update(
         changed=action in ("written", "repaired", "removed"),
         action=action,
@@ -393,18 +259,6 @@ def bring_about(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
     )
     result["fingerprint"] = result["fingerprint"] or last
     return result
-
-
-def check(params: Dict[str, Any]) -> None:
-    """See that what is going to be made can be, before anything is.
-
-    :raises SecretError: a name cannot be such
-    """
-    if not KEY.fullmatch(params["key"]):
-        raise SecretError("{0!r} cannot be a key of a Secret: letters, digits, '-', '_' and '.' can".format(params["key"][:70]))
-    if not LABEL_VALUE.fullmatch(params["name"]):
-        raise SecretError("option name: {0!r} is too long: it becomes the value of a label as well, 63 characters at most".format(params["name"][:70]))
-    labels_of("option labels", params["labels"])
 
 
 def apply(api: Api, manifest: Dict[str, Any], params: Dict[str, Any]) -> Tuple[Dict[str, Any], bool]:
@@ -421,8 +275,8 @@ def apply(api: Api, manifest: Dict[str, Any], params: Dict[str, Any]) -> Tuple[D
     return (manifest if api.dry_run else api.apply(manifest, params["force"])), True
 
 
-def let_go(api: Api, params: Dict[str, Any], found: Optional[Held]) -> Optional[Dict[str, Any]]:
-    """Remove the token: with the Secret, or from a Secret that holds keys of others as well. Returns what is left."""
+def remove_token(api: Api, params: Dict[str, Any], found: Optional[SecretContent]) -> Optional[Dict[str, Any]]:
+    """Remove the token: with the Secret, or from a Secret that holds further keys. Return what is left of the Secret."""
     if found is None:
         return None
     try:
@@ -434,48 +288,46 @@ def let_go(api: Api, params: Dict[str, Any], found: Optional[Held]) -> Optional[
             raise
         return None
     if not api.dry_run:
-        see_that_it_goes(api, found.manifest, params)
+        await_removal(api, found.manifest, params)
     return None
 
 
-def see_that_it_goes(api: Api, manifest: Dict[str, Any], params: Dict[str, Any]) -> None:
-    """Look whether a Secret that was deleted is gone.
+def await_removal(api: Api, manifest: Dict[str, Any], params: Dict[str, Any]) -> None:
+    """Wait a moment until a Secret that was deleted is gone.
 
-    :raises SecretError: it is not, so that the token in it can still be read
+    :raises SecretError: it is not, so the token in it can still be read
     """
-    end = time.monotonic() + GOES_WITHIN
+    end = time.monotonic() + REMOVAL_SECONDS
     while True:
         left = api.again(manifest)
         if left is None:
             return
         if time.monotonic() >= end:
-            why = being_removed(left) or "there as before, although the API server said that it deletes it"
-            raise SecretError(
-                "Secret {0}/{1} is {2}, so the token in it can still be read: see to what holds it, then run this again".format(
-                    params["namespace"], manifest["metadata"]["name"], why
-                )
-            )
+            what = title("Secret", manifest["metadata"]["name"], params["namespace"])
+            raise SecretError(f"{what} is {still_there(left)}, so the token in it can still be read: remove what holds it, then run this again")
         time.sleep(0.2)
 
 
 def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
-    """Remove the Secret, or with O(immutable) all that share its name but the one to keep."""
+    """Remove the Secret, or with O(immutable) all that share its name, except the one to keep."""
     if params["immutable"]:
         manifests = [each for each in find_family(api, params) if each["metadata"]["name"] != params["keep"]]
     else:
         manifest = api.get("Secret", params["namespace"], params["name"])
         manifests = [manifest] if manifest else []
-    found = [each for each in (held(manifest, params) for manifest in manifests) if each and (each.value is not None or not each.others)]
-    names = ", ".join("{0}/{1}".format(params["namespace"], each.manifest["metadata"]["name"]) for each in found)
+    found = [each for each in (read_secret(manifest, params) for manifest in manifests) if each and (each.value is not None or not each.others)]
     left = None
     for each in found:
-        left = let_go(api, params, each)
-    before = describe(found[0].manifest if found else None, params)
+        left = remove_token(api, params, each)
+    if found:
+        msg = f"token removed from {title('Secret', ', '.join(each.name for each in found), params['namespace'])}"
+    else:
+        msg = f"{title('Secret', params['name'], params['namespace'])} holds no token"
     return dict(
-        finish(params, params["name"], before, describe(left, params)),
+        finish(params, params["name"], describe(found[0] if found else None), describe(read_secret(left, params))),
         changed=bool(found),
         action="removed" if found else "absent",
-        msg="token removed from Secret {0}".format(names) if found else "there is no token in Secret {0}/{1}".format(params["namespace"], params["name"]),
+        msg=msg,
         token_kind=None,
         expires_at=None,
         registered=False,
@@ -484,6 +336,7 @@ def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def finish(params: Dict[str, Any], name: str, before: Dict[str, Any], after: Dict[str, Any]) -> Dict[str, Any]:
+    """Return what all results have in common."""
     identity = {"name": name, "namespace": params["namespace"], "key": params["key"]}
     return dict(
         identity,
@@ -496,9 +349,8 @@ def finish(params: Dict[str, Any], name: str, before: Dict[str, Any], after: Dic
 
 def work(module: EdgeModule) -> Dict[str, Any]:
     api = Api(module)
-    result = bring_about(api, module.params)
-    if api.untold:
-        module.warn("the cluster cannot tell beforehand whether it takes this: {0}".format(api.untold))
+    result = apply_state(api, module.params)
+    api.warn(module)
     return result
 
 
@@ -520,7 +372,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    module.execute(work, "manage the Secret", "Secret {namespace}/{name}".format(**module.params))
+    module.execute(work, "manage the Secret", title("Secret", module.params["name"], module.params["namespace"]))
 
 
 if __name__ == "__main__":

@@ -9,15 +9,16 @@ module: swarm_secret
 short_description: A bootstrap token as a versioned secret of a Docker swarm
 version_added: 1.0.0
 description:
-  - Stores an Expanso Edge bootstrap token in a Docker swarm, moves on to a new version when the token changes, and removes the versions
-    that nobody needs.
+  - Stores an Expanso Edge bootstrap token in a Docker swarm, makes a new version when the token changes, and removes the versions that are not
+    needed any more.
   - A secret of a swarm can be neither changed nor removed while a service uses it. So each token gets a secret of its own, O(name) with C(_v1),
     C(_v2) and so on. The service is moved with M(community.docker.docker_swarm_service), as the role P(expanso.edge.swarm_secret#role) does it.
   - The token goes from memory to the engine. The module makes no file, and the secret holds the bytes of the token and nothing else.
     Without pipelining, Ansible itself uploads each module with its options as a file, and removes it afterwards.
   - A label of each secret tells its fingerprint, twelve hexadecimal digits. That is how a changed token is noticed, because the engine never gives
-    a secret back. Unlike the label of M(community.docker.docker_secret) it is no full hash of the token.
-  - That the engine can be reached and is a manager of a swarm is seen to first, with a message of its own for each case.
+    a secret back. Unlike the label of M(community.docker.docker_secret) it is not a full hash of the token.
+  - Checks first that the engine can be reached and is a manager of a swarm, with a message of its own for each case.
+  - A service whose tasks are all registered needs no token. One that is not, and is given none, uses the newest version.
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._engine
@@ -41,8 +42,8 @@ options:
       - V(present) makes sure that the newest version holds the token. Removes nothing.
       - V(pruned) waits until O(service) has settled, then removes the versions that are not needed any more. Those that a service uses stay.
       - V(absent) removes O(service), where it is given, and all versions.
-      - V(checked) changes nothing. It sees that the engine can be reached and is a manager of a swarm, that nothing there is somebody else's, and that
-        the engine will take O(service_plan). Added in version 1.1.0.
+      - V(checked) changes nothing. It checks that the engine can be reached and is a manager of a swarm, that secrets and service of these names were
+        created by this collection, and that the engine accepts O(service_plan). Added in version 1.1.0.
     type: str
     choices: [present, pruned, absent, checked]
     default: present
@@ -52,8 +53,8 @@ options:
     default: {}
   adopt:
     description:
-      - Take over what somebody else made by this name. A secret, whose bytes nobody can see, counts as an old version, is replaced and removed in
-        its turn. A service becomes what it is told to be.
+      - Take over a secret or service of this name that this collection did not create. The secret, whose content is unknown, counts as an old version
+        and is replaced. The service is changed to what is described here.
       - Otherwise they are refused.
     type: bool
     default: false
@@ -71,31 +72,31 @@ options:
     type: str
     default: '1000'
   mode:
-    description: Permissions of the secret in a container, as a quoted octal string. Only bits of V(0440) are possible, so that nobody else reads it.
+    description: Permissions of the secret in a container, as a quoted octal string. Only bits of V(0440) are possible, so that no other account reads it.
     type: raw
     default: '0400'
   service:
     description:
-      - Name of the service that uses the secret, as the role P(expanso.edge.swarm_secret#role) makes it. Its tasks run only once they find a
-        registration marker, so this tells whether they are registered.
+      - Name of the service that uses the secret, as the role P(expanso.edge.swarm_secret#role) creates it. Its tasks count as running only when they find
+        a registration marker, so this shows whether they are registered.
     type: str
   service_changed:
     description:
       - Whether O(service) is changed in this run, in more than its secret.
       - With O(state=present), V(true) keeps a token that may be needed, because what is registered now may not be what runs afterwards.
-      - With O(state=pruned), V(false) tells that an update which failed is an earlier one. It is no fault where the tasks run as they should now.
+      - With O(state=pruned), V(false) means that a failed update is an earlier one. It is not a fault where the tasks run as they should now.
       - By default V(false) with O(state=present), V(true) with O(state=pruned).
     type: bool
   service_plan:
     description:
-      - What O(service) is going to be made of, so that what the engine refuses is found before the token is stored for it, a dictionary.
+      - What O(service) is going to be made of, a dictionary. What the engine would refuse is then found before the token is stored.
       - C(environment), C(labels) and C(container_labels) are dictionaries of texts, C(constraints) a list of texts, C(image) is a text.
     type: dict
     version_added: 1.1.0
   remove_when_registered:
     description:
-      - With O(state=present), ask for no token once all tasks of O(service) are registered, and return no version for the service to use.
-      - With O(state=pruned), leave no version once all tasks are registered and O(service) uses none.
+      - With O(state=present), need no token when all tasks of O(service) are registered, and return no version for the service to use.
+      - With O(state=pruned), leave no version when all tasks are registered and O(service) uses none.
     type: bool
     default: false
   wait_timeout:
@@ -114,13 +115,13 @@ EXAMPLES = r"""
     name: expanso_bootstrap_token
   register: stored
 
-- name: Let a service of your own use it
+- name: Use it in a service of your own
   community.docker.docker_swarm_service:
     name: edge
     image: registry.example.com/edge@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
     secrets: "{{ stored.references }}" # read at /run/secrets/expanso_bootstrap_token
 
-- name: Remove the versions before
+- name: Remove the earlier versions
   expanso.edge.swarm_secret:
     name: expanso_bootstrap_token
     state: pruned
@@ -133,12 +134,12 @@ action:
     - What was done, or would be done in check mode.
     - V(written) means that there is a new version. V(kept), V(not_needed) and V(absent) mean that there was nothing to do.
     - V(checked) is what O(state=checked) returns.
-    - With O(state=present), V(removed) means that no version is needed any more. Removing them is up to O(state=pruned), once the service uses none.
+    - With O(state=present), V(removed) means that no version is needed any more. O(state=pruned) removes them when the service uses none.
   type: str
   returned: success
   choices: [written, kept, removed, not_needed, absent, checked]
 msg:
-  description: The same in a sentence.
+  description: Human-readable summary of the result.
   type: str
   returned: always
 fault:
@@ -168,12 +169,12 @@ fingerprint:
   returned: success
   sample: 5d41402abc4b
 token_kind:
-  description: What the token looks like, where one was stored.
+  description: Kind of the token that was stored, V(null) where none was.
   type: str
   returned: success
   choices: [bootstrap_key, jwt, opaque]
 expires_at:
-  description: When the token that was stored expires, in ISO 8601 and UTC. V(null) where it does not tell.
+  description: When the token that was stored expires, in ISO 8601 and UTC. V(null) where it does not say.
   type: str
   returned: success
 versions:
@@ -201,30 +202,35 @@ nodes:
   elements: str
   returned: success
 token_source:
-  description: What O(token_source) says.
+  description: The value of O(token_source).
   type: str
   returned: success
 """
 
-import os
 import re
-import socket
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
-from urllib.parse import urlsplit
+from typing import Any, Dict, List, NamedTuple, Optional
 
-from ansible.module_utils.basic import env_fallback
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import OddAnswer, OptionError, check_options, learn_url, reading, texts
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_options, learn_url, reading, texts
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import Request
+from ansible_collections.expanso.edge.plugins.module_utils._engine import (
+    ARGUMENT_SPEC,
+    POLL_SECONDS,
+    NotFound,
+    SwarmError,
+    connect,
+    connect_again,
+    end_of_restart,
+    patiently,
+    talk,
+)
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import parse_mode
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     FINGERPRINT_LABEL,
     ServiceState,
-    SwarmError,
     Version,
-    check_engine,
     check_foreign,
     check_name,
     check_plan,
@@ -235,171 +241,10 @@ from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     service_state,
 )
 
-try:
-    import docker
-    from docker.errors import APIError, DockerException, NotFound
-
-    SDK_FAULT = None  # type: Optional[str]
-except Exception as exc:  # pylint: disable=broad-except
-    # not ImportError alone: a broken installation of docker or requests raises others
-    SDK_FAULT = str(exc)
-
-    class DockerException(Exception):  # type: ignore[no-redef]
-        pass
-
-    class APIError(DockerException):  # type: ignore[no-redef]
-        pass
-
-    class NotFound(APIError):  # type: ignore[no-redef]
-        pass
-
-
-PLAIN = ("tcp", "http")
-SCHEMES = ("unix", "http+unix", "tcp", "http", "https", "ssh", "npipe")
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-NEW_ID = "(will be known once it is made)"
+NEW_ID = "(will be known when it is created)"
 FILE_NAME = "expanso_bootstrap_token"  # below /run/secrets
 FILE_MODE_BITS = 0o440
-POLL_SECONDS = 1
-RESTART_SECONDS = 30
-"""How long an engine may take to be a manager again after a restart."""
-
 LARGEST_ID = 0xFFFFFFFE
-
-
-# Engine
-
-
-def certificate(params: Dict[str, Any], option: str, name: str) -> Optional[str]:
-    """Return a certificate's file, by default the one in the directory that the Docker client uses."""
-    folder = os.environ.get("DOCKER_CERT_PATH")
-    return params[option] or (os.path.join(folder, name) if folder else None)
-
-
-class UnusableError(SwarmError):
-    """What no second try mends."""
-
-
-def check_host(host: str, secured: bool) -> None:
-    """See that an address is one, and that the token does not cross a network in the clear.
-
-    :raises UnusableError: it would
-    """
-    try:
-        address = urlsplit(host)
-        hostname = address.hostname
-    except ValueError:
-        raise UnusableError("option docker_host: {0!r} is no address".format(host[:200])) from None
-    if host and address.scheme not in SCHEMES:
-        raise UnusableError("option docker_host: {0!r} begins with none of {1}".format(host[:200], ", ".join(each + "://" for each in SCHEMES)))
-    if address.scheme in PLAIN and not secured and hostname not in LOOPBACK:
-        raise UnusableError("{0} is not secured: the token would cross the network in the clear; set validate_certs, or use a socket or SSH".format(host))
-
-
-def connect(params: Dict[str, Any], where: str, was_manager: bool = False) -> Any:
-    """Return a client of the engine that is a manager of a swarm.
-
-    :raises SwarmError: there is none, with one message for each reason
-    """
-    host = params["docker_host"]
-    if SDK_FAULT is not None:
-        raise UnusableError(
-            "the Docker SDK for Python cannot be imported on {0} ({1}): install it there for this Python "
-            "(Debian and Ubuntu: python3-docker; others: pip install docker)".format(where, SDK_FAULT)
-        )
-    secured = params["tls"] or params["validate_certs"]
-    check_host(host, secured)
-    try:
-        tls = None
-        if secured:
-            pair = (certificate(params, "client_cert", "cert.pem"), certificate(params, "client_key", "key.pem"))
-            ca_path = certificate(params, "ca_path", "ca.pem")
-            tls = docker.tls.TLSConfig(
-                client_cert=pair if all(pair) else None,
-                ca_cert=ca_path if params["validate_certs"] else None,
-                verify=params["validate_certs"],
-            )
-        client = docker.APIClient(base_url=host, tls=tls, version=params["api_version"], timeout=params["timeout"])
-        info = client.info()
-    except Exception as exc:  # the SDK lets those of requests, paramiko and ssl through
-        raise SwarmError("the Docker engine {0} cannot be reached from {1}: {2}".format(host, where, reason(exc))) from None
-    if not isinstance(info, dict):
-        raise SwarmError("{0} answers, but not as a Docker engine does: is that the right address?".format(host))
-    check_engine(info, "the Docker engine {0} on {1}".format(host, where), was_manager)
-    return client
-
-
-def connect_again(params: Dict[str, Any], where: str) -> Any:
-    """Return a client of an engine that was a manager before, and may be about to start anew.
-
-    :raises SwarmError: it does not come back in time
-    """
-    end = time.monotonic() + min(RESTART_SECONDS, params["wait_timeout"])
-    while True:
-        try:
-            return connect(params, where, was_manager=True)
-        except UnusableError:
-            raise
-        except SwarmError:
-            if time.monotonic() >= end:
-                raise
-        time.sleep(POLL_SECONDS)
-
-
-def patiently(end: float, what: str, attempt: Callable[[], Any]) -> Any:
-    """Return what an attempt does. An engine that does not answer, or is being restarted, is asked again until the time is up.
-
-    :raises SwarmError: it is, and this was the last fault
-    """
-    while True:
-        try:
-            return attempt()
-        except (DockerException, OSError, OddAnswer) as exc:
-            if 400 <= (getattr(exc, "status_code", None) or 0) < 500:  # it answers, and will say the same
-                raise
-            fault = reason(exc)
-        if time.monotonic() >= end:
-            raise SwarmError("{0}: the time is up, and the Docker engine does not answer as it should: {1}".format(what, fault))
-        time.sleep(POLL_SECONDS)
-
-
-def reason(exc: BaseException) -> str:
-    """Return what is behind an error of the SDK, which wraps it several times, and what to do about it."""
-    text = str(exc)
-    if re.search(r"(?:[Nn]ot supported URL scheme|No connection adapters were found for) ?[\"']?http\+(?:docker|unix)", text):
-        return misfit()
-    if isinstance(exc, APIError):
-        text = exc.explanation if isinstance(exc.explanation, str) and exc.explanation else text
-        if "not a swarm manager" in text:
-            return "it is no manager of a swarm, or not yet after a restart: see docker info"
-        return text
-    if "CERTIFICATE_VERIFY_FAILED" in text or "SSLError" in text or "SSLCertVerificationError" in text:
-        return "TLS failed ({0}): check ca_path, client_cert and client_key, and for which names the engine's certificate is".format(text)
-    for sign, advice in (
-        ("FileNotFoundError", "there is no such socket: is Docker installed and running?"),
-        ("PermissionError", "permission denied: run as root (become: true) or as a member of the group docker"),
-        ("ConnectionRefusedError", "connection refused: is Docker running, and does it listen there?"),
-        ("Connection refused", "connection refused: is Docker running, and does it listen there?"),
-        ("NameResolutionError", "the name is unknown"),
-        ("Name or service not known", "the name is unknown"),
-        ("timed out", "no answer in time"),
-    ):
-        if sign in text:
-            return advice
-    return text
-
-
-def misfit() -> str:
-    """Return that the SDK and the library that it sends requests with are of versions that do not fit, and what does."""
-    versions = []
-    for name in ("docker", "requests"):
-        try:
-            versions.append("{0} {1}".format(name, getattr(__import__(name), "__version__", "of an unknown version")))
-        except Exception:  # pylint: disable=broad-except
-            versions.append(name)
-    return "the Docker SDK for Python and its library requests do not fit together ({0}): install docker 7.1 or newer, or requests below 2.32".format(
-        ", ".join(versions)
-    )
 
 
 # What the swarm holds
@@ -416,8 +261,8 @@ class Swarm(NamedTuple):
         return self.service is not None and self.service.registered
 
 
-def look(client: Any, params: Dict[str, Any]) -> Swarm:
-    with reading("the Docker engine {0}".format(params["docker_host"]), "its list of secrets or services"):
+def find_swarm(client: Any, params: Dict[str, Any]) -> Swarm:
+    with reading(f"the Docker engine {params['docker_host']}", "its list of secrets or services"):
         versions = find_versions(params["name"], client.secrets(filters={"name": params["name"]}) or [], client.services() or [])
     return Swarm(versions, read_service(client, params["service"], params["docker_host"]))
 
@@ -429,7 +274,7 @@ def read_service(client: Any, name: Optional[str], host: str) -> Optional[Servic
         service = client.inspect_service(name)
     except NotFound:
         return None
-    with reading("the Docker engine {0}".format(host), "a service, one of its tasks or a node"):
+    with reading(f"the Docker engine {host}", "a service, one of its tasks or a node"):
         if service["Spec"]["Name"] != name:  # the engine takes beginnings of identifiers as well
             return None
         hostnames = {node["ID"]: (node.get("Description") or {}).get("Hostname") or node["ID"] for node in client.nodes()}
@@ -437,48 +282,45 @@ def read_service(client: Any, name: Optional[str], host: str) -> Optional[Servic
 
 
 def waited_for(params: Dict[str, Any]) -> str:
-    return "service {0}".format(params["service"]) if params["service"] else "secret {0}".format(params["name"])
+    return f"service {params['service']}" if params["service"] else f"secret {params['name']}"
 
 
 def wait_for_service(client: Any, params: Dict[str, Any], end: float) -> Optional[ServiceState]:
-    """Wait until the service runs as it was told to.
+    """Wait until the service runs as described.
 
-    :raises SwarmError: it will not, or not in time
+    :raises SwarmError: its update failed, or it does not run in time
     """
     while True:
-        state = patiently(end, waited_for(params), lambda: read_service(client, params["service"], params["docker_host"]))  # type: Optional[ServiceState]
+        state: Optional[ServiceState] = patiently(end, waited_for(params), lambda: read_service(client, params["service"], params["docker_host"]))
         problem = state.failed if state and params["service_changed"] is not False else None
         if state is None or (state.settled and not problem):
             return state
         if problem is None and time.monotonic() >= end:
-            problem = "it did not settle within {0} seconds".format(params["wait_timeout"])
+            problem = f"it did not settle within {params['wait_timeout']} seconds"
         if problem is not None:
-            raise SwarmError(
-                "service {0}: {1}: {2}; what its tasks say: docker service logs {0}; no version of the secret was removed".format(
-                    params["service"], problem, state.report or "no task tells why"
-                )
-            )
+            name, why = params["service"], state.report or "no task says why"
+            raise SwarmError(f"service {name}: {problem}: {why}; for its log run docker service logs {name}; no version of the secret was removed")
         time.sleep(POLL_SECONDS)
 
 
 # States
 
 
-def bring_about(module: EdgeModule, client: Any, found: Optional[Swarm] = None) -> Dict[str, Any]:
+def apply_state(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     """Bring the secret to its state and return the result."""
     params = module.params
-    found = look(client, params) if found is None else found
     check_foreign(found.versions, params["adopt"])
     if found.service is not None and not found.service.ours and not params["adopt"]:
         raise SwarmError(
-            "somebody else made the service {0}: choose another name, or adopt it, so that it becomes what it is told to be".format(params["service"])
+            f"service {params['service']} already exists and was not created by this collection: "
+            "choose another name, or set adopt=true to let this collection manage it"
         )
     act = {"present": be_present, "pruned": be_pruned, "absent": be_absent, "checked": be_checked}[params["state"]]
     result = act(module, client, found)
     before = [version.name for version in found.versions]
     after = [version.name for version in result["after"]]
     newest = result["after"][-1] if result["after"] else None
-    answer = dict.fromkeys(("secret_name", "secret_id", "token_kind", "expires_at"))  # type: Dict[str, Any]
+    answer: Dict[str, Any] = dict.fromkeys(("secret_name", "secret_id", "token_kind", "expires_at"))
     answer.update(
         {
             "changed": before != after,
@@ -499,7 +341,7 @@ def bring_about(module: EdgeModule, client: Any, found: Optional[Swarm] = None) 
 
 def show(versions: List[Version]) -> Dict[str, Any]:
     """Return what may be shown of the versions."""
-    return {"secrets": {version.name: version.fingerprint or "made by somebody else" for version in versions}}
+    return {"secrets": {version.name: version.fingerprint or "not created by this collection" for version in versions}}
 
 
 def reference(params: Dict[str, Any], version: Version) -> Dict[str, Any]:
@@ -515,13 +357,13 @@ def reference(params: Dict[str, Any], version: Version) -> Dict[str, Any]:
 
 
 def check_ids(params: Dict[str, Any]) -> None:
-    """See that the secret's owner and group are numbers: a container's engine knows no names.
+    """Check that the secret's owner and group are numbers: the engine does not know the names that an image uses.
 
     :raises SwarmError: they are not
     """
     for option in ("uid", "gid"):
         if not re.fullmatch("[0-9]{1,10}", params[option]) or int(params[option]) > LARGEST_ID:
-            raise SwarmError("{0} {1!r} is no number: give that of the image's user".format(option, params[option][:70]))
+            raise SwarmError(f"{option} {params[option][:70]!r} is not a number: give that of the image's user")
 
 
 def file_mode(params: Dict[str, Any]) -> int:
@@ -531,11 +373,11 @@ def file_mode(params: Dict[str, Any]) -> int:
     """
     mode = params["mode"]
     if not isinstance(mode, (int, str)) or isinstance(mode, bool) or (isinstance(mode, str) and not re.fullmatch("[0-9o]{1,12}", mode)):
-        raise SwarmError("option mode is no permissions: write them as a quoted octal string such as '0400'")
-    mode = parse_mode(mode, FILE_MODE_BITS)
-    if mode == 0:
-        raise SwarmError("mode 0000 lets nobody read the secret: give it '0400'")
-    return mode
+        raise SwarmError("option mode does not hold permissions: write them as a quoted octal string such as '0400'")
+    bits = _checks.mode(mode, FILE_MODE_BITS)
+    if bits == 0:
+        raise SwarmError("with mode 0000 no account can read the secret: give it '0400'")
+    return bits
 
 
 def be_present(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
@@ -545,9 +387,9 @@ def be_present(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     if plan.create is not None and plan.current is not None:
         identifier = NEW_ID
         if not module.check_mode:
-            labels = dict(texts("option labels", params["labels"]), **{FINGERPRINT_LABEL: plan.create.fingerprint})
+            labels = {**texts("option labels", params["labels"]), FINGERPRINT_LABEL: plan.create.fingerprint}
             made = client.create_secret(plan.current, plan.create.value.encode("ascii"), labels=labels)
-            with reading("the Docker engine {0}".format(params["docker_host"]), "what it says of the new secret"):
+            with reading(f"the Docker engine {params['docker_host']}", "its answer about the new secret"):
                 identifier = made["ID"]
         versions.append(Version(plan.current, identifier, versions[-1].number + 1 if versions else 1, plan.create.fingerprint, ()))
     used = [version for version in versions if version.name == plan.current]
@@ -564,44 +406,44 @@ def be_present(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
 
 
 def be_checked(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
-    return {"action": "checked", "msg": "the engine is a manager of a swarm, and nothing there is in the way", "after": found.versions}
+    return {"action": "checked", "msg": "the engine is a manager of a swarm, and nothing there prevents what is planned", "after": found.versions}
 
 
 def be_pruned(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     params = module.params
     end = time.monotonic() + params["wait_timeout"]
     state = found.service if module.check_mode else wait_for_service(client, params, end)
-    found = patiently(end, waited_for(params), lambda: Swarm(look(client, params).versions, state))
+    found = patiently(end, waited_for(params), lambda: Swarm(find_swarm(client, params).versions, state))
     used = any(params["service"] in version.users for version in found.versions)
     keep = 0 if params["remove_when_registered"] and found.registered and not used else max(params["versions_to_keep"], 1)
-    goes, stays = plan_prune(found.versions, keep)
-    patiently(end, waited_for(params), lambda: remove(module, client, goes))
-    left = [version for version in found.versions if version not in goes]
-    msg = "removed {0}".format(", ".join(version.name for version in goes)) if goes else "there is no version to remove"
-    if stays:
-        msg += "; still in use: {0}".format(", ".join("{0} (by service {1})".format(version.name, ", ".join(version.users)) for version in stays))
+    unused, used_still = plan_prune(found.versions, keep)
+    patiently(end, waited_for(params), lambda: remove(module, client, unused))
+    left = [version for version in found.versions if version not in unused]
+    msg = f"removed {', '.join(version.name for version in unused)}" if unused else "there is no version to remove"
+    if used_still:
+        msg += f"; still in use: {with_users(used_still)}"
     return {
-        "action": "removed" if goes else "kept" if left else "absent",
+        "action": "removed" if unused else "kept" if left else "absent",
         "msg": msg,
         "after": left,
         "registered": found.registered,
         "nodes": list(state.nodes) if state else [],
-        "in_use": [version.name for version in stays],
+        "in_use": [version.name for version in used_still],
     }
+
+
+def with_users(versions: List[Version]) -> str:
+    return ", ".join(f"{version.name} (by service {', '.join(version.users)})" for version in versions)
 
 
 def be_absent(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     service = module.params["service"]
     others = [version for version in found.versions if set(version.users) - {service}]
     if others:
-        raise SwarmError(
-            "in use, and so they cannot be removed: {0}".format(
-                ", ".join("{0} (by service {1})".format(version.name, ", ".join(version.users)) for version in others)
-            )
-        )
+        raise SwarmError(f"these cannot be removed, because they are in use: {with_users(others)}")
     done = []
     if found.service is not None:
-        done.append("service {0}".format(service))
+        done.append(f"service {service}")
         if not module.check_mode:
             client.remove_service(service)
     remove(module, client, found.versions)
@@ -609,7 +451,7 @@ def be_absent(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     return {
         "changed": bool(done),
         "action": "removed" if done else "absent",
-        "msg": "removed {0}".format(", ".join(done)) if done else "there is nothing to remove",
+        "msg": f"removed {', '.join(done)}" if done else "there is nothing to remove",
         "after": [],
         "registered": False,
     }
@@ -620,14 +462,15 @@ def remove(module: EdgeModule, client: Any, versions: List[Version]) -> None:
         for version in versions:
             try:
                 client.remove_secret(version.id)
-            except NotFound:  # gone at an earlier try that got no answer
+            except NotFound:  # removed by an earlier attempt that got no answer
                 continue
 
 
 def check(module: EdgeModule) -> None:
-    """See that the options can be used, before anybody is asked.
+    """Check the options, before anything is asked of the engine.
 
-    :raises OptionError: one cannot
+    :raises OptionError: one cannot be used
+    :raises SwarmError: the same, where only a swarm refuses it
     """
     params = module.params
     check_options(params, module.argument_spec)
@@ -640,25 +483,22 @@ def check(module: EdgeModule) -> None:
     texts("option labels", params["labels"])
     check_plan(params["service_plan"])
     if params["timeout"] < 1:
-        raise OptionError("option timeout: an engine that has no time cannot answer")
+        raise OptionError("option timeout: the engine needs at least one second to answer")
 
 
 def work(module: EdgeModule) -> Dict[str, Any]:
     check(module)
     params = module.params
-    where = socket.gethostname()
-    service = params["service"]
-    try:
-        if params["state"] != "pruned" or not service or module.check_mode:
-            return bring_about(module, connect(params, where))
+
+    def manage(where: str) -> Dict[str, Any]:
+        if params["state"] != "pruned" or not params["service"] or module.check_mode:
+            client = connect(params, where)
+            return apply_state(module, client, find_swarm(client, params))
         client = connect_again(params, where)
-        end = time.monotonic() + min(RESTART_SECONDS, params["wait_timeout"])
-        found = patiently(end, waited_for(params), lambda: look(client, params))  # type: Swarm
-        return bring_about(module, client, found)
-    except DockerException as exc:
-        raise SwarmError("the Docker engine refused: {0}".format(reason(exc))) from None
-    except OSError as exc:  # of requests
-        raise SwarmError("the Docker engine {0} cannot be reached from {1}: {2}".format(params["docker_host"], where, reason(exc))) from None
+        return apply_state(module, client, patiently(end_of_restart(params), waited_for(params), lambda: find_swarm(client, params)))
+
+    answer: Dict[str, Any] = talk(params, manage)
+    return answer
 
 
 def main() -> None:
@@ -677,14 +517,7 @@ def main() -> None:
             "service_changed": {"type": "bool"},
             "service_plan": {"type": "dict"},
             "wait_timeout": {"type": "int", "default": 300},
-            "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock", "fallback": (env_fallback, ["DOCKER_HOST"])},
-            "tls": {"type": "bool", "default": False, "fallback": (env_fallback, ["DOCKER_TLS"])},
-            "validate_certs": {"type": "bool", "default": False, "fallback": (env_fallback, ["DOCKER_TLS_VERIFY"])},
-            "ca_path": {"type": "path"},
-            "client_cert": {"type": "path"},
-            "client_key": {"type": "path", "no_log": False},
-            "api_version": {"type": "str", "default": "auto", "fallback": (env_fallback, ["DOCKER_API_VERSION"])},
-            "timeout": {"type": "int", "default": 60, "fallback": (env_fallback, ["DOCKER_TIMEOUT"])},
+            **ARGUMENT_SPEC,
         },
         supports_check_mode=True,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,11 @@ def engine() -> Iterator[Engine]:
     server.server_close()
 
 
-def play(core: Controller, role: str, *arguments: str, **variables: Any) -> Run:
+def play(core: Controller, role: str, *arguments: str, roles: Sequence[Json] = ({},), **variables: Any) -> Run:
+    """Apply a role, once for each of the dictionaries of variables."""
     token = new_key()
     host = {"ansible_python_interpreter": sys.executable, "expanso_edge_token": token, **variables}
-    steps = [{"name": "Apply", "ansible.builtin.include_role": {"name": f"expanso.edge.{role}"}}]
+    steps = [{"name": "Apply", "ansible.builtin.include_role": {"name": f"expanso.edge.{role}"}, "vars": own} for own in roles]
     path = f"{collections()}:{environments.dependencies()}"
     return core.run([{"tasks": steps}], *arguments, hosts={"localhost": host}, environment={"ANSIBLE_COLLECTIONS_PATH": path}, secrets=[token])
 
@@ -83,7 +84,7 @@ def test_check_mode_removes_nothing(core: Controller, cluster: Cluster) -> None:
     real = k8s(core, cluster, **variables)
     assert real.returncode == 0, real.output
     assert cluster.objects == {}
-    assert check.recap("localhost")["changed"] == real.recap("localhost")["changed"] == 4
+    assert check.recap("localhost")["changed"] == real.recap("localhost")["changed"] == 3
     assert k8s(core, cluster, **variables).recap("localhost")["changed"] == 0
 
 
@@ -108,13 +109,28 @@ def test_the_workload_uses_the_token_that_is_held_where_none_is_given(core: Cont
     template = pod(run, cluster)
     [volume] = [each["secret"] for each in template["spec"]["volumes"] if each["name"] == "token"]
     assert volume["secretName"] == name
-    result = run.result("Bring the Secret to its state")
+    result = run.result("Apply the Secret")
     assert result["action"] == "repaired"  # it had neither annotation nor labels
     assert template["metadata"]["annotations"]["expanso.edge/token-fingerprint"] == result["fingerprint"]
     secret = cluster.find("Secret", name)
     assert secret is not None
     assert secret["data"] == content["data"]
     assert held not in run.output
+
+
+def test_a_second_application_in_one_play_does_not_see_the_first_ones_secret(core: Controller, cluster: Cluster) -> None:
+    cluster.hold("Namespace", "edge")
+    variables = {"k8s_secret_deployment_wait": False}
+    names = [{"k8s_secret_name": "first", "k8s_secret_immutable": True}, {"k8s_secret_name": "second", "k8s_secret_deployment_claim": "other"}]
+    run = k8s(core, cluster, roles=names, **variables)
+    assert run.returncode == 0, run.output
+    used = []
+    for each in cluster.sent:  # each time in a dry run first
+        if each["kind"] == "Deployment":
+            template = each["spec"]["template"]
+            [volume] = [volume["secret"] for volume in template["spec"]["volumes"] if volume["name"] == "token"]
+            used.append((volume["secretName"].split("-")[0], "expanso.edge/token-fingerprint" in template["metadata"].get("annotations", {})))
+    assert used == [("first", False), ("first", True), ("second", False), ("second", True)]
 
 
 @pytest.mark.parametrize("empty", [None, "{{ omit }}"])
@@ -161,7 +177,7 @@ def swarm(core: Controller, engine: Engine, *arguments: str, **variables: Any) -
 @pytest.mark.parametrize(
     ("info", "said"),
     [
-        ({"Swarm": {"LocalNodeState": "inactive"}}, "is in no swarm: initialise one"),
+        ({"Swarm": {"LocalNodeState": "inactive"}}, "is not in a swarm: initialise one"),
         ({"Swarm": {"LocalNodeState": "active", "ControlAvailable": False, "RemoteManagers": [{"Addr": "a:1"}]}}, "name a manager (they are a:1)"),
     ],
 )
@@ -175,7 +191,7 @@ def test_an_engine_that_will_not_do_is_told_by_our_own_module(core: Controller, 
     [
         ({"swarm_secret_service_environment": {"A": {"b": 1}}}, "swarm_secret_service_environment: the value of A is a dictionary"),
         ({"swarm_secret_service_environment": {"A=B": "c"}}, "'A=B' cannot be a variable of a service"),
-        ({"swarm_secret_service_constraints": ["node.role"]}, "'node.role' is no constraint of a service"),
+        ({"swarm_secret_service_constraints": ["node.role"]}, "'node.role' is not a constraint of a service"),
         ({"swarm_secret_service_labels": {"a": [1]}}, "the value of a is a list"),
         ({"swarm_secret_service_stop_grace_period": "soon"}, "soon"),
         ({"swarm_secret_service_networks": ["nowhere"]}, "nowhere"),

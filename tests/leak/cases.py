@@ -498,7 +498,7 @@ def swarm_absent(node: Node) -> None:
     node.swarm(versions={"expanso_bootstrap_token_v3": "ba9876543210"}, swarm_secret_state="absent")
 
 
-@case(says="somebody else made the secret expanso_bootstrap_token")
+@case(says="secret expanso_bootstrap_token already exists and was not created by this collection")
 def swarm_foreign(node: Node) -> None:
     node.token(node.key())
     node.swarm(versions={"expanso_bootstrap_token": ""})
@@ -561,7 +561,7 @@ def k8s_rotation(node: Node) -> None:
     node.kubernetes(held=node.key("former"))
 
 
-@case(says="is the one asked for")
+@case(says="holds the token")
 def k8s_there_already(node: Node) -> None:
     token = node.opaque()
     node.token(token)

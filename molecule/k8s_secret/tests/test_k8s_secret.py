@@ -175,7 +175,7 @@ def test_life_under_the_least_role(cluster: Cluster, namespace: str, apply: Appl
 
     rotated = f"exp_bk_{secrets.token_hex(20)}"
     run = apply("--diff", **site, expanso_edge_token=rotated)
-    assert run.result("Bring the Secret to its state")["action"] == "written"
+    assert run.result("Apply the Secret")["action"] == "written"
     assert not any(spelling in run.output for spelling in spellings(rotated))
     assert value(cluster.secret(namespace)) == rotated
     second = cluster.read("deployments", namespace, "expanso-edge")["spec"]["template"]["metadata"]["annotations"]
@@ -187,11 +187,11 @@ def test_life_under_the_least_role(cluster: Cluster, namespace: str, apply: Appl
     run = apply(**site, expanso_edge_token=None)
     assert run.totals()["changed"] == 0, "a registered agent asks for no token"
     run = apply(**site, expanso_edge_token=None, k8s_secret_remove_after_registration=True)
-    assert run.result("Bring the Secret to its state")["action"] == "removed"
+    assert run.result("Apply the Secret")["action"] == "removed"
     assert cluster.secret(namespace) is None
     run = apply(**site, k8s_secret_remove_after_registration=True)
     assert run.totals()["changed"] == 0, "and gets none"
-    assert run.result("Bring the Secret to its state")["action"] == "not_needed"
+    assert run.result("Apply the Secret")["action"] == "not_needed"
 
     assert apply(**site, k8s_secret_state="absent").returncode == 0
     found = cluster.objects(namespace)
@@ -212,7 +212,7 @@ def test_an_account_without_rights(cluster: Cluster, namespace: str, apply: Appl
         k8s_secret_deployment_state="present",
         k8s_secret_remove_after_registration=True,
     )
-    message = run.result("See whether the cluster would take what is planned")["msg"]
+    message = run.result("Check that the cluster accepts what is planned")["msg"]
     for what in ("get secrets expanso-bootstrap-token", "create deployments.apps expanso-edge", "list events", "patch persistentvolumeclaims"):
         assert f"{what}" in message
     assert f"in namespace {namespace}" in message
@@ -232,7 +232,7 @@ def test_rights_that_are_taken_away_meanwhile(cluster: Cluster, namespace: str, 
 def test_a_namespace_that_may_not_be_created(cluster: Cluster, namespace: str, missing: str, apply: Apply) -> None:
     account = str(cluster.account(namespace, "nobody"))
     run = apply(k8s_secret_kubeconfig=account, k8s_secret_namespace=missing)
-    message = run.result("See whether the cluster would take what is planned")["msg"]
+    message = run.result("Check that the cluster accepts what is planned")["msg"]
     assert f"get secrets {NAME} in namespace {missing}" in message
     assert not cluster.exists(missing)
 
@@ -250,9 +250,9 @@ def test_a_namespace_that_may_not_be_created(cluster: Cluster, namespace: str, m
         ({"k8s_secret_create_namespace": False}, "does not exist: create it"),
         ({"k8s_secret_deployment_state": "present", "k8s_secret_deployment_resources": {"limitz": {"cpu": 1}}}, "'limitz' was unexpected"),
         ({"k8s_secret_deployment_state": "present", "k8s_secret_deployment_liveness_probe": {"httpGet": {"prot": 1}}}, "livenessProbe"),
-        ({"k8s_secret_name": "Expanso"}, "Secret 'Expanso': no name in Kubernetes"),
+        ({"k8s_secret_name": "Expanso"}, "'Expanso' cannot name a Secret"),
         ({"k8s_secret_key": "a b"}, "'a b' cannot be a key of a Secret"),
-        ({"k8s_secret_deployment_state": "present", "k8s_secret_deployment_name": "Edge"}, "Deployment 'Edge': no name in Kubernetes"),
+        ({"k8s_secret_deployment_state": "present", "k8s_secret_deployment_name": "Edge"}, "'Edge' cannot name a Deployment"),
         (
             {"k8s_secret_deployment_state": "present", "k8s_secret_deployment_config": {"a": 1}, "k8s_secret_config_file": "/edge.yaml"},
             "container register: nothing else can be mounted at /",
@@ -282,13 +282,13 @@ def test_refused_before_anything_is_made(cluster: Cluster, missing: str, apply: 
 def test_credentials_that_are_not_accepted(cluster: Cluster, missing: str, apply: Apply) -> None:
     kubeconfig = cluster.kubeconfig_with({"token": "0123456789abcdef"}, "stranger")
     run = apply(k8s_secret_kubeconfig=str(kubeconfig), k8s_secret_namespace=missing)
-    assert "the API does not accept the credentials" in run.result("See whether the cluster would take what is planned")["msg"]
+    assert "the API does not accept the credentials" in run.result("Check that the cluster accepts what is planned")["msg"]
 
 
 def test_client_library_is_missing(cluster: Cluster, apply: Apply, tmp_path: Path) -> None:
     """On a host of the inventory whose Python has none."""
     run = apply(k8s_secret_delegate_to="site", k8s_secret_namespace="default")
-    message = run.result("See whether the cluster would take what is planned")["msg"]
+    message = run.result("Check that the cluster accepts what is planned")["msg"]
     assert "required Python library (kubernetes)" in message
     assert "/usr/bin/python3" in message
 
@@ -310,7 +310,7 @@ def test_another_manager(cluster: Cluster, namespace: str, apply: Apply, token: 
     cluster.core.create_namespaced_secret(namespace, body, field_manager="kubectl-create")
     site = {"k8s_secret_namespace": namespace}
     run = apply(**site)
-    message = run.result("Bring the Secret to its state")["msg"]
+    message = run.result("Apply the Secret")["msg"]
     assert "another manager owns fields with other values" in message
     assert ".data.bootstrap.token" in message
     assert "kubectl-create" in message
@@ -332,24 +332,23 @@ def test_what_others_made_is_not_removed(cluster: Cluster, namespace: str, apply
     config = {"metadata": {"name": "expanso-edge"}, "data": {"theirs": "yes"}}
     cluster.core.create_namespaced_config_map(namespace, config)
     site = {"k8s_secret_namespace": namespace, "k8s_secret_deployment_state": "present", "k8s_secret_state": "absent"}
-    message = apply(**site).result("See whether the cluster would take what is planned")["msg"]
-    assert f"ConfigMap expanso-edge in namespace {namespace} is somebody else's" in message
+    message = apply(**site).result("Check that the cluster accepts what is planned")["msg"]
+    assert f"ConfigMap expanso-edge in namespace {namespace} is not managed by this collection" in message
     assert cluster.read("configmaps", namespace, "expanso-edge")["data"] == config["data"]
     assert apply(**site, k8s_secret_force=True).returncode == 0
     assert '"theirs"' not in cluster.objects(namespace)["configmaps"]
 
 
-def test_the_workload_goes_and_the_secret_stays(cluster: Cluster, namespace: str, apply: Apply) -> None:
-    """An agent that has registered needs no token for it; one that has not is told so before anything is removed."""
+@pytest.mark.parametrize("registered", [False, True])
+def test_the_workload_is_removed_and_the_secret_stays(cluster: Cluster, namespace: str, apply: Apply, registered: bool) -> None:
+    """The token that the Secret holds is enough, whether the agent has registered or not."""
     site = {"k8s_secret_namespace": namespace, "k8s_secret_deployment_wait": False}
     assert apply(**site, k8s_secret_deployment_state="present").returncode == 0
+    if registered:
+        claim = {"metadata": {"annotations": {FINGERPRINT: "0123456789ab"}}}
+        cluster.core.patch_namespaced_persistent_volume_claim("expanso-edge-data", namespace, claim)
     run = apply(**site, k8s_secret_deployment_state="absent", expanso_edge_token=None)
-    assert "there is no token for it" in run.result("Bring the Secret to its state")["msg"]
-    assert cluster.read("deployments", namespace, "expanso-edge")
-    claim = {"metadata": {"annotations": {FINGERPRINT: "0123456789ab"}}}
-    cluster.core.patch_namespaced_persistent_volume_claim("expanso-edge-data", namespace, claim)
-    run = apply(**site, k8s_secret_deployment_state="absent", expanso_edge_token=None)
-    assert run.result("Bring the Secret to its state")["action"] == "kept", run.output
+    assert run.result("Apply the Secret")["action"] == "kept", run.output
     assert json.loads(cluster.objects(namespace)["deployments"])["items"] == []
     assert cluster.secret(namespace) is not None
 
@@ -370,9 +369,9 @@ def test_text_that_is_json_stays_text(cluster: Cluster, namespace: str, apply: A
 def test_labels_are_corrected(cluster: Cluster, namespace: str, apply: Apply) -> None:
     apply(k8s_secret_namespace=namespace)
     run = apply(k8s_secret_namespace=namespace, k8s_secret_labels={"site": "x"})
-    assert run.result("Bring the Secret to its state")["action"] == "repaired"
+    assert run.result("Apply the Secret")["action"] == "repaired"
     run = apply(k8s_secret_namespace=namespace)
-    assert run.result("Bring the Secret to its state")["action"] == "repaired", "what is no longer asked for is no longer there"
+    assert run.result("Apply the Secret")["action"] == "repaired", "what is no longer asked for is no longer there"
     assert "site" not in cluster.secret(namespace).metadata.labels
 
 
@@ -408,7 +407,7 @@ def test_an_immutable_secret_that_no_pod_has_seen_yet(cluster: Cluster, namespac
     claim = {"metadata": {"annotations": {FINGERPRINT: fingerprint(token)}}}
     cluster.core.patch_namespaced_persistent_volume_claim("expanso-edge-data", namespace, claim)
     new = f"exp_bk_{secrets.token_hex(20)}"
-    assert apply(**site, expanso_edge_token=new).result("Bring the Secret to its state")["action"] == "written"
+    assert apply(**site, expanso_edge_token=new).result("Apply the Secret")["action"] == "written"
     run = apply(**site, expanso_edge_token=new)
     assert run.totals()["changed"] == 0, run.output
     [secret] = cluster.core.list_namespaced_secret(namespace, label_selector=f"expanso.edge/secret={NAME}").items
@@ -416,7 +415,7 @@ def test_an_immutable_secret_that_no_pod_has_seen_yet(cluster: Cluster, namespac
 
 
 def test_the_namespace_goes_on_request(cluster: Cluster, missing: str, apply: Apply) -> None:
-    assert apply(k8s_secret_namespace=missing).result("Bring the Secret to its state")["namespace_created"] is True
+    assert apply(k8s_secret_namespace=missing).result("Apply the Secret")["namespace_created"] is True
     run = apply("--check", k8s_secret_namespace=missing, k8s_secret_state="absent", k8s_secret_remove_namespace=True)
     assert run.totals()["changed"] == 2
     assert cluster.secret(missing) is not None

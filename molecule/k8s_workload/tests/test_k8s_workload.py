@@ -84,7 +84,7 @@ def test_the_file_seen_from_inside(site: Site, plane: ControlPlanePod) -> None:
     plane.set_mode("hang")
     try:
         message = site.refused(k8s_secret_deployment_timeout=8, k8s_secret_deployment_environment={"EXPANSO_EDGE_STANDIN_TIMEOUT": "120"})
-        assert "has not rolled out after 8 s: 1 of 1 pods up to date, 0 available" in message
+        assert "has not rolled out after 8 seconds: 1 of 1 pods up to date, 0 available" in message
         pod = site.cluster.pod(site.namespace, condition="PodScheduled").metadata.name
 
         def inside(script: str) -> str:
@@ -129,7 +129,7 @@ def test_a_life(site: Site, plane: ControlPlanePod) -> None:
     plane.add_token(site.token)
     before = site.cluster.pod(site.namespace).metadata.name
     run = site.applied()
-    assert run.result("Bring the Secret to its state")["action"] == "written"
+    assert run.result("Apply the Secret")["action"] == "written"
     after = site.cluster.pod(site.namespace)
     assert after.metadata.name != before, "the pod is replaced"
     assert after.metadata.annotations[FINGERPRINT] == fingerprint(site.token)
@@ -137,7 +137,7 @@ def test_a_life(site: Site, plane: ControlPlanePod) -> None:
     assert site.applied().totals()["changed"] == 0
 
     run = site.applied(k8s_secret_remove_after_registration=True)
-    assert run.result("Bring the Secret to its state")["action"] == "removed"
+    assert run.result("Apply the Secret")["action"] == "removed"
     assert site.cluster.secret(site.namespace) is None
     assert site.cluster.pod(site.namespace).metadata.name == after.metadata.name, "nothing is restarted for it"
     assert site.applied(k8s_secret_remove_after_registration=True, expanso_edge_token=None).totals()["changed"] == 0
@@ -200,7 +200,7 @@ def test_why_it_does_not_roll_out(site: Site, variables: dict[str, Any], said: s
     if "k8s_secret_deployment_claim" in variables:  # the role allows one claim, by name
         site.kubeconfig = site.cluster.kubeconfig
     message = site.refused(**variables, k8s_secret_deployment_timeout=12)
-    assert "has not rolled out after 12 s" in message
+    assert "has not rolled out after 12 seconds" in message
     assert said in message
 
 

@@ -8,14 +8,13 @@ from typing import Any, Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._decision import Request
+from ansible_collections.expanso.edge.plugins.module_utils._engine import SwarmError
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     FINGERPRINT_LABEL,
     MANAGED_BY,
     MANAGED_LABEL,
     NAME_LENGTH,
-    SwarmError,
     Version,
-    check_engine,
     check_foreign,
     check_name,
     check_service_name,
@@ -69,34 +68,6 @@ def task(state: str = "running", desired: str = "running", slot: int = 1, spec: 
     }
 
 
-# The engine
-
-
-@pytest.mark.parametrize(
-    ("swarm", "words"),
-    [
-        ({"LocalNodeState": "inactive"}, "is in no swarm"),
-        ({}, "is in no swarm"),
-        (None, "is in no swarm"),
-        ({"LocalNodeState": "locked"}, "is locked"),
-        ({"LocalNodeState": "pending"}, "state pending"),
-        ({"LocalNodeState": "error"}, "state error"),
-        ({"LocalNodeState": "active"}, "is a worker of its swarm"),
-        (
-            {"LocalNodeState": "active", "ControlAvailable": False, "RemoteManagers": [{"Addr": "b:2377"}, {"Addr": "a:2377"}]},
-            r"name a manager \(they are a:2377, b:2377\)",
-        ),
-    ],
-)
-def test_what_is_no_manager_is_refused_for_its_reason(swarm: Any, words: str) -> None:
-    with pytest.raises(SwarmError, match=f"engine E .*{words}"):
-        check_engine({"Swarm": swarm}, "engine E")
-
-
-def test_a_manager_will_do() -> None:
-    check_engine({"Swarm": {"LocalNodeState": "active", "ControlAvailable": True}}, "engine E")
-
-
 @pytest.mark.parametrize("name", ["expanso_bootstrap_token", "a", "a.b-c_d", "x" * (NAME_LENGTH - 8)])
 def test_names_that_the_engine_takes(name: str) -> None:
     check_name(name)
@@ -119,10 +90,10 @@ def test_versions_are_found_in_the_order_of_their_numbers() -> None:
 
 
 @pytest.mark.parametrize("labels", [None, {}, {"ansible_key": "ab" * 28, "ansible_version": "1"}, {FINGERPRINT_LABEL: ""}])
-def test_a_secret_without_our_label_is_somebody_elses(labels: Optional[dict[str, str]]) -> None:
+def test_a_secret_without_our_label_is_foreign(labels: Optional[dict[str, str]]) -> None:
     (found,) = find_versions("t", [secret("t_v1", labels)], [])
     assert found.fingerprint is None
-    with pytest.raises(SwarmError, match="somebody else made the secret t_v1"):
+    with pytest.raises(SwarmError, match="secret t_v1 already exists and was not created by this collection"):
         check_foreign([found], adopt=False)
     check_foreign([found], adopt=True)
 
@@ -301,7 +272,7 @@ CASES: dict[str, tuple[dict[str, Any], list[dict[str, Any]], tuple[bool, bool, b
     "even that failed": (service(UpdateStatus={"State": "rollback_paused"}), [task("failed", "shutdown")], (False, False, True)),
     "the update is paused": (service(UpdateStatus={"State": "paused"}), [task("pending")], (False, False, True)),
     "it was paused, and came about all the same": (service(UpdateStatus={"State": "paused"}), [task()], (True, True, False)),
-    "somebody else's proves nothing": (service(labels={}), [task()], (True, False, False)),
+    "one of another program proves nothing": (service(labels={}), [task()], (True, False, False)),
 }
 
 
@@ -330,7 +301,7 @@ def test_a_report_says_what_is_waited_for_and_why() -> None:
     ]
     state = service_state(service(mode={"Replicated": {"Replicas": 2}}), tasks, {"n1": "worker1", "n2": "worker2"})
     assert state.report == (
-        "task edge.2 on worker2: ready; 1 of 2 tasks; task edge.2 on worker2 said: No such image: agent; "
-        "task edge.1 on worker1 said: the image's user may not read the secret: its uid, gid and mode do not fit"
+        "task edge.2 on worker2: ready; 1 of 2 tasks; task edge.2 on worker2 failed: No such image: agent; "
+        "task edge.1 on worker1 failed: the image's user may not read the secret: its uid, gid and mode do not fit"
     )
     assert state.nodes == ("worker1", "worker2")

@@ -53,10 +53,10 @@ def leaks(answer: Json, *secrets: str) -> bool:
         ({"host": "http://" + "a" * 10000000}, "option host has 10000007 characters, more than"),
         ({"context": "a\nb"}, "option context has a line break at character 2"),
         ({"impersonate_groups": ["a", "b\r"]}, "option impersonate_groups has a line break"),
-        ({"namespace": "a/../b"}, "option namespace: 'a/../b' is no name in Kubernetes"),
+        ({"namespace": "a/../b"}, "option namespace: 'a/../b' is not a name in Kubernetes"),
         ({"namespace": None}, "namespace"),
-        ({"namespace": {"a": 1}}, "is no name in Kubernetes"),
-        ({"api_key": API_KEY + "\nX-Other: 1"}, "option api_key has a blank, a line break or another character at position 33"),
+        ({"namespace": {"a": 1}}, "is not a name in Kubernetes"),
+        ({"api_key": API_KEY + "\nX-Other: 1"}, "option api_key has a blank, a line break or another character that a bearer token cannot have, at position"),
         ({"api_key": API_KEY + "\n\n"}, "option api_key has a blank, a line break"),
         ({"api_key": API_KEY + "\u0661"}, "option api_key has a blank, a line break"),
         ({"api_key": {"a": API_KEY}}, "option api_key has a blank, a line break"),
@@ -88,19 +88,19 @@ def test_text_that_is_none(text: str) -> None:
         ("k8s_rollout", {"interval": None}, "interval"),
         ("k8s_removal", {"timeout": 10**30}, "option timeout is out of range"),
         ("k8s_removal", {"objects": [{"kind": "Node", "name": "a"}]}, "kind 'Node' is not possible"),
-        ("k8s_removal", {"objects": [{"kind": "ConfigMap"}]}, "option objects, entry 1 lacks name"),
-        ("k8s_removal", {"objects": [{"kind": "ConfigMap", "name": "../x"}]}, "'../x' is no name in Kubernetes"),
+        ("k8s_removal", {"objects": [{"kind": "ConfigMap"}]}, "option objects, entry 1: missing name"),
+        ("k8s_removal", {"objects": [{"kind": "ConfigMap", "name": "../x"}]}, "'../x' is not a name in Kubernetes"),
         ("k8s_secret", {"labels": None}, "labels"),
         ("k8s_secret", {"name": "a" * 64}, "becomes the value of a label as well"),
         ("k8s_secret", {"labels": {"site": {"a": 1}}}, "option labels: the value of site is a dictionary"),
         ("k8s_secret", {"labels": {"site": [1]}}, "option labels: the value of site is a list"),
         ("k8s_secret", {"labels": {"site": None}}, "option labels: the value of site is empty"),
-        ("k8s_secret", {"labels": {"site": "a b"}}, "the value of site, 'a b', is none of a label"),
-        ("k8s_secret", {"labels": {"site": "a" * 64}}, "is none of a label"),
-        ("k8s_secret", {"labels": {"si te": "a"}}, "'si te' is no key of a label"),
-        ("k8s_secret", {"claim": "A"}, "option claim: 'A' is no name in Kubernetes"),
+        ("k8s_secret", {"labels": {"site": "a b"}}, "'a b' cannot be the value of label site"),
+        ("k8s_secret", {"labels": {"site": "a" * 64}}, "cannot be the value of label site"),
+        ("k8s_secret", {"labels": {"si te": "a"}}, "'si te' is not a label key"),
+        ("k8s_secret", {"claim": "A"}, "option claim: 'A' is not a name in Kubernetes"),
         ("k8s_secret", {"key": "a/b"}, "cannot be a key of a Secret"),
-        ("k8s_preflight", {"permissions": [{"kind": "Secret"}]}, "option permissions, entry 1 lacks verbs"),
+        ("k8s_preflight", {"permissions": [{"kind": "Secret"}]}, "option permissions, entry 1: missing verbs"),
         ("k8s_preflight", {"permissions": [{"kind": "Node", "verbs": ["get"]}]}, "kind 'Node' is not possible"),
         ("k8s_preflight", {"permissions": [{"kind": "Secret", "verbs": [{"a": 1}]}]}, "option permissions, entry 1: verbs has to hold texts"),
         ("k8s_preflight", {"removals": [{"kind": "Secret", "name": "a", "x": 1}]}, "option removals, entry 1 has an unknown key"),
@@ -208,14 +208,14 @@ def test_a_credential_plugin_that_is_missing(run: Run, cluster: Any, tmp_path: A
 
 def test_an_account_that_is_none() -> None:
     body = json.dumps({"message": 'secrets "x" is forbidden: User "system:anonymous" cannot get resource', "reason": "Forbidden"})
-    assert "the request carried no credentials" in _k8s_api.explain(403, body, "get secrets x")
+    assert "the request had no credentials" in _k8s_api.explain(403, body, "get secrets x")
 
 
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
         (ModuleNotFoundError("No module named 'kubernetes'", name="kubernetes"), "Failed to import the required Python library (kubernetes)"),
-        (ModuleNotFoundError("No module named 'dateutil'", name="dateutil"), "kubernetes is there, but needs dateutil, which is not"),
+        (ModuleNotFoundError("No module named 'dateutil'", name="dateutil"), "kubernetes is installed, but dateutil, which it needs, is missing"),
         (AttributeError("module 'x' has no attribute 'y'"), "kubernetes cannot be used by"),
     ],
 )
@@ -261,7 +261,7 @@ def data(token: str = TOKEN) -> Json:
 def test_a_secret_that_is_held_is_not_called_removed(
     run: Run, cluster: Any, connection: Json, monkeypatch: pytest.MonkeyPatch, metadata: Json
 ) -> None:
-    monkeypatch.setattr(k8s_secret, "GOES_WITHIN", 0)
+    monkeypatch.setattr(k8s_secret, "REMOVAL_SECONDS", 0)
     cluster.hold("Secret", "s", metadata=metadata, **data())
     for _round in range(2):
         answer = run(k8s_secret, name="s", state="absent", **connection)
@@ -381,10 +381,10 @@ def test_check_mode_removes_nothing_and_says_what_would_go(run: Run, cluster: An
     assert not run(k8s_removal, objects=OBJECTS, **connection)["changed"]
 
 
-def test_what_is_somebody_else_s_is_not_removed(run: Run, cluster: Any, connection: Json) -> None:
+def test_what_this_collection_does_not_manage_is_not_removed(run: Run, cluster: Any, connection: Json) -> None:
     cluster.hold("Deployment", "d")
     for check in (True, False):
-        assert "Deployment d in namespace edge is somebody else's" in run(k8s_removal, check=check, objects=OBJECTS, **connection)["msg"]
+        assert "Deployment d in namespace edge is not managed by this collection" in run(k8s_removal, check=check, objects=OBJECTS, **connection)["msg"]
     assert cluster.find("Deployment", "d")
     assert run(k8s_removal, objects=OBJECTS, force=True, **connection)["changed"]
     assert not cluster.objects
@@ -394,7 +394,7 @@ def test_what_does_not_go_is_said_to_be_held(run: Run, cluster: Any, connection:
     cluster.hold("PersistentVolumeClaim", "c", metadata=dict(OURS, finalizers=["kubernetes.io/pvc-protection"]))
     answer = run(k8s_removal, objects=OBJECTS, timeout=0, **connection)
     assert answer["msg"] == (
-        "PersistentVolumeClaim c in namespace edge is not gone after 0 s: "
+        "PersistentVolumeClaim c in namespace edge is not gone after 0 seconds: "
         "being removed since 2026-01-01T00:00:00Z, and held by finalizers (kubernetes.io/pvc-protection)"
     )
     remaining = [{"type": "NamespaceContentRemaining", "status": "True", "message": "Some resources are remaining: pods. has 1 resource instances"}]
@@ -447,7 +447,7 @@ def test_a_wait_that_ends_with_a_fault_tells_it(run: Run, cluster: Any, connecti
     cluster.hold("Deployment", "d", **ROLLED_OUT)
     Away(cluster, NOT_READY, 10**6)
     answer = run(k8s_rollout, name="d", timeout=1, interval=0, **connection)
-    assert "Deployment edge/d has not rolled out after 1 s: cannot get deployments d in namespace edge: apiserver not ready" in answer["msg"]
+    assert "Deployment d in namespace edge has not rolled out after 1 seconds: cannot get deployments d in namespace edge: apiserver not ready" in answer["msg"]
 
 
 def test_rights_that_lack_are_no_reason_to_wait(run: Run, cluster: Any, connection: Json) -> None:
@@ -585,7 +585,7 @@ def test_applying_is_a_change_where_something_of_ours_differs(run: Run, cluster:
     assert "sidecar" not in json.dumps(changed["diff"])
 
 
-def test_a_field_that_is_let_go_is_a_change(run: Run, cluster: Any, connection: Json) -> None:
+def test_a_field_that_is_no_longer_set_is_a_change(run: Run, cluster: Any, connection: Json) -> None:
     def managing(method: str, path: str, body: Json) -> Any:
         if method == "PATCH":
             assert "fieldManager=expanso.edge" in path
@@ -607,7 +607,7 @@ def test_a_field_that_is_let_go_is_a_change(run: Run, cluster: Any, connection: 
     [
         ({"manifests": [{"kind": "Secret", "metadata": {"name": "a"}}]}, "it needs a kind"),
         ({"manifests": [{"kind": "ConfigMap", "metadata": {"name": "../a"}}]}, "it needs a kind"),
-        ({"manifests": [{"kind": "ConfigMap", "metadata": {"name": "a", "namespace": "other"}}]}, "it is of another namespace"),
+        ({"manifests": [{"kind": "ConfigMap", "metadata": {"name": "a", "namespace": "other"}}]}, "its namespace is not that of option namespace"),
         ({"manifests": [workload()], "field_manager": "a b"}, "option field_manager"),
     ],
 )

@@ -5,7 +5,7 @@
 from typing import Any, Optional
 
 import pytest
-from ansible_collections.expanso.edge.plugins.modules.k8s_rollout import event_troubles, pod_troubles, progress, selector, troubles
+from ansible_collections.expanso.edge.plugins.modules.k8s_rollout import deployment_reasons, event_reasons, pod_reasons, progress, selector
 
 
 def deployment(generation: int = 2, wanted: int = 1, **status: Any) -> dict[str, Any]:
@@ -55,8 +55,8 @@ def test_selector() -> None:
         ({"type": "ReplicaFailure", "status": "False", "reason": "FailedCreate", "message": "over"}, []),
     ],
 )
-def test_troubles(condition: dict[str, str], found: list[str]) -> None:
-    assert troubles(deployment(conditions=[condition])) == found
+def test_deployment_reasons(condition: dict[str, str], found: list[str]) -> None:
+    assert deployment_reasons(deployment(conditions=[condition])) == found
 
 
 def container(**state: Any) -> dict[str, Any]:
@@ -95,8 +95,8 @@ def container(**state: Any) -> dict[str, Any]:
         ({"reason": "Evicted", "message": "disk"}, ["pod p: Evicted: disk"]),
     ],
 )
-def test_pod_troubles(status: dict[str, Any], found: list[str]) -> None:
-    assert pod_troubles({"metadata": {"name": "p"}, "status": status}) == found
+def test_pod_reasons(status: dict[str, Any], found: list[str]) -> None:
+    assert pod_reasons({"metadata": {"name": "p"}, "status": status}) == found
 
 
 def event(name: str, message: str, when: Optional[str] = "2026-01-01T00:00:00Z", kind: str = "Warning") -> dict[str, Any]:
@@ -119,7 +119,7 @@ def test_events_of_the_workload_newest_first_and_once() -> None:
         event("other", "theirs"),
         event("data", "no volume", None),
     ]
-    assert event_troubles(events, ["expanso-edge", "data"]) == [
+    assert event_reasons(events, ["expanso-edge", "data"]) == [
         "event of pod expanso-edge-1: Failed: new",
         "event of pod expanso-edge-1: Failed: old",
         "event of pod data: Failed: no volume",
@@ -127,4 +127,4 @@ def test_events_of_the_workload_newest_first_and_once() -> None:
 
 
 def test_not_more_events_than_a_person_reads() -> None:
-    assert len(event_troubles([event("p", str(number)) for number in range(100)], ["p"])) == 5
+    assert len(event_reasons([event("p", str(number)) for number in range(100)], ["p"])) == 5

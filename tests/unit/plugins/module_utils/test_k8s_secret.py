@@ -6,8 +6,16 @@ import base64
 from typing import Any, Optional
 
 import pytest
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_secret import (
+    Plan,
+    SecretContent,
+    SecretError,
+    describe,
+    make_plan,
+    read_secret,
+    wanted_manifest,
+)
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint
-from ansible_collections.expanso.edge.plugins.modules.k8s_secret import Held, Plan, SecretError, describe, held, make_plan, wanted_manifest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,14 +48,14 @@ def secret(token: Optional[str] = OLD, name: str = "tokens", **fields: Any) -> d
     return {"kind": "Secret", "metadata": {"name": name, "labels": {"a": "b"}}, "type": "Opaque", "data": data, **fields}
 
 
-def current(*arguments: Any, **fields: Any) -> Held:
-    found = held(secret(*arguments, **fields), params())
+def current(*arguments: Any, **fields: Any) -> SecretContent:
+    found = read_secret(secret(*arguments, **fields), params())
     assert found is not None
     return found
 
 
 @pytest.mark.parametrize(
-    ("token", "there", "registered_with", "remove", "action", "value"),
+    ("token", "there", "registered", "remove", "action", "value"),
     [
         # not registered: the token is needed
         (NEW, None, None, False, "written", NEW),
@@ -75,11 +83,11 @@ def current(*arguments: Any, **fields: Any) -> Held:
         (NEW, None, "f", True, "not_needed", None),
     ],
 )
-def test_plan(token: Optional[str], there: Optional[str], registered_with: Optional[str], remove: bool, action: str, value: Optional[str]) -> None:
+def test_plan(token: Optional[str], there: Optional[str], registered: Optional[str], remove: bool, action: str, value: Optional[str]) -> None:
     found = None if there is None else current(there)
-    plan = make_plan(params(token=token, remove_when_registered=remove), found, registered_with)
+    plan = make_plan(params(token=token, remove_when_registered=remove), found, registered)
     assert (plan.action, plan.value, plan.name) == (action, value, "tokens")
-    assert "edge/tokens" in plan.msg
+    assert "Secret tokens in namespace edge" in plan.msg
     assert not any(each in plan.msg or each in repr(plan) or each in repr(found) for each in (OLD, NEW, EXPIRED, API_KEY))
 
 
@@ -90,7 +98,7 @@ def test_what_is_wrong_with_a_token_that_is_not_needed_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "there", "registered_with", "fault", "said"),
+    ("token", "there", "registered", "fault", "said"),
     [
         (None, None, None, "missing", "the agent is not registered and there is no token for it: somewhere"),
         ("", EXPIRED, None, "missing", "there is no token for it: somewhere; the token held cannot be used: it is a JWT"),
@@ -100,10 +108,10 @@ def test_what_is_wrong_with_a_token_that_is_not_needed_is_reported() -> None:
         (NEW + " ", None, None, "whitespace", "at its end"),
     ],
 )
-def test_plan_refuses(token: Optional[str], there: Optional[str], registered_with: Optional[str], fault: str, said: str) -> None:
+def test_plan_refuses(token: Optional[str], there: Optional[str], registered: Optional[str], fault: str, said: str) -> None:
     found = None if there is None else current(there)
     with pytest.raises(TokenFault) as refusal:
-        make_plan(params(token=token), found, registered_with)
+        make_plan(params(token=token), found, registered)
     assert refusal.value.code == fault
     assert said in refusal.value.message
 
@@ -124,9 +132,9 @@ def test_an_immutable_secret_is_not_changed() -> None:
     assert wanted_manifest(params(), plan, current(NEW, immutable=True))["immutable"] is True
 
 
-def test_a_secret_of_another_type_is_somebody_elses() -> None:
+def test_a_secret_of_another_type_is_foreign() -> None:
     with pytest.raises(SecretError, match=r"is of type kubernetes.io/tls, not Opaque"):
-        held(secret(type="kubernetes.io/tls"), params())
+        read_secret(secret(type="kubernetes.io/tls"), params())
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1))
@@ -136,21 +144,21 @@ def test_the_manifest_holds_exact_bytes(token: str) -> None:
     assert base64.b64decode(manifest["data"]["token"]) == token.encode()
     assert manifest["metadata"]["labels"]["site"] == "1"
     assert manifest["metadata"]["annotations"] == {"expanso.edge/token-fingerprint": fingerprint(token)}
-    again = held(manifest, params())
+    again = read_secret(manifest, params())
     assert again is not None
     assert (again.value, again.others) == (token, [])
 
 
 def test_what_is_shown_of_a_secret() -> None:
-    manifest = secret(OLD, data={"token": encoded(OLD), "other": encoded("their secret")})
-    shown = describe(manifest, params())
+    manifest = secret(OLD, data={"token": encoded(OLD), "other": encoded("another secret")})
+    shown = describe(read_secret(manifest, params()))
     assert shown == {"type": "Opaque", "immutable": False, "labels": {"a": "b"}, "size": len(OLD), "fingerprint": fingerprint(OLD)}
-    assert set(describe(None, params()).values()) == {None}
-    assert describe(secret(None), params())["fingerprint"] is None
+    assert set(describe(None).values()) == {None}
+    assert describe(read_secret(secret(None), params()))["fingerprint"] is None
 
 
 @pytest.mark.parametrize("data", [None, {}, {"token": "not base64!"}, {"token": "/w=="}])
-def test_data_that_is_no_token(data: Optional[dict[str, str]]) -> None:
-    found = held(secret(data=data), params())
+def test_data_that_is_not_a_token(data: Optional[dict[str, str]]) -> None:
+    found = read_secret(secret(data=data), params())
     assert found is not None
     assert make_plan(params(), found, None).action == "written"

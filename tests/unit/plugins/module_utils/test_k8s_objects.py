@@ -5,7 +5,7 @@
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils._fields import differs
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import differs
 
 MANIFEST = {"metadata": {"name": "x", "labels": {"site": "one"}}, "data": {"token": "QQ=="}}
 

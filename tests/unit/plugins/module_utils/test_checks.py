@@ -48,10 +48,10 @@ def test_options_that_can_be_worked_with(given: Dict[str, Any]) -> None:
     ids=brief,
 )
 def test_options_that_cannot(given: Dict[str, Any], says: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(OptionError, match=says):
         _checks.options(SPEC, {**SOUND, **given})
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 PLAIN: Dict[str, Dict[str, Any]] = {

@@ -162,16 +162,16 @@ def test_numbers_that_are_no_token_stay(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a", "0a", "a-", "10 ", "exp_bk_", "a.a", "0a: ", "aaaaaaaaaaa."])
 def test_a_line_of_megabytes_takes_no_minutes(text: str) -> None:
-    before = time.monotonic()
+    before = time.process_time()
     lines = last_lines((text * 1_000_000).encode(), 12, JWT)
     assert sum(map(len, lines)) <= 12 * 2003
-    assert time.monotonic() - before < 5
+    assert time.process_time() - before < 5
 
 
 def test_masking_what_is_long_takes_no_minutes() -> None:
-    before = time.monotonic()
+    before = time.process_time()
     assert KEY not in mask(("a" * 999 + KEY) * 3000, KEY, JWT, OPAQUE)
-    assert time.monotonic() - before < 30
+    assert time.process_time() - before < 30
 
 
 @pytest.mark.parametrize(
@@ -201,16 +201,16 @@ def test_a_long_line_is_cut() -> None:
 
 def test_a_secret_of_megabytes_takes_no_minutes() -> None:
     secret = "".join(chr(33 + number * number % 89) for number in range(2000)) * 5000
-    before = time.monotonic()
+    before = time.process_time()
     assert mask("the token is " + secret[:3000], secret) == "the token is ********"
-    assert time.monotonic() - before < 20
+    assert time.process_time() - before < 20
 
 
 def test_masking_many_texts_takes_no_minutes() -> None:
-    before = time.monotonic()
+    before = time.process_time()
     for number in range(5000):
         mask(f"{number}: /etc/expanso/neighbour-{number} holds the token too", JWT, KEY)
-    assert time.monotonic() - before < 5
+    assert time.process_time() - before < 5
 
 
 def test_names_are_visible() -> None:
@@ -267,6 +267,6 @@ def test_no_token_is_found_where_none_is(text: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["=", '="', "a=", "exp_bk_", "a.a", "%41", "\\u0041", "".join(map(chr, range(33, 127)))])
 def test_looking_for_a_token_takes_no_minutes(text: str) -> None:
-    before = time.monotonic()
+    before = time.process_time()
     assert find_token(text.encode() * 100_000, fingerprint(ROUND)) == ""
-    assert time.monotonic() - before < 20
+    assert time.process_time() - before < 20

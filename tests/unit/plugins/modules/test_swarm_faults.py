@@ -73,7 +73,7 @@ def test_an_option_that_cannot_be_used_is_named_at_once(run: Run, engine: Any, s
     assert said in answer["msg"]
     assert TOKEN[7:] not in answer["printed"]
     assert len(answer["msg"]) < 1000
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 40
     assert not engine.asked
 
 
@@ -214,7 +214,7 @@ def test_what_the_engine_refuses_for_good_is_not_waited_for(run: Run, engine: An
     Away(engine, "/tasks", (400, {"message": "invalid filter"}), 10**6)
     started = time.monotonic()
     assert "the Docker engine refused: invalid filter" in run(swarm_secret, docker_host=engine.url, wait_timeout=60, **PRUNED)["msg"]
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 40
 
 
 def test_what_the_sdk_raises_by_mistake_is_withheld(run: Run, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:

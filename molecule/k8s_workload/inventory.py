@@ -37,7 +37,7 @@ def inventory():
         **workload(SITE, "{{ lookup('file', '" + str(STATE / "control-plane.url") + "') }}"),
         "expanso_edge_delivery": "k8s_secret",
         "expanso_edge_token_file": str(STATE / "tokens" / SITE),
-        "k8s_secret_kubeconfig": str(STATE / f"{SITE}-expanso-edge-provisioner.conf"),
+        "k8s_secret_kubeconfig": str(CLUSTER / f"{SITE}-expanso-edge-provisioner.conf"),
     }
     return {"sites": {"hosts": ["site"]}, "_meta": {"hostvars": {"site": site}}}
 

@@ -104,4 +104,4 @@ def site(make_site: Callable[[], Site]) -> Site:
 def converged(controller: Controller, cluster: Cluster, plane: ControlPlanePod) -> Site:
     """The site that the scenario has provisioned."""
     token = (STATE / "tokens" / SITE).read_text(encoding="ascii")
-    return Site(controller, cluster, plane, SITE, token, STATE / f"{SITE}-expanso-edge-provisioner.conf")
+    return Site(controller, cluster, plane, SITE, token, CLUSTER / f"{SITE}-expanso-edge-provisioner.conf")

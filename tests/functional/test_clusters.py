@@ -20,6 +20,7 @@ from control_plane import new_key
 from fake_servers import Cluster, Engine, serve
 from paths import collections
 
+MARKERS = ("auth/credentials.creds", "config.d/50-connection.yaml", "config.d/50-registration.yaml", "identity")
 OURS = {"labels": {"app.kubernetes.io/managed-by": "expanso.edge"}}
 
 
@@ -193,6 +194,10 @@ def test_an_engine_that_will_not_do_is_told_by_our_own_module(core: Controller, 
         ({"swarm_secret_service_environment": {"A=B": "c"}}, "'A=B' cannot be a variable of a service"),
         ({"swarm_secret_service_constraints": ["node.role"]}, "'node.role' is not a constraint of a service"),
         ({"swarm_secret_service_labels": {"a": [1]}}, "the value of a is a list"),
+        (
+            {"swarm_secret_service_volume_driver": {"name": "local", "options": {"o": None}}},
+            "swarm_secret_service_volume_driver.options: the value of o is empty",
+        ),
         ({"swarm_secret_service_stop_grace_period": "soon"}, "soon"),
         ({"swarm_secret_service_networks": ["nowhere"]}, "nowhere"),
     ],
@@ -201,6 +206,52 @@ def test_what_a_swarm_would_not_take_is_found_before_the_token_is_stored(core: C
     run = swarm(core, engine, **variables)
     assert said in failure(run)
     assert engine.secrets == []
+
+
+def test_a_swarm_s_life_in_three_runs(core: Controller, engine: Engine) -> None:
+    """The token is stored, the service gets it, and on request both lose it when the task is registered."""
+    engine.obedient = True
+    first = swarm(core, engine, swarm_secret_service_limits={"memory": "512M"})
+    assert first.returncode == 0, first.output
+    assert first.result("Report what was done")["ansible_facts"]["swarm_secret_result"]["action"] == "written"
+    [service] = engine.services
+    container = service["Spec"]["TaskTemplate"]["ContainerSpec"]
+    assert [each["SecretName"] for each in container["Secrets"]] == ["expanso_bootstrap_token_v1"]
+    assert container["Hostname"] == "{{.Node.Hostname}}"
+    assert "User" not in container
+    assert "DriverConfig" not in container["Mounts"][0].get("VolumeOptions", {})
+    assert container["Healthcheck"]["Test"][-4:] == [f"/var/lib/expanso/edge/{marker}" for marker in MARKERS]
+    again = swarm(core, engine, swarm_secret_service_limits={"memory": "512M"}, expanso_edge_token=None)
+    assert again.returncode == 0, again.output
+    assert again.recap("localhost")["changed"] == 0
+    assert service["Version"]["Index"] == 1
+    spent = {"swarm_secret_service_limits": {"memory": "512M"}, "expanso_edge_token": None, "swarm_secret_remove_after_registration": True}
+    last = swarm(core, engine, **spent)
+    assert last.returncode == 0, last.output
+    result = last.result("Report what was done")["ansible_facts"]["swarm_secret_result"]
+    assert (result["action"], result["removed"], result["versions"], result["registered"]) == ("removed", ["expanso_bootstrap_token_v1"], [], True)
+    assert not engine.services[0]["Spec"]["TaskTemplate"]["ContainerSpec"].get("Secrets")
+    assert engine.secrets == []
+    assert swarm(core, engine, **spent).recap("localhost")["changed"] == 0
+
+
+def test_a_token_is_stored_used_and_removed_in_one_run(core: Controller, engine: Engine) -> None:
+    engine.obedient = True
+    run = swarm(core, engine, swarm_secret_remove_after_registration=True)
+    assert run.returncode == 0, run.output
+    result = run.result("Report what was done")["ansible_facts"]["swarm_secret_result"]
+    assert (result["action"], result["removed"], result["versions"]) == ("written", ["expanso_bootstrap_token_v1"], [])
+    assert [what for what, _body in engine.sent] == ["secrets/create", "services/create", "services/s/update"]
+    assert engine.secrets == []
+
+
+def test_options_of_a_volume_driver_are_what_they_were_written_as(core: Controller, engine: Engine) -> None:
+    engine.obedient = True
+    driver = {"name": "local", "options": {"nocopy": True, "size": 10, "o": "bind"}}
+    run = swarm(core, engine, swarm_secret_service_volume_driver=driver)
+    assert run.returncode == 0, run.output
+    [mount] = engine.services[0]["Spec"]["TaskTemplate"]["ContainerSpec"]["Mounts"]
+    assert mount["VolumeOptions"]["DriverConfig"] == {"Name": "local", "Options": {"nocopy": "true", "size": "10", "o": "bind"}}
 
 
 def test_a_swarm_in_check_mode(core: Controller, engine: Engine) -> None:

@@ -178,6 +178,23 @@ def kubeconfig(cluster: Any, user: Json) -> Json:
 
 
 @MODULE
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize("content", [False, True])
+@pytest.mark.parametrize("token_file", [False, True])
+def test_a_line_break_at_the_end_of_a_kubeconfig_s_token_is_not_part_of_it(
+    run: Run, cluster: Any, tmp_path: Any, module: Any, options: Json, end: str, content: bool, token_file: bool
+) -> None:
+    cluster.hold("Namespace", "edge")
+    (tmp_path / "token").write_bytes((API_KEY + end).encode())
+    given = kubeconfig(cluster, {"tokenFile": str(tmp_path / "token")} if token_file else {"token": API_KEY + end})
+    (tmp_path / "kubeconfig").write_text(json.dumps(given))
+    answer = run(module, check=True, namespace="edge", kubeconfig=given if content else str(tmp_path / "kubeconfig"), **options)
+    assert "cannot connect" not in answer.get("msg", ""), answer["msg"]
+    assert cluster.headers[-1]["authorization"] == "Bearer " + API_KEY
+    assert not leaks(answer, API_KEY)
+
+
+@MODULE
 @pytest.mark.parametrize("said", ["Invalid header value b'Bearer {0}\\n'", "cannot send {{'authorization': 'Bearer {0}'}}", "basic {0}"])
 def test_what_the_client_says_shows_no_credentials(
     run: Run, connection: Json, monkeypatch: pytest.MonkeyPatch, module: Any, options: Json, said: str

@@ -169,7 +169,7 @@ def test_labels_annotations_and_variables_are_what_they_were_written_as(core: Co
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         ({"k8s_secret_deployment_environment": {"A": {"b": 1}}}, "k8s_secret_deployment_environment: the value of A is a dictionary"),
         ({"k8s_secret_deployment_labels": {"a": [1]}}, "k8s_secret_deployment_labels: the value of a is a list"),
@@ -178,10 +178,10 @@ def test_labels_annotations_and_variables_are_what_they_were_written_as(core: Co
         ({"k8s_secret_name": "a" * 64}, "becomes the value of a label as well"),
     ],
 )
-def test_what_a_cluster_would_not_take_is_found_before_anything_is_made(core: Core, cluster: Cluster, variables: Json, said: str) -> None:
+def test_what_a_cluster_refuses_is_found_before_anything_is_created(core: Core, cluster: Cluster, variables: Json, expected: str) -> None:
     run = k8s(core, cluster, **variables)
     assert run.returncode == 2
-    assert said in failure(run)
+    assert expected in failure(run)
     assert cluster.changes() == []
 
 
@@ -190,19 +190,19 @@ def swarm(core: Core, engine: Engine, *arguments: str, **variables: Any) -> Run:
 
 
 @pytest.mark.parametrize(
-    ("info", "said"),
+    ("info", "expected"),
     [
         ({"Swarm": {"LocalNodeState": "inactive"}}, "is not in a swarm: initialise one"),
         ({"Swarm": {"LocalNodeState": "active", "ControlAvailable": False, "RemoteManagers": [{"Addr": "a:1"}]}}, "name a manager (they are a:1)"),
     ],
 )
-def test_an_engine_that_will_not_do_is_told_by_our_own_module(core: Core, engine: Engine, info: Json, said: str) -> None:
+def test_an_unusable_engine_is_reported_by_our_own_module(core: Core, engine: Engine, info: Json, expected: str) -> None:
     engine.info = info
-    assert said in failure(swarm(core, engine, swarm_secret_remove_after_registration=True))
+    assert expected in failure(swarm(core, engine, swarm_secret_remove_after_registration=True))
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         ({"swarm_secret_service_environment": {"A": {"b": 1}}}, "swarm_secret_service_environment: the value of A is a dictionary"),
         ({"swarm_secret_service_environment": {"A=B": "c"}}, "'A=B' cannot be a variable of a service"),
@@ -216,9 +216,9 @@ def test_an_engine_that_will_not_do_is_told_by_our_own_module(core: Core, engine
         ({"swarm_secret_service_networks": ["nowhere"]}, "nowhere"),
     ],
 )
-def test_what_a_swarm_would_not_take_is_found_before_the_token_is_stored(core: Core, engine: Engine, variables: Json, said: str) -> None:
+def test_what_a_swarm_refuses_is_found_before_the_token_is_stored(core: Core, engine: Engine, variables: Json, expected: str) -> None:
     run = swarm(core, engine, **variables)
-    assert said in failure(run)
+    assert expected in failure(run)
     assert engine.secrets == []
 
 
@@ -265,7 +265,7 @@ def test_options_of_a_volume_driver_are_what_they_were_written_as(core: Core, en
     run = swarm(core, engine, swarm_secret_service_volume_driver=driver)
     assert run.returncode == 0, run.output
     [mount] = engine.services[0]["Spec"]["TaskTemplate"]["ContainerSpec"]["Mounts"]
-    assert mount["VolumeOptions"]["DriverConfig"] == {"Name": "local", "Options": {"nocopy": "true", "size": "10", "o": "bind"}}
+    assert mount["VolumeOptions"]["DriverConfig"] == {"name": "local", "options": {"nocopy": "true", "size": "10", "o": "bind"}}
 
 
 def test_a_swarm_in_check_mode(core: Core, engine: Engine) -> None:

@@ -171,7 +171,7 @@ def numbers(version: str) -> List[int]:
 
 def foreign_objects(api: Api, plan: Dict[str, Any]) -> List[str]:
     """Return what prevents the plan: foreign objects that are to be removed, and objects to be applied that are being removed."""
-    faults = []
+    faults: List[str] = []
     for each in plan["removals"]:
         what = title(each["kind"], each["name"], plan["namespace"])
         found = api.get(each["kind"], plan["namespace"], each["name"]) if each["kind"] != "Namespace" else None

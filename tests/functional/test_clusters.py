@@ -227,7 +227,9 @@ def test_a_swarm_s_life_in_three_runs(core: Core, engine: Engine) -> None:
     engine.obedient = True
     first = swarm(core, engine, swarm_secret_service_limits={"memory": "512M"})
     assert first.returncode == 0, first.output
-    assert first.result("Report what was done")["ansible_facts"]["swarm_secret_result"]["action"] == "written"
+    result = first.result("Report what was done")["ansible_facts"]["swarm_secret_result"]
+    assert (result["action"], result["secret_name"], result["registered"]) == ("written", "expanso_bootstrap_token_v1", True)
+    assert [each["secret_name"] for each in result["references"]] == result["versions"] == ["expanso_bootstrap_token_v1"]
     [service] = engine.services
     container = service["Spec"]["TaskTemplate"]["ContainerSpec"]
     assert [each["SecretName"] for each in container["Secrets"]] == ["expanso_bootstrap_token_v1"]
@@ -255,6 +257,7 @@ def test_a_token_is_stored_used_and_removed_in_one_run(core: Core, engine: Engin
     assert run.returncode == 0, run.output
     result = run.result("Report what was done")["ansible_facts"]["swarm_secret_result"]
     assert (result["action"], result["removed"], result["versions"]) == ("written", ["expanso_bootstrap_token_v1"], [])
+    assert (result["references"], result["secret_name"]) == ([], None)
     assert [what for what, _body in engine.sent] == ["secrets/create", "services/create", "services/s/update"]
     assert engine.secrets == []
 
@@ -274,3 +277,5 @@ def test_a_swarm_in_check_mode(core: Core, engine: Engine) -> None:
     assert run.returncode == 0, run.output
     assert engine.secrets == []
     assert all(method == "GET" for method, _path in engine.asked)
+    result = run.result("Report what was done")["ansible_facts"]["swarm_secret_result"]
+    assert (result["action"], result["versions"], result["removed"]) == ("written", ["expanso_bootstrap_token_v1"], [])

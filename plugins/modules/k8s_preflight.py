@@ -118,7 +118,8 @@ msg:
 
 from typing import Any, Dict, List, Optional
 
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, Api, ApiError, SetupError, unusable
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, ApiError, SetupError, unusable
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import being_removed, is_foreign, of_wrong_type, title
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_plan import invalid_names_and_mounts, read_plan, rights
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule

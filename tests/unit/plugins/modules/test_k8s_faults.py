@@ -11,7 +11,7 @@ import time
 from typing import Any, Callable, Dict, List
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils import _k8s_api
+from ansible_collections.expanso.edge.plugins.module_utils import _k8s_connection
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_text
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
@@ -35,6 +35,12 @@ MODULE = pytest.mark.parametrize(("module", "options"), list(MODULES.values()), 
 def leaks(answer: Json, *secrets: str) -> bool:
     encoded = [base64.b64encode(secret.encode()).decode()[4:20] for secret in secrets]
     return any(secret[4:16] in answer["printed"] for secret in secrets) or any(each in answer["printed"] for each in encoded)
+
+
+@pytest.fixture(autouse=True)
+def kubeconfig_of_an_earlier_test_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client keeps it for the whole process, and puts its server in the place of another one."""
+    monkeypatch.setattr(_k8s_connection.kubernetes.client.Configuration, "_default", None)
 
 
 # Options
@@ -204,7 +210,7 @@ def test_what_the_client_says_shows_no_credentials(
     def failing(**_options: Any) -> Any:
         raise ValueError(expected.format(API_KEY))
 
-    monkeypatch.setattr(_k8s_api, "get_api_client", failing)
+    monkeypatch.setattr(_k8s_connection, "get_api_client", failing)
     answer = run(module, **dict(connection, **dict(options, api_key=None)))
     assert answer["failed"]
     assert "cannot connect to the Kubernetes API" in answer["msg"]
@@ -225,7 +231,7 @@ def test_a_credential_plugin_that_is_missing(run: Run, cluster: Any, tmp_path: A
 
 def test_a_request_without_an_account() -> None:
     body = json.dumps({"message": 'secrets "x" is forbidden: User "system:anonymous" cannot get resource', "reason": "Forbidden"})
-    assert "the request had no credentials" in _k8s_api.explain(403, body, "get secrets x")
+    assert "the request had no credentials" in _k8s_connection.explain(403, body, "get secrets x")
 
 
 @pytest.mark.parametrize(
@@ -239,7 +245,7 @@ def test_a_request_without_an_account() -> None:
 def test_a_missing_library_is_reported(
     run: Run, connection: Json, monkeypatch: pytest.MonkeyPatch, fault: Exception, expected: str
 ) -> None:
-    monkeypatch.setattr(_k8s_api, "KUBERNETES_FAULT", fault)
+    monkeypatch.setattr(_k8s_connection, "KUBERNETES_FAULT", fault)
     assert expected in run(k8s_secret, name="s", token=TOKEN, **connection)["msg"]
 
 

@@ -8,7 +8,7 @@ from typing import Any, Optional
 import pytest
 import yaml
 from ansible_collections.expanso.edge.plugins.doc_fragments._k8s import ModuleDocFragment
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, PROXY_HEADERS, explain
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, PROXY_HEADERS, explain
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import KINDS
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 

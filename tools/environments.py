@@ -47,6 +47,7 @@ ENVIRONMENTS: Dict[str, Environment] = {
     "core-2.20": Environment(((3, 13), (3, 12), (3, 14)), 15),
     "core-2.21": Environment(((3, 13), (3, 12), (3, 14)), 15),
     "core-2.22": Environment(((3, 13), (3, 14)), 15),
+    "oldest-clients": Environment(((3, 10), (3, 11), (3, 9)), 15),
 }
 DEPENDENCIES = ("community/docker", "community/library_inventory_filtering_v1", "kubernetes/core")
 
@@ -236,7 +237,7 @@ def main() -> int:
             print(one, one.path)
     elif arguments.list:
         for name, fault in available().items():
-            print(f"{name:<10} " + (f"cannot be had: {fault}" if fault else f"Python {choose(name)}, {path(name)}"))
+            print(f"{name:<14} " + (f"cannot be had: {fault}" if fault else f"Python {choose(name)}, {path(name)}"))
     else:
         print(make(arguments.name))
     return 0

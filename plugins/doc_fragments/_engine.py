@@ -18,7 +18,7 @@ options:
     default: unix:///var/run/docker.sock
   tls:
     description:
-      - Use TLS, without verifying whom one talks to. Rather set O(validate_certs).
+      - Use TLS without verifying the engine's certificate. Prefer O(validate_certs).
       - By default the environment variable E(DOCKER_TLS).
     type: bool
     default: false

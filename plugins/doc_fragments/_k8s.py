@@ -12,6 +12,7 @@ options:
   kubeconfig:
     description:
       - Path of a kubeconfig on the host that the module runs on, or its content as a dictionary. Also E(K8S_AUTH_KUBECONFIG).
+      - White space at the end of a token in it, as a line break of a file, is not part of it.
       - By default the service account of the pod that the module runs in, else the file that E(KUBECONFIG) names or C(~/.kube/config).
     type: raw
   context:

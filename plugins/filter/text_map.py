@@ -20,8 +20,8 @@ def text_map(value: Any, what: str = "the dictionary") -> dict[str, str]:
     try:
         return texts(what, value)
     except EdgeError as exc:
-        said = str(exc)
-    raise AnsibleFilterError(said)
+        message = str(exc)
+    raise AnsibleFilterError(message)
 
 
 class FilterModule:

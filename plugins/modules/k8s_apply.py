@@ -83,7 +83,8 @@ from typing import Any, Dict, List
 
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, Api, ApiError
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, ApiError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import FIELD_MANAGER, NAME, being_removed, differs, part, title
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 

@@ -118,7 +118,8 @@ msg:
 
 from typing import Any, Dict, List, Optional
 
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, Api, ApiError, SetupError, unusable
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, ApiError, SetupError, unusable
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import being_removed, is_foreign, of_wrong_type, title
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_plan import invalid_names_and_mounts, read_plan, rights
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
@@ -171,7 +172,7 @@ def numbers(version: str) -> List[int]:
 
 def foreign_objects(api: Api, plan: Dict[str, Any]) -> List[str]:
     """Return what prevents the plan: foreign objects that are to be removed, and objects to be applied that are being removed."""
-    faults = []
+    faults: List[str] = []
     for each in plan["removals"]:
         what = title(each["kind"], each["name"], plan["namespace"])
         found = api.get(each["kind"], plan["namespace"], each["name"]) if each["kind"] != "Namespace" else None

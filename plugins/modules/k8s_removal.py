@@ -79,7 +79,8 @@ from typing import Any, Dict, List
 
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, record
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, Api, ApiError
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, ApiError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import KINDS, NAME, being_removed, is_foreign, still_there, title
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 

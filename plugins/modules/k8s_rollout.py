@@ -74,7 +74,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OddAnswer, check_options, reading
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, Api, ApiError
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, ApiError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import FINGERPRINT, being_removed, title
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 

@@ -172,7 +172,8 @@ import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, Api, ApiError
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, ApiError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import FIELD_MANAGER, FINGERPRINT, being_removed, differs, still_there, title
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_secret import (
     FAMILY,

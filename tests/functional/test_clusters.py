@@ -1,13 +1,15 @@
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The roles for clusters and swarms against servers that hold what real ones hold seldom, with the oldest and the newest ansible-core."""
+"""The roles for clusters and swarms against servers that hold what real ones seldom hold.
+
+With the oldest ansible-core and the oldest client libraries that are supported, and with the newest of both.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,25 @@ from control_plane import new_key
 from fake_servers import Cluster, Engine, serve
 from paths import collections
 
+MARKERS = ("auth/credentials.creds", "config.d/50-connection.yaml", "config.d/50-registration.yaml", "identity")
 OURS = {"labels": {"app.kubernetes.io/managed-by": "expanso.edge"}}
 
 
-@pytest.fixture(scope="module", params=[AT_HAND[0], AT_HAND[-1]])
-def core(request: pytest.FixtureRequest, place: Path) -> Controller:
-    return Controller(request.param, place / request.param)
+class Core(Controller):
+    """An ansible-core, and the Python with the client libraries that the modules use."""
+
+    def __init__(self, core: str, clients: str, home: Path) -> None:
+        super().__init__(core, home)
+        self.python = str(environments.make(clients) / "bin" / "python")
+
+
+@pytest.fixture(scope="module", params=[(AT_HAND[0], "oldest-clients"), (AT_HAND[-1], "test")], ids="-".join)
+def core(request: pytest.FixtureRequest, place: Path) -> Core:
+    name, clients = request.param
+    fault = environments.available()[clients]
+    if fault:
+        pytest.skip(fault)
+    return Core(name, clients, place / name)
 
 
 @pytest.fixture
@@ -48,16 +63,16 @@ def engine() -> Iterator[Engine]:
     server.server_close()
 
 
-def play(core: Controller, role: str, *arguments: str, roles: Sequence[Json] = ({},), **variables: Any) -> Run:
+def play(core: Core, role: str, *arguments: str, roles: Sequence[Json] = ({},), **variables: Any) -> Run:
     """Apply a role, once for each of the dictionaries of variables."""
     token = new_key()
-    host = {"ansible_python_interpreter": sys.executable, "expanso_edge_token": token, **variables}
+    host = {"ansible_python_interpreter": core.python, "expanso_edge_token": token, **variables}
     steps = [{"name": "Apply", "ansible.builtin.include_role": {"name": f"expanso.edge.{role}"}, "vars": own} for own in roles]
     path = f"{collections()}:{environments.dependencies()}"
     return core.run([{"tasks": steps}], *arguments, hosts={"localhost": host}, environment={"ANSIBLE_COLLECTIONS_PATH": path}, secrets=[token])
 
 
-def k8s(core: Controller, cluster: Cluster, *arguments: str, **variables: Any) -> Run:
+def k8s(core: Core, cluster: Cluster, *arguments: str, **variables: Any) -> Run:
     connection = {"k8s_secret_host": cluster.url, "k8s_secret_api_key": "not-looked-at\n", "k8s_secret_namespace": "edge"}
     return play(core, "k8s_secret", *arguments, **{**connection, "k8s_secret_deployment_state": "present", **variables})
 
@@ -69,7 +84,7 @@ def failure(run: Run) -> str:
     return message
 
 
-def test_check_mode_removes_nothing(core: Controller, cluster: Cluster) -> None:
+def test_check_mode_removes_nothing(core: Core, cluster: Cluster) -> None:
     """Whichever kubernetes.core there is."""
     for kind, name in (("Deployment", "expanso-edge"), ("ConfigMap", "expanso-edge"), ("PersistentVolumeClaim", "expanso-edge-data")):
         cluster.hold(kind, name, metadata=dict(OURS))
@@ -97,7 +112,7 @@ def pod(run: Run, cluster: Cluster) -> Json:
 
 @pytest.mark.parametrize("arguments", [["--check"], []])
 @pytest.mark.parametrize("immutable", [False, True])
-def test_the_workload_uses_the_token_that_is_held_where_none_is_given(core: Controller, cluster: Cluster, immutable: bool, arguments: list[str]) -> None:
+def test_the_workload_uses_the_token_that_is_held_where_none_is_given(core: Core, cluster: Cluster, immutable: bool, arguments: list[str]) -> None:
     """Its Secret's name cannot be derived from a token that was not given."""
     held = new_key()
     name = "expanso-bootstrap-token-former" if immutable else "expanso-bootstrap-token"
@@ -118,7 +133,7 @@ def test_the_workload_uses_the_token_that_is_held_where_none_is_given(core: Cont
     assert held not in run.output
 
 
-def test_a_second_application_in_one_play_does_not_see_the_first_ones_secret(core: Controller, cluster: Cluster) -> None:
+def test_a_second_application_in_one_play_does_not_see_the_first_ones_secret(core: Core, cluster: Cluster) -> None:
     cluster.hold("Namespace", "edge")
     variables = {"k8s_secret_deployment_wait": False}
     names = [{"k8s_secret_name": "first", "k8s_secret_immutable": True}, {"k8s_secret_name": "second", "k8s_secret_deployment_claim": "other"}]
@@ -134,14 +149,14 @@ def test_a_second_application_in_one_play_does_not_see_the_first_ones_secret(cor
 
 
 @pytest.mark.parametrize("empty", [None, "{{ omit }}"])
-def test_what_the_cluster_is_to_choose_is_left_out(core: Controller, cluster: Cluster, empty: Any) -> None:
+def test_what_the_cluster_is_to_choose_is_left_out(core: Core, cluster: Cluster, empty: Any) -> None:
     variables = {"k8s_secret_deployment_user": empty, "k8s_secret_deployment_group": empty}
     security = pod(k8s(core, cluster, "--check", **variables), cluster)["spec"]["securityContext"]
     assert not set(security) & {"runAsUser", "runAsGroup", "fsGroup", "fsGroupChangePolicy"}
     assert security["runAsNonRoot"] is True
 
 
-def test_labels_annotations_and_variables_are_what_they_were_written_as(core: Controller, cluster: Cluster) -> None:
+def test_labels_annotations_and_variables_are_what_they_were_written_as(core: Core, cluster: Cluster) -> None:
     values = {"a": True, "b": 1, "c": "True"}
     names = ("labels", "annotations", "environment", "node_selector")
     found = pod(k8s(core, cluster, "--check", **{f"k8s_secret_deployment_{name}": values for name in names}), cluster)
@@ -154,7 +169,7 @@ def test_labels_annotations_and_variables_are_what_they_were_written_as(core: Co
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         ({"k8s_secret_deployment_environment": {"A": {"b": 1}}}, "k8s_secret_deployment_environment: the value of A is a dictionary"),
         ({"k8s_secret_deployment_labels": {"a": [1]}}, "k8s_secret_deployment_labels: the value of a is a list"),
@@ -163,49 +178,104 @@ def test_labels_annotations_and_variables_are_what_they_were_written_as(core: Co
         ({"k8s_secret_name": "a" * 64}, "becomes the value of a label as well"),
     ],
 )
-def test_what_a_cluster_would_not_take_is_found_before_anything_is_made(core: Controller, cluster: Cluster, variables: Json, said: str) -> None:
+def test_what_a_cluster_refuses_is_found_before_anything_is_created(core: Core, cluster: Cluster, variables: Json, expected: str) -> None:
     run = k8s(core, cluster, **variables)
     assert run.returncode == 2
-    assert said in failure(run)
+    assert expected in failure(run)
     assert cluster.changes() == []
 
 
-def swarm(core: Controller, engine: Engine, *arguments: str, **variables: Any) -> Run:
+def swarm(core: Core, engine: Engine, *arguments: str, **variables: Any) -> Run:
     return play(core, "swarm_secret", *arguments, **{"swarm_secret_engine": {"docker_host": engine.url}, **variables})
 
 
 @pytest.mark.parametrize(
-    ("info", "said"),
+    ("info", "expected"),
     [
         ({"Swarm": {"LocalNodeState": "inactive"}}, "is not in a swarm: initialise one"),
         ({"Swarm": {"LocalNodeState": "active", "ControlAvailable": False, "RemoteManagers": [{"Addr": "a:1"}]}}, "name a manager (they are a:1)"),
     ],
 )
-def test_an_engine_that_will_not_do_is_told_by_our_own_module(core: Controller, engine: Engine, info: Json, said: str) -> None:
+def test_an_unusable_engine_is_reported_by_our_own_module(core: Core, engine: Engine, info: Json, expected: str) -> None:
     engine.info = info
-    assert said in failure(swarm(core, engine, swarm_secret_remove_after_registration=True))
+    assert expected in failure(swarm(core, engine, swarm_secret_remove_after_registration=True))
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         ({"swarm_secret_service_environment": {"A": {"b": 1}}}, "swarm_secret_service_environment: the value of A is a dictionary"),
         ({"swarm_secret_service_environment": {"A=B": "c"}}, "'A=B' cannot be a variable of a service"),
         ({"swarm_secret_service_constraints": ["node.role"]}, "'node.role' is not a constraint of a service"),
         ({"swarm_secret_service_labels": {"a": [1]}}, "the value of a is a list"),
+        (
+            {"swarm_secret_service_volume_driver": {"name": "local", "options": {"o": None}}},
+            "swarm_secret_service_volume_driver.options: the value of o is empty",
+        ),
         ({"swarm_secret_service_stop_grace_period": "soon"}, "soon"),
         ({"swarm_secret_service_networks": ["nowhere"]}, "nowhere"),
     ],
 )
-def test_what_a_swarm_would_not_take_is_found_before_the_token_is_stored(core: Controller, engine: Engine, variables: Json, said: str) -> None:
+def test_what_a_swarm_refuses_is_found_before_the_token_is_stored(core: Core, engine: Engine, variables: Json, expected: str) -> None:
     run = swarm(core, engine, **variables)
-    assert said in failure(run)
+    assert expected in failure(run)
     assert engine.secrets == []
 
 
-def test_a_swarm_in_check_mode(core: Controller, engine: Engine) -> None:
+def test_a_swarm_s_life_in_three_runs(core: Core, engine: Engine) -> None:
+    """The token is stored, the service gets it, and on request both lose it when the task is registered."""
+    engine.obedient = True
+    first = swarm(core, engine, swarm_secret_service_limits={"memory": "512M"})
+    assert first.returncode == 0, first.output
+    result = first.result("Report what was done")["ansible_facts"]["swarm_secret_result"]
+    assert (result["action"], result["secret_name"], result["registered"]) == ("written", "expanso_bootstrap_token_v1", True)
+    assert [each["secret_name"] for each in result["references"]] == result["versions"] == ["expanso_bootstrap_token_v1"]
+    [service] = engine.services
+    container = service["Spec"]["TaskTemplate"]["ContainerSpec"]
+    assert [each["SecretName"] for each in container["Secrets"]] == ["expanso_bootstrap_token_v1"]
+    assert container["Hostname"] == "{{.Node.Hostname}}"
+    assert "User" not in container
+    assert "DriverConfig" not in container["Mounts"][0].get("VolumeOptions", {})
+    assert container["Healthcheck"]["Test"][-4:] == [f"/var/lib/expanso/edge/{marker}" for marker in MARKERS]
+    again = swarm(core, engine, swarm_secret_service_limits={"memory": "512M"}, expanso_edge_token=None)
+    assert again.returncode == 0, again.output
+    assert again.recap("localhost")["changed"] == 0
+    assert service["Version"]["Index"] == 1
+    spent = {"swarm_secret_service_limits": {"memory": "512M"}, "expanso_edge_token": None, "swarm_secret_remove_after_registration": True}
+    last = swarm(core, engine, **spent)
+    assert last.returncode == 0, last.output
+    result = last.result("Report what was done")["ansible_facts"]["swarm_secret_result"]
+    assert (result["action"], result["removed"], result["versions"], result["registered"]) == ("removed", ["expanso_bootstrap_token_v1"], [], True)
+    assert not engine.services[0]["Spec"]["TaskTemplate"]["ContainerSpec"].get("Secrets")
+    assert engine.secrets == []
+    assert swarm(core, engine, **spent).recap("localhost")["changed"] == 0
+
+
+def test_a_token_is_stored_used_and_removed_in_one_run(core: Core, engine: Engine) -> None:
+    engine.obedient = True
+    run = swarm(core, engine, swarm_secret_remove_after_registration=True)
+    assert run.returncode == 0, run.output
+    result = run.result("Report what was done")["ansible_facts"]["swarm_secret_result"]
+    assert (result["action"], result["removed"], result["versions"]) == ("written", ["expanso_bootstrap_token_v1"], [])
+    assert (result["references"], result["secret_name"]) == ([], None)
+    assert [what for what, _body in engine.sent] == ["secrets/create", "services/create", "services/s/update"]
+    assert engine.secrets == []
+
+
+def test_options_of_a_volume_driver_are_what_they_were_written_as(core: Core, engine: Engine) -> None:
+    engine.obedient = True
+    driver = {"name": "local", "options": {"nocopy": True, "size": 10, "o": "bind"}}
+    run = swarm(core, engine, swarm_secret_service_volume_driver=driver)
+    assert run.returncode == 0, run.output
+    [mount] = engine.services[0]["Spec"]["TaskTemplate"]["ContainerSpec"]["Mounts"]
+    assert mount["VolumeOptions"]["DriverConfig"] == {"name": "local", "options": {"nocopy": "true", "size": "10", "o": "bind"}}
+
+
+def test_a_swarm_in_check_mode(core: Core, engine: Engine) -> None:
     values = {"A": True, "B": 1}
     run = swarm(core, engine, "--check", "--diff", swarm_secret_service_environment=values, swarm_secret_service_labels=values, swarm_secret_labels=values)
     assert run.returncode == 0, run.output
     assert engine.secrets == []
     assert all(method == "GET" for method, _path in engine.asked)
+    result = run.result("Report what was done")["ansible_facts"]["swarm_secret_result"]
+    assert (result["action"], result["versions"], result["removed"]) == ("written", ["expanso_bootstrap_token_v1"], [])

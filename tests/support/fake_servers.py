@@ -142,7 +142,9 @@ class Engine:
         self.tasks = []  # type: List[Json]
         self.networks = []  # type: List[Json]
         self.nodes = [{"ID": "n1", "Description": {"Hostname": "worker1"}}]  # type: List[Json]
+        self.obedient = False  # whether each service has a task that runs at once
         self.asked = []  # type: List[Tuple[str, str]]
+        self.sent = []  # type: List[Tuple[str, Json]]
         self.headers = []  # type: List[Json]
         self.rules = []  # type: List[Rule]
         self.url = ""
@@ -153,7 +155,7 @@ class Engine:
         container = {"ContainerSpec": {"Image": "agent"}}
         mode = {"Replicated": {"Replicas": 1}}
         self.services.append({"ID": "s", "Spec": dict({"Name": name, "Labels": labels, "Mode": mode, "TaskTemplate": container}, **spec)})
-        self.tasks.append({"Slot": 1, "NodeID": "n1", "DesiredState": "running", "Spec": container, "Status": {"State": "running"}})
+        self.tasks.append(self.task(self.services[-1]))
 
     def answer(self, method: str, path: str, query: str, body: Json) -> Answer:
         for rule in self.rules:
@@ -163,6 +165,8 @@ class Engine:
         what = path.split("/", 2)[-1] if path.startswith("/v1.") else path.strip("/")
         if what == "version":
             return 200, {"ApiVersion": "1.43"}
+        if method == "POST":
+            self.sent.append((what, body))
         if what == "secrets/create":
             made = {"ID": "id-of-" + body["Name"], "Spec": {"Name": body["Name"], "Labels": body["Labels"]}}
             self.secrets.append(made)
@@ -170,10 +174,24 @@ class Engine:
         if method == "DELETE":
             self.secrets = [each for each in self.secrets if not what.endswith(each["ID"])]
             return 204, b""
+        if "Mode" in body:
+            body["Mode"] = {key.capitalize(): value for key, value in body["Mode"].items()}  # the engine takes either
+        if what == "services/create":
+            self.services.append({"ID": "s", "Version": {"Index": 1}, "Spec": body})
+            return 201, {"ID": "s"}
         if what.startswith("services/"):
             found_service = [each for each in self.services if what.split("/")[1] in (each["ID"], each["Spec"]["Name"])]
+            if found_service and what.endswith("/update"):
+                found_service[0].update(Spec=body, Version={"Index": found_service[0]["Version"]["Index"] + 1})
             return (200, found_service[0]) if found_service else (404, {"message": "no such service"})
+        if what == "tasks" and self.obedient:
+            return 200, [self.task(each) for each in self.services]
         return 200, getattr(self, what)
+
+    @staticmethod
+    def task(service: Json) -> Json:
+        """A task that runs as its service describes it."""
+        return {"Slot": 1, "NodeID": "n1", "DesiredState": "running", "Spec": service["Spec"]["TaskTemplate"], "Status": {"State": "running"}}
 
 
 def serve(answering: Any) -> Server:

@@ -241,7 +241,7 @@ def test_a_namespace_that_may_not_be_created(cluster: Cluster, namespace: str, m
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         ({"expanso_edge_token": None}, "is not registered and there is no token for it: looked at variable expanso_edge_token"),
         ({"expanso_edge_token": "exp_ak_0123456789abcdef"}, "it is an API key"),
@@ -271,11 +271,11 @@ def test_a_namespace_that_may_not_be_created(cluster: Cluster, namespace: str, m
         "two mounts", "no credentials", "unreachable", "no kubeconfig", "no context",
     ],  # fmt: skip
 )
-def test_refused_before_anything_is_made(cluster: Cluster, missing: str, apply: Apply, variables: Json, said: str) -> None:
+def test_refused_before_anything_is_made(cluster: Cluster, missing: str, apply: Apply, variables: Json, expected: str) -> None:
     run = apply(**{"k8s_secret_namespace": missing, **variables})
     assert run.returncode == 2
     [failed] = [each for each in run.events if each["outcome"] == "failed"]
-    assert said in failed["result"]["msg"]
+    assert expected in failed["result"]["msg"]
     assert not cluster.exists(missing)
 
 

@@ -183,7 +183,7 @@ def quota(site: Site) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         ({"k8s_secret_deployment_image": "expanso-edge-tests/none:1", "k8s_secret_deployment_image_pull_policy": "Never"}, "ErrImageNeverPull"),
         ({"k8s_secret_deployment_image": "not a name"}, "InvalidImageName"),
@@ -194,14 +194,14 @@ def quota(site: Site) -> Any:
     ],
     ids=["image", "image name", "volume", "node", "binary", "quota"],
 )
-def test_why_it_does_not_roll_out(site: Site, variables: dict[str, Any], said: str) -> None:
+def test_why_it_does_not_roll_out(site: Site, variables: dict[str, Any], expected: str) -> None:
     if variables.pop("quota", False):
         quota(site)
     if "k8s_secret_deployment_claim" in variables:  # the role allows one claim, by name
         site.kubeconfig = site.cluster.kubeconfig
     message = site.refused(**variables, k8s_secret_deployment_timeout=12)
     assert "has not rolled out after 12 seconds" in message
-    assert said in message
+    assert expected in message
 
 
 def test_the_clusters_logs_hold_no_token(converged: Site, cluster: Cluster) -> None:

@@ -18,7 +18,7 @@ def test_values_are_what_they_were_written_as() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         ({"a": {"b": 1}}, "labels: the value of a is a dictionary: it has to be text"),
         ({"a": [1]}, "labels: the value of a is a list"),
@@ -30,7 +30,7 @@ def test_values_are_what_they_were_written_as() -> None:
         ("a", "labels has to be a dictionary"),
     ],
 )
-def test_what_is_no_text_is_refused(value: Any, said: str) -> None:
+def test_what_is_no_text_is_refused(value: Any, expected: str) -> None:
     with pytest.raises(AnsibleFilterError) as refusal:
         text_map(value, "labels")
-    assert said in str(refusal.value)
+    assert expected in str(refusal.value)

@@ -27,7 +27,7 @@ def mounted(*places: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({}, []),
         ({"manifests": [mounted("/a", "/b"), {"kind": "ConfigMap", "metadata": {"name": "c"}}]}, []),
@@ -42,14 +42,14 @@ def mounted(*places: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_invalid_names_and_mounts(changes: dict[str, Any], said: list[str]) -> None:
+def test_invalid_names_and_mounts(changes: dict[str, Any], expected: list[str]) -> None:
     faults = invalid_names_and_mounts(plan(**changes))
-    assert len(faults) == len(said)
-    assert all(fault.startswith(beginning) for fault, beginning in zip(faults, said))
+    assert len(faults) == len(expected)
+    assert all(fault.startswith(beginning) for fault, beginning in zip(faults, expected))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (("get", "Secret", "y", "x"), "get secrets x in namespace y"),
         (("list", "Pod", "y", ""), "list pods in namespace y"),
@@ -57,8 +57,8 @@ def test_invalid_names_and_mounts(changes: dict[str, Any], said: list[str]) -> N
         (("create", "Namespace", None, "y"), "create namespaces y"),
     ],
 )
-def test_how_a_right_is_named(arguments: tuple[str, str, str, str], said: str) -> None:
-    assert str(Right(*arguments)) == said
+def test_how_a_right_is_named(arguments: tuple[str, str, str, str], expected: str) -> None:
+    assert str(Right(*arguments)) == expected
 
 
 DEPLOYMENT = {"kind": "Deployment", "metadata": {"name": "d"}}

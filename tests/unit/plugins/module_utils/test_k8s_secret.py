@@ -98,7 +98,7 @@ def test_what_is_wrong_with_a_token_that_is_not_needed_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "there", "registered", "fault", "said"),
+    ("token", "there", "registered", "fault", "expected"),
     [
         (None, None, None, "missing", "the agent is not registered and there is no token for it: somewhere"),
         ("", EXPIRED, None, "missing", "there is no token for it: somewhere; the token held cannot be used: it is a JWT"),
@@ -108,12 +108,12 @@ def test_what_is_wrong_with_a_token_that_is_not_needed_is_reported() -> None:
         (NEW + " ", None, None, "whitespace", "at its end"),
     ],
 )
-def test_plan_refuses(token: Optional[str], there: Optional[str], registered: Optional[str], fault: str, said: str) -> None:
+def test_plan_refuses(token: Optional[str], there: Optional[str], registered: Optional[str], fault: str, expected: str) -> None:
     found = None if there is None else current(there)
     with pytest.raises(TokenFault) as refusal:
         make_plan(params(token=token), found, registered)
     assert refusal.value.code == fault
-    assert said in refusal.value.message
+    assert expected in refusal.value.message
 
 
 def test_each_token_its_own_secret() -> None:

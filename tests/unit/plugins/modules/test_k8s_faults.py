@@ -3,7 +3,7 @@
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What users run into: options that are none, credentials, and clusters that are not as one would wish. Whole modules against an API on loopback."""
+"""What users run into: unusable options, credentials, and clusters that misbehave. Whole modules against an API on loopback."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ import time
 from typing import Any, Callable, Dict, List
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils import _k8s_api
+from ansible_collections.expanso.edge.plugins.module_utils import _k8s_connection
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_text
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
@@ -37,12 +37,18 @@ def leaks(answer: Json, *secrets: str) -> bool:
     return any(secret[4:16] in answer["printed"] for secret in secrets) or any(each in answer["printed"] for each in encoded)
 
 
+@pytest.fixture(autouse=True)
+def kubeconfig_of_an_earlier_test_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client keeps it for the whole process, and puts its server in the place of another one."""
+    monkeypatch.setattr(_k8s_connection.kubernetes.client.Configuration, "_default", None)
+
+
 # Options
 
 
 @MODULE
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "expected"),
     [
         ({"proxy_headers": "bob:Very-Secret-9071"}, "proxy_headers"),
         ({"proxy_headers": ["bob:Very-Secret-9071"]}, "proxy_headers"),
@@ -62,11 +68,11 @@ def leaks(answer: Json, *secrets: str) -> bool:
         ({"api_key": {"a": API_KEY}}, "option api_key has a blank, a line break"),
     ],
 )
-def test_an_option_that_cannot_be_used_is_named_at_once(run: Run, cluster: Any, connection: Json, module: Any, options: Json, wrong: Json, said: str) -> None:
+def test_an_unusable_option_is_named_at_once(run: Run, cluster: Any, connection: Json, module: Any, options: Json, wrong: Json, expected: str) -> None:
     started = time.monotonic()
     answer = run(module, **dict(connection, **dict(options, **wrong)))
     assert answer["failed"]
-    assert said in answer["msg"]
+    assert expected in answer["msg"]
     assert "unexpected" not in answer["msg"]
     assert not leaks(answer, API_KEY, "Very-Secret-9071", TOKEN)
     assert len(answer["msg"]) < 1000
@@ -75,13 +81,13 @@ def test_an_option_that_cannot_be_used_is_named_at_once(run: Run, cluster: Any, 
 
 
 @pytest.mark.parametrize("text", ["a\ud800", "a\x9b", "a\x7f", "a\t", "a\u0000"])
-def test_text_that_is_none(text: str) -> None:
+def test_text_that_is_invalid(text: str) -> None:
     with pytest.raises(OptionError, match="option x has .* at character 2"):
         check_text("option x", text)
 
 
 @pytest.mark.parametrize(
-    ("name", "wrong", "said"),
+    ("name", "wrong", "expected"),
     [
         ("k8s_rollout", {"timeout": -1}, "option timeout is out of range"),
         ("k8s_rollout", {"timeout": 10**30}, "option timeout is out of range"),
@@ -108,11 +114,11 @@ def test_text_that_is_none(text: str) -> None:
         ("k8s_preflight", {"manifests": [{"a": 1}]}, "option manifests, entry 1: it needs a kind"),
     ],
 )
-def test_what_one_module_alone_refuses(run: Run, cluster: Any, connection: Json, name: str, wrong: Json, said: str) -> None:
+def test_what_one_module_alone_refuses(run: Run, cluster: Any, connection: Json, name: str, wrong: Json, expected: str) -> None:
     module, options = MODULES[name]
     answer = run(module, **dict(connection, **dict(options, **wrong)))
     assert answer["failed"]
-    assert said in answer["msg"]
+    assert expected in answer["msg"]
     assert not cluster.changes()
 
 
@@ -150,7 +156,7 @@ def test_a_line_break_at_the_end_of_the_account_s_token_is_not_part_of_it(
 def test_a_server_that_quotes_the_account_s_token(
     run: Run, cluster: Any, connection: Json, monkeypatch: pytest.MonkeyPatch, module: Any, options: Json
 ) -> None:
-    """One that comes from the environment is no option, so nobody masks it but us."""
+    """One that comes from the environment is not an option, so only we mask it."""
     monkeypatch.setenv("K8S_AUTH_API_KEY", API_KEY)
     del connection["api_key"]
     encoded = base64.b64encode(API_KEY.encode()).decode()
@@ -178,16 +184,33 @@ def kubeconfig(cluster: Any, user: Json) -> Json:
 
 
 @MODULE
-@pytest.mark.parametrize("said", ["Invalid header value b'Bearer {0}\\n'", "cannot send {{'authorization': 'Bearer {0}'}}", "basic {0}"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize("content", [False, True])
+@pytest.mark.parametrize("token_file", [False, True])
+def test_a_line_break_at_the_end_of_a_kubeconfig_s_token_is_not_part_of_it(
+    run: Run, cluster: Any, tmp_path: Any, module: Any, options: Json, end: str, content: bool, token_file: bool
+) -> None:
+    cluster.hold("Namespace", "edge")
+    (tmp_path / "token").write_bytes((API_KEY + end).encode())
+    given = kubeconfig(cluster, {"tokenFile": str(tmp_path / "token")} if token_file else {"token": API_KEY + end})
+    (tmp_path / "kubeconfig").write_text(json.dumps(given))
+    answer = run(module, check=True, namespace="edge", kubeconfig=given if content else str(tmp_path / "kubeconfig"), **options)
+    assert "cannot connect" not in answer.get("msg", ""), answer["msg"]
+    assert cluster.headers[-1]["authorization"] == "Bearer " + API_KEY
+    assert not leaks(answer, API_KEY)
+
+
+@MODULE
+@pytest.mark.parametrize("expected", ["Invalid header value b'Bearer {0}\\n'", "cannot send {{'authorization': 'Bearer {0}'}}", "basic {0}"])
 def test_what_the_client_says_shows_no_credentials(
-    run: Run, connection: Json, monkeypatch: pytest.MonkeyPatch, module: Any, options: Json, said: str
+    run: Run, connection: Json, monkeypatch: pytest.MonkeyPatch, module: Any, options: Json, expected: str
 ) -> None:
     """Those of a kubeconfig are known to the client alone, where it fails."""
 
     def failing(**_options: Any) -> Any:
-        raise ValueError(said.format(API_KEY))
+        raise ValueError(expected.format(API_KEY))
 
-    monkeypatch.setattr(_k8s_api, "get_api_client", failing)
+    monkeypatch.setattr(_k8s_connection, "get_api_client", failing)
     answer = run(module, **dict(connection, **dict(options, api_key=None)))
     assert answer["failed"]
     assert "cannot connect to the Kubernetes API" in answer["msg"]
@@ -196,7 +219,7 @@ def test_what_the_client_says_shows_no_credentials(
 
 @MODULE
 def test_a_credential_plugin_that_is_missing(run: Run, cluster: Any, tmp_path: Any, module: Any, options: Json) -> None:
-    """The client goes on without credentials, and the API says that the account lacks rights."""
+    """The client goes on without credentials, and the API says that permissions are missing."""
     plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin", "args": [], "interactiveMode": "Never"}
     file = tmp_path / "kubeconfig"
     file.write_text(json.dumps(kubeconfig(cluster, {"exec": plugin})))
@@ -206,24 +229,24 @@ def test_a_credential_plugin_that_is_missing(run: Run, cluster: Any, tmp_path: A
     assert "no-such-plugin" in answer["msg"]
 
 
-def test_an_account_that_is_none() -> None:
+def test_a_request_without_an_account() -> None:
     body = json.dumps({"message": 'secrets "x" is forbidden: User "system:anonymous" cannot get resource', "reason": "Forbidden"})
-    assert "the request had no credentials" in _k8s_api.explain(403, body, "get secrets x")
+    assert "the request had no credentials" in _k8s_connection.explain(403, body, "get secrets x")
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "expected"),
     [
         (ModuleNotFoundError("No module named 'kubernetes'", name="kubernetes"), "Failed to import the required Python library (kubernetes)"),
         (ModuleNotFoundError("No module named 'dateutil'", name="dateutil"), "kubernetes is installed, but dateutil, which it needs, is missing"),
         (AttributeError("module 'x' has no attribute 'y'"), "kubernetes cannot be used by"),
     ],
 )
-def test_a_library_that_is_missing_is_told_as_what_it_is(
-    run: Run, connection: Json, monkeypatch: pytest.MonkeyPatch, fault: Exception, said: str
+def test_a_missing_library_is_reported(
+    run: Run, connection: Json, monkeypatch: pytest.MonkeyPatch, fault: Exception, expected: str
 ) -> None:
-    monkeypatch.setattr(_k8s_api, "KUBERNETES_FAULT", fault)
-    assert said in run(k8s_secret, name="s", token=TOKEN, **connection)["msg"]
+    monkeypatch.setattr(_k8s_connection, "KUBERNETES_FAULT", fault)
+    assert expected in run(k8s_secret, name="s", token=TOKEN, **connection)["msg"]
 
 
 # Answers of an odd shape
@@ -247,7 +270,7 @@ def test_a_deployment_of_another_shape(run: Run, cluster: Any, connection: Json,
     assert "answers, but not as it should" in answer["msg"]
 
 
-# What is on its way out
+# What is being removed
 
 HELD: Json = {"finalizers": ["example.com/keep"]}
 GOING = dict(HELD, deletionTimestamp="2026-01-01T00:00:00Z")
@@ -269,7 +292,7 @@ def test_a_secret_that_is_held_is_not_called_removed(
         assert "held by finalizers (example.com/keep), so the token in it can still be read" in answer["msg"]
 
 
-def test_a_secret_that_goes_a_little_later(run: Run, cluster: Any, connection: Json) -> None:
+def test_a_secret_that_is_gone_a_little_later(run: Run, cluster: Any, connection: Json) -> None:
     cluster.hold("Secret", "s", metadata=dict(HELD), **data())
 
     def soon(method: str, path: str, body: Json) -> Any:
@@ -280,14 +303,14 @@ def test_a_secret_that_goes_a_little_later(run: Run, cluster: Any, connection: J
     assert run(k8s_secret, name="s", state="absent", **connection)["action"] == "removed"
 
 
-def test_a_secret_on_its_way_out_cannot_be_used(run: Run, cluster: Any, connection: Json) -> None:
+def test_a_secret_that_is_being_removed_cannot_be_used(run: Run, cluster: Any, connection: Json) -> None:
     cluster.hold("Secret", "s", metadata=dict(GOING), **data())
     answer = run(k8s_secret, name="s", token=TOKEN, **connection)
     assert "is being removed since 2026-01-01T00:00:00Z, and held by finalizers (example.com/keep): try again when it is gone" in answer["msg"]
     assert not cluster.changes()
 
 
-def test_the_secret_of_a_former_token_that_is_on_its_way_out_is_none(run: Run, cluster: Any, connection: Json) -> None:
+def test_the_secret_of_an_earlier_token_that_is_being_removed_does_not_count(run: Run, cluster: Any, connection: Json) -> None:
     first = run(k8s_secret, name="s", token="exp_bk_another0123456789", immutable=True, **connection)
     cluster.find("Secret", first["name"])["metadata"].update(GOING)
     cluster.hold("PersistentVolumeClaim", "c", metadata={"annotations": {"expanso.edge/token-fingerprint": first["fingerprint"]}})
@@ -348,13 +371,13 @@ def test_a_registered_agent_does_not_fail_for_its_token(run: Run, cluster: Any, 
     assert "the token given cannot be used and is ignored: it is an API key" in answer["msg"]
 
 
-def test_an_identity_on_a_volume_that_goes_is_none(run: Run, cluster: Any, connection: Json) -> None:
+def test_an_identity_on_a_volume_that_is_being_removed_does_not_count(run: Run, cluster: Any, connection: Json) -> None:
     mark = {"expanso.edge/token-fingerprint": "0123456789ab"}
     cluster.hold("PersistentVolumeClaim", "c", metadata=dict(GOING, annotations=mark))
     assert run(k8s_secret, name="s", token=TOKEN, claim="c", **connection)["action"] == "written"
 
 
-def test_a_namespace_that_goes(run: Run, cluster: Any, connection: Json) -> None:
+def test_a_namespace_that_is_being_removed(run: Run, cluster: Any, connection: Json) -> None:
     cluster.hold("Namespace", "edge", metadata=dict(GOING))
     assert "namespace edge is being removed since 2026-01-01T00:00:00Z" in run(k8s_preflight, **connection)["msg"]
 
@@ -368,7 +391,7 @@ OBJECTS: List[Json] = [
 ]
 
 
-def test_check_mode_removes_nothing_and_says_what_would_go(run: Run, cluster: Any, connection: Json) -> None:
+def test_check_mode_removes_nothing_and_says_what_would_be_removed(run: Run, cluster: Any, connection: Json) -> None:
     """Whatever version of kubernetes.core there is."""
     for each in OBJECTS[:3]:
         cluster.hold(each["kind"], each["name"], metadata=dict(OURS))
@@ -390,7 +413,7 @@ def test_what_this_collection_does_not_manage_is_not_removed(run: Run, cluster: 
     assert not cluster.objects
 
 
-def test_what_does_not_go_is_said_to_be_held(run: Run, cluster: Any, connection: Json) -> None:
+def test_what_is_still_there_is_reported_as_held(run: Run, cluster: Any, connection: Json) -> None:
     cluster.hold("PersistentVolumeClaim", "c", metadata=dict(OURS, finalizers=["kubernetes.io/pvc-protection"]))
     answer = run(k8s_removal, objects=OBJECTS, timeout=0, **connection)
     assert answer["msg"] == (
@@ -443,14 +466,14 @@ def test_a_wait_goes_on_where_the_api_server_is_away_at_its_start(run: Run, clus
     assert run(k8s_rollout, name="d", timeout=20, interval=0, **connection)["available"]
 
 
-def test_a_wait_that_ends_with_a_fault_tells_it(run: Run, cluster: Any, connection: Json) -> None:
+def test_a_wait_that_ends_with_a_fault_reports_it(run: Run, cluster: Any, connection: Json) -> None:
     cluster.hold("Deployment", "d", **ROLLED_OUT)
     Away(cluster, NOT_READY, 10**6)
     answer = run(k8s_rollout, name="d", timeout=1, interval=0, **connection)
     assert "Deployment d in namespace edge has not rolled out after 1 seconds: cannot get deployments d in namespace edge: apiserver not ready" in answer["msg"]
 
 
-def test_rights_that_lack_are_no_reason_to_wait(run: Run, cluster: Any, connection: Json) -> None:
+def test_missing_permissions_are_not_a_reason_to_wait(run: Run, cluster: Any, connection: Json) -> None:
     Away(cluster, (403, {"kind": "Status", "message": "forbidden: User u", "reason": "Forbidden"}), 10**6)
     started = time.monotonic()
     assert "the account may not get deployments" in run(k8s_rollout, name="d", timeout=60, **connection)["msg"]
@@ -481,7 +504,7 @@ def no_dry_run(method: str, path: str, body: Json) -> Any:
     return (400, {"kind": "Status", "message": NO_DRY_RUN, "reason": "BadRequest", "code": 400}) if dry else None
 
 
-def test_a_webhook_that_takes_no_dry_run(run: Run, cluster: Any, connection: Json, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_webhook_that_does_not_support_dry_runs(run: Run, cluster: Any, connection: Json, monkeypatch: pytest.MonkeyPatch) -> None:
     warnings: List[str] = []
     monkeypatch.setattr(EdgeModule, "warn", lambda _self, text: warnings.append(text))
     cluster.rules.append(no_dry_run)
@@ -500,7 +523,7 @@ def test_a_webhook_that_takes_no_dry_run(run: Run, cluster: Any, connection: Jso
     assert cluster.find("Secret", "s")
 
 
-def test_what_a_policy_adds_at_each_run_is_no_change_of_ours(run: Run, cluster: Any, connection: Json) -> None:
+def test_what_a_policy_adds_at_each_run_is_not_a_change_of_ours(run: Run, cluster: Any, connection: Json) -> None:
     seen: List[str] = []
 
     def policy(method: str, path: str, body: Json) -> Any:
@@ -534,7 +557,7 @@ def test_a_pod_on_a_lost_node(run: Run, cluster: Any, connection: Json) -> None:
     assert "pod d-1 is being removed since 2026-01-01T00:00:00Z, but still there on node n7" in answer["msg"]
 
 
-def test_a_deployment_on_its_way_out(run: Run, cluster: Any, connection: Json) -> None:
+def test_a_deployment_that_is_being_removed(run: Run, cluster: Any, connection: Json) -> None:
     cluster.hold("Deployment", "d", metadata=dict(GOING), **ROLLED_OUT)
     answer = run(k8s_rollout, name="d", timeout=0, **connection)
     assert "it is being removed since 2026-01-01T00:00:00Z, and held by finalizers (example.com/keep)" in answer["msg"]
@@ -603,7 +626,7 @@ def test_a_field_that_is_no_longer_set_is_a_change(run: Run, cluster: Any, conne
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "expected"),
     [
         ({"manifests": [{"kind": "Secret", "metadata": {"name": "a"}}]}, "it needs a kind"),
         ({"manifests": [{"kind": "ConfigMap", "metadata": {"name": "../a"}}]}, "it needs a kind"),
@@ -611,12 +634,12 @@ def test_a_field_that_is_no_longer_set_is_a_change(run: Run, cluster: Any, conne
         ({"manifests": [workload()], "field_manager": "a b"}, "option field_manager"),
     ],
 )
-def test_what_cannot_be_applied(run: Run, cluster: Any, connection: Json, wrong: Json, said: str) -> None:
-    assert said in run(k8s_apply, **dict(connection, **wrong))["msg"]
+def test_what_cannot_be_applied(run: Run, cluster: Any, connection: Json, wrong: Json, expected: str) -> None:
+    assert expected in run(k8s_apply, **dict(connection, **wrong))["msg"]
     assert not cluster.changes()
 
 
-def test_what_is_on_its_way_out_is_not_applied(run: Run, cluster: Any, connection: Json) -> None:
+def test_what_is_being_removed_is_not_applied(run: Run, cluster: Any, connection: Json) -> None:
     cluster.hold("Deployment", "d", metadata=dict(GOING))
     assert "Deployment d in namespace edge is being removed since" in run(k8s_apply, manifests=[workload()], **connection)["msg"]
     assert not cluster.changes()

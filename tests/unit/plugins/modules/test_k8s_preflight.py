@@ -30,15 +30,15 @@ def test_valid_for_every_version(version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("manifest", "said"),
+    ("manifest", "expected"),
     [
         (deployment(replcas=1), "Deployment d: spec: Additional properties are not allowed ('replcas' was unexpected)"),
         (deployment(replicas="one"), "Deployment d: spec.replicas: 'one' is not of type"),
     ],
 )
-def test_invalid(manifest: dict[str, Any], said: str) -> None:
+def test_invalid(manifest: dict[str, Any], expected: str) -> None:
     [fault] = schema_faults([manifest], "v1.32.0")
-    assert said in fault
+    assert expected in fault
 
 
 class Objects:
@@ -56,7 +56,7 @@ def thing(kind: str, manager: str = "", type: str = "Opaque", **metadata: Any) -
 
 
 @pytest.mark.parametrize(
-    ("found", "removals", "manifests", "said"),
+    ("found", "removals", "manifests", "expected"),
     [
         ([], ["Deployment", "Secret"], ["Deployment"], ""),
         ([thing("Deployment", "expanso.edge"), thing("Secret")], ["Deployment", "Secret"], [], ""),
@@ -67,7 +67,7 @@ def thing(kind: str, manager: str = "", type: str = "Opaque", **metadata: Any) -
         ([thing("Deployment", deletionTimestamp="now")], [], ["Deployment"], "Deployment x in namespace y is being removed"),
     ],
 )
-def test_what_prevents_the_plan(found: list[dict[str, Any]], removals: list[str], manifests: list[str], said: str) -> None:
+def test_what_prevents_the_plan(found: list[dict[str, Any]], removals: list[str], manifests: list[str], expected: str) -> None:
     params = {
         "namespace": "y",
         "force": False,
@@ -75,8 +75,8 @@ def test_what_prevents_the_plan(found: list[dict[str, Any]], removals: list[str]
         "manifests": [{"kind": kind, "metadata": {"name": "x"}} for kind in manifests],
     }
     api: Any = Objects(*found)
-    assert said in "; ".join(foreign_objects(api, params))
-    assert bool(said) == bool(foreign_objects(api, params))
+    assert expected in "; ".join(foreign_objects(api, params))
+    assert bool(expected) == bool(foreign_objects(api, params))
 
 
 def test_numbers() -> None:

@@ -20,7 +20,7 @@ DONE = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
 
 
 @pytest.mark.parametrize(
-    ("found", "done", "said"),
+    ("found", "done", "expected"),
     [
         (deployment(**DONE), True, "1 of 1 pods up to date, 1 available"),
         (deployment(generation=3, **DONE), False, "its change has not been seen yet"),
@@ -31,8 +31,8 @@ DONE = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
         ({"metadata": {"generation": 1}, "spec": {}}, False, "its change has not been seen yet"),
     ],
 )
-def test_progress(found: dict[str, Any], done: bool, said: str) -> None:
-    assert progress(found) == (done, said)
+def test_progress(found: dict[str, Any], done: bool, expected: str) -> None:
+    assert progress(found) == (done, expected)
 
 
 def test_selector() -> None:

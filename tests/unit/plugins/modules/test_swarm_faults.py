@@ -28,7 +28,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "expected"),
     [
         ({"docker_host": "tcp://a\0b"}, "option docker_host has a NUL character"),
         ({"docker_host": "tcp://" + "a" * 10000000}, "option docker_host has 10000006 characters, more than"),
@@ -66,11 +66,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.parametrize("state", ["present", "checked"])
-def test_an_option_that_cannot_be_used_is_named_at_once(run: Run, engine: Any, state: str, wrong: Json, said: str) -> None:
+def test_an_option_that_cannot_be_used_is_named_at_once(run: Run, engine: Any, state: str, wrong: Json, expected: str) -> None:
     started = time.monotonic()
     answer = run(swarm_secret, **dict({"docker_host": engine.url, "name": NAME, "token": TOKEN, "state": state}, **wrong))
     assert answer["failed"]
-    assert said in answer["msg"]
+    assert expected in answer["msg"]
     assert TOKEN[7:] not in answer["printed"]
     assert len(answer["msg"]) < 1000
     assert time.monotonic() - started < 40
@@ -88,13 +88,13 @@ def test_an_option_that_cannot_be_used_is_named_at_once(run: Run, engine: Any, s
         {},
     ],
 )
-def test_a_plan_that_the_engine_takes(run: Run, engine: Any, plan: Json) -> None:
+def test_a_plan_that_the_engine_accepts(run: Run, engine: Any, plan: Json) -> None:
     answer = run(swarm_secret, docker_host=engine.url, name=NAME, state="checked", service="edge", service_plan=plan)
     assert (answer["changed"], answer["action"]) == (False, "checked")
     assert all(method == "GET" for method, _path in engine.asked)
 
 
-def test_a_look_finds_what_is_in_the_way(run: Run, engine: Any) -> None:
+def test_a_check_finds_what_prevents_the_plan(run: Run, engine: Any) -> None:
     engine.run_service(Labels={})
     answer = run(swarm_secret, docker_host=engine.url, name=NAME, state="checked", service="edge")
     assert "service edge already exists and was not created by this collection" in answer["msg"]
@@ -181,7 +181,7 @@ def test_a_wait_goes_on_where_the_engine_is_not_back_yet(run: Run, engine: Any) 
 
 
 @pytest.mark.parametrize("path", ["/tasks", "/info"])
-def test_nobody_is_sent_to_make_another_swarm(run: Run, engine: Any, path: str) -> None:
+def test_the_advice_is_never_to_make_another_swarm(run: Run, engine: Any, path: str) -> None:
     engine.run_service()
     inactive = {"Swarm": {"LocalNodeState": "inactive"}}
     Away(engine, path, (503, {"message": NOT_A_MANAGER}) if path == "/tasks" else (200, inactive), 10**6)

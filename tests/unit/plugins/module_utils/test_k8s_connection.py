@@ -8,7 +8,7 @@ from typing import Any, Optional
 import pytest
 import yaml
 from ansible_collections.expanso.edge.plugins.doc_fragments._k8s import ModuleDocFragment
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import ARGUMENT_SPEC, PROXY_HEADERS, explain
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, PROXY_HEADERS, explain
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import KINDS
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
@@ -24,7 +24,7 @@ CONFLICT = {"reason": "FieldManagerConflict", "field": ".data.token", "message":
 
 
 @pytest.mark.parametrize(
-    ("code", "body", "said"),
+    ("code", "body", "expected"),
     [
         (401, status("Unauthorized", "Unauthorized"), f"cannot {TRIED}: the API does not accept the credentials (Unauthorized)"),
         (403, status(FORBIDDEN, "Forbidden"), f"the account may not {TRIED}: {FORBIDDEN}"),
@@ -44,10 +44,10 @@ CONFLICT = {"reason": "FieldManagerConflict", "field": ".data.token", "message":
         (500, "{}", f"cannot {TRIED}: status 500"),
     ],
 )
-def test_explain(code: int, body: Any, said: str) -> None:
-    assert explain(code, body, TRIED) == said
+def test_explain(code: int, body: Any, expected: str) -> None:
+    assert explain(code, body, TRIED) == expected
     if isinstance(body, str):
-        assert explain(code, body.encode(), TRIED) == said
+        assert explain(code, body.encode(), TRIED) == expected
 
 
 @pytest.mark.parametrize(

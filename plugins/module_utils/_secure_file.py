@@ -20,6 +20,7 @@ import stat
 import time
 from typing import Callable, List, NamedTuple, Optional, Tuple
 
+from ansible_collections.expanso.edge.plugins.module_utils._checks import mode as parse_mode
 from ansible_collections.expanso.edge.plugins.module_utils._directory import (
     NEW_DIRECTORY_MODE,
     Directory,
@@ -37,11 +38,6 @@ from ansible_collections.expanso.edge.plugins.module_utils._permissions import (
     SecureFileError,
     acl_entries,
     drop_acl,
-    group_id,
-    group_name,
-    parse_mode,
-    user_id,
-    user_name,
 )
 
 __all__ = [
@@ -54,8 +50,6 @@ __all__ = [
     "acl_entries",
     "directories_above",
     "exists",
-    "group_id",
-    "group_name",
     "leftovers",
     "leftovers_in",
     "make_directories",
@@ -66,8 +60,6 @@ __all__ = [
     "remove",
     "remove_directories",
     "unsafe_directory",
-    "user_id",
-    "user_name",
     "write",
     "write_in",
 ]
@@ -102,7 +94,7 @@ def home(path: str, lenient: bool = False) -> Tuple[Directory, str]:
 def exists(path: str) -> bool:
     """Whether there is something at a path, be it a link that leads nowhere. Only what is certainly not there does not exist.
 
-    :raises OSError: nobody can tell
+    :raises OSError: it is unknown
     """
     directory, name = home(path, lenient=True)
     with directory:

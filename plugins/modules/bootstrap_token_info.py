@@ -144,10 +144,10 @@ tokens:
       description: The file, V(null) for O(token).
       type: str
     exists:
-      description: Whether there is anything at the path, V(null) where nobody can tell.
+      description: Whether there is anything at the path, V(null) where it is unknown.
       type: bool
     state:
-      description: What is at the path, V(unknown) where nobody can tell. V(null) for O(token).
+      description: What is at the path, V(unknown) where it is unknown. V(null) for O(token).
       type: str
       choices: [file, absent, link, directory, other, unknown]
     owner:
@@ -183,7 +183,7 @@ tokens:
       type: str
       sample: '2027-01-31T00:00:00Z'
     registered:
-      description: Whether the node is registered, V(null) where nobody can tell.
+      description: Whether the node is registered, V(null) where it is unknown.
       type: bool
     marker:
       description: The registration marker that exists.
@@ -235,39 +235,36 @@ msg:
 import os
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._audit import (
-    SEVERITIES,
-    Content,
-    Facts,
-    Finding,
-    Policy,
-    age_days,
-    assess,
-    understand,
-)
-from ansible_collections.expanso.edge.plugins.module_utils._exposure import (
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._account import group_name, user_name
+from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure import (
     Forms,
     Place,
     backups,
-    forms,
     pipeline_files,
     processes,
     report,
     report_backups,
     report_unread,
     search,
+    searchable_encodings,
     siblings,
     units,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._inspection import asked_for, look
+from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import (
+    SEVERITIES,
+    Content,
+    Facts,
+    Finding,
+    Policy,
+    age_days,
+    findings_for,
+    parse_content,
+)
+from ansible_collections.expanso.edge.plugins.module_utils._audit.inspection import inspect_path, policy_from_params
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, mask, visible
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
-    SecureFileError,
-    group_name,
-    user_name,
-)
 
 UNIT_DIRECTORIES = [
     "/etc/systemd/system",
@@ -298,12 +295,12 @@ class Subject(NamedTuple):
 
 def subjects(params: Dict[str, Any], policy: Policy, common: List[Finding]) -> List[Subject]:
     """Look at every path, and add the token that was given where none of them holds it."""
-    facts = [look(path, policy) for path in params["paths"]]
-    contents = [None if each.data is None else understand(each.path, each.data, policy.now) for each in facts]
+    facts = [inspect_path(path, policy) for path in params["paths"]]
+    contents = [None if each.data is None else parse_content(each.path, each.data, policy.now) for each in facts]
     elsewhere = any(each.state != "absent" for each in facts)
-    found = [Subject(each.path, each, content, common + assess(each, content, policy, elsewhere)) for each, content in zip(facts, contents)]
+    found = [Subject(each.path, each, content, common + findings_for(each, content, policy, elsewhere)) for each, content in zip(facts, contents)]
     if params["token"]:
-        given = understand("", params["token"].encode("utf-8", "surrogateescape"), policy.now)
+        given = parse_content("", params["token"].encode("utf-8", "surrogateescape"), policy.now)
         held = [secret for content in contents if content for secret in content.secrets]
         if not given.secrets and given.fault:
             message = f"the token that was given is not looked for: {given.fault.message}"
@@ -324,7 +321,7 @@ def places(params: Dict[str, Any], policy: Policy, tokens: Dict[str, Forms]) -> 
 
 def exposure(params: Dict[str, Any], policy: Policy, found: List[Subject]) -> Dict[str, Forms]:
     """Add to each subject where else its token is. Return the tokens that were looked for."""
-    tokens = {secret: forms(secret) for subject in found for secret in subject.secrets()}
+    tokens = {secret: searchable_encodings(secret) for subject in found for secret in subject.secrets()}
     hits, unread = search(places(params, policy, tokens) if tokens else (), tokens)
     for subject in found:
         elsewhere = {place for secret in subject.secrets() for place in hits[secret]}
@@ -370,11 +367,8 @@ def describe(subject: Subject, policy: Policy, tokens: Iterable[str]) -> Dict[st
 def audit(module: EdgeModule) -> Dict[str, Any]:
     _checks.plain_options(module.argument_spec, module.params)
     params = module.params
-    params["paths"] = [os.path.normpath(path) for path in params["paths"]]
-    for path in params["paths"]:
-        if not os.path.isabs(path):
-            raise SecureFileError(f"the path {path} is not absolute")
-    policy, common = asked_for(params)
+    params["paths"] = [os.path.normpath(_checks.absolute(path, "paths")) for path in params["paths"]]
+    policy, common = policy_from_params(params)
     found = subjects(params, policy, common)
     tokens = exposure(params, policy, found)
     for token in tokens:
@@ -386,7 +380,7 @@ def audit(module: EdgeModule) -> Dict[str, Any]:
         "tokens": entries,
         "error_count": count["error"],
         "warning_count": count["warning"],
-        "msg": "bootstrap tokens audited: paths {}, errors {}, warnings {}".format(len(params["paths"]), count["error"], count["warning"]),
+        "msg": f"bootstrap tokens audited: paths {len(params['paths'])}, errors {count['error']}, warnings {count['warning']}",
     }
 
 

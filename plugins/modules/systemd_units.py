@@ -142,12 +142,13 @@ import shutil
 import tempfile
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._account import Account, AccountError, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._process import may_access
 from ansible_collections.expanso.edge.plugins.module_utils._program import unfit
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, SecureFileError, read, remove, unsafe_directory, write
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, read, remove, unsafe_directory, write
 from ansible_collections.expanso.edge.plugins.module_utils._units import (
     MARKER,
     UnitError,
@@ -237,7 +238,7 @@ def missing(module: EdgeModule) -> List[str]:
         return []
     try:
         user = known_account(params["user"], params["group"])
-    except SecureFileError as exc:
+    except AccountError as exc:
         return [str(exc)]
     found = []
     for test, quality, path in wanted:
@@ -258,17 +259,17 @@ def missing(module: EdgeModule) -> List[str]:
 def known_account(user: str, group: Optional[str]) -> Account:
     """Return the account that the units run as. systemd starts nothing as a number that has no name.
 
-    :raises SecureFileError: there is none
+    :raises AccountError: there is none
     """
     account = find_account(user, group)
     try:
         pwd.getpwuid(account.uid)
     except KeyError:
-        raise SecureFileError(f"there is no account with the number {account.uid} on this node: create it first, or name another user") from None
+        raise AccountError(f"there is no account with the number {account.uid} on this node: create it first, or name another user") from None
     try:
         grp.getgrgid(account.gid)
     except KeyError:
-        raise SecureFileError(f"there is no group with the number {account.gid} on this node: create it first, or name another group") from None
+        raise AccountError(f"there is no group with the number {account.gid} on this node: create it first, or name another group") from None
     return account
 
 
@@ -301,7 +302,7 @@ def check_data_dir(path: str, user: str) -> None:
         raise UnitError(f"the data directory {path} is a symbolic link, to {target}: set the directory itself (systemd_service_data_dir)")
     try:
         account = find_account(user)
-    except SecureFileError:  # it may be about to be made
+    except AccountError:  # it may be about to be made
         return
     unsafe = unsafe_directory(path, account.uid, account.gid)
     if unsafe:

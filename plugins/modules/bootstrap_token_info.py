@@ -9,11 +9,11 @@ module: bootstrap_token_info
 short_description: Audit the bootstrap tokens at rest on a node
 version_added: 1.0.0
 description:
-  - Looks at the files that hold, or should hold, an Expanso Edge bootstrap token, and tells what is wrong with them.
+  - Inspects the files that hold, or should hold, an Expanso Edge bootstrap token, and reports what is wrong with them.
   - Judges what is in the files, who can read or replace them, whether the node still needs them, and how old they are.
   - Looks for the same tokens where they must not be. That is on command lines, in the environment of programs other than the agent, in systemd units,
     in copies beside the file, and among pipeline secrets.
-  - Changes nothing, and never shows a character of a token. What is wrong is a finding, so the module fails only for options that make no sense.
+  - Changes nothing, and never shows a character of a token. What is wrong is a finding, so the module fails only for options with impossible values.
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._attributes.read_only
@@ -22,7 +22,7 @@ options:
   paths:
     description:
       - Absolute paths of the files on the node. Each may hold the token alone, or be a file for C(EnvironmentFile=) of systemd
-        that assigns E(EXPANSO_EDGE_BOOTSTRAP_TOKEN). Which of the two it is is found out.
+        that assigns E(EXPANSO_EDGE_BOOTSTRAP_TOKEN). The format is detected.
       - A node needs the token in one of them at most.
     type: list
     elements: path
@@ -31,13 +31,13 @@ options:
       - /etc/expanso/bootstrap.env
   owner:
     description:
-      - Account that the files have to belong to, by name or number. Give the account that the agent runs as. Then it is also judged
-        whether that account gets at the files at all.
+      - Account that must own the files, by name or number. Give the account that the agent runs as. Then the module also checks
+        whether that account can read the files.
       - By default the files may belong to V(root) and to the account that the module runs as.
     type: str
   group:
     description:
-      - Group that the files have to have, by name or number.
+      - Group that the files must have, by name or number.
       - By default the groups of V(root) and of the account that the module runs as are right, and any group where O(mode) gives it nothing.
     type: str
   mode:
@@ -90,9 +90,9 @@ options:
       - /usr/lib/systemd/user
       - /lib/systemd/system
 notes:
-  - Run it as root (C(become=true)). Other accounts see a part only. What they could not look into is a finding.
-  - The search is bounded, by 16 MiB of a file, 5000 files of a directory, and 60 seconds. Of more than 21 findings of a kind the number is told.
-    What was left out is a finding, too.
+  - Run it as root (C(become=true)). Other accounts see only part of it. What they could not read is a finding.
+  - The search is bounded, by 16 MiB of a file, 5000 files of a directory, and 60 seconds. Of more than 21
+    findings of a kind, the number is reported. What was left out is a finding, too.
   - The processes that run this module are not looked at, nor is the run of Ansible on the same node that has the token in its own environment.
 seealso:
   - module: expanso.edge.bootstrap_token
@@ -134,7 +134,7 @@ EXAMPLES = r"""
 RETURN = r"""
 tokens:
   description:
-    - What was found, one entry for each of O(paths) in their order.
+    - One entry for each of O(paths) in their order.
     - One more entry follows, with RV(tokens[].path=null), where O(token) is given and none of the files holds it.
   type: list
   elements: dict
@@ -208,8 +208,8 @@ tokens:
         severity:
           description:
             - V(error) where the agent cannot use the token, or others may know it or replace it.
-            - V(warning) where something is to be tidied up.
-            - V(info) where it is only good to know.
+            - V(warning) where something should be cleaned up.
+            - V(info) where nothing has to be done.
           type: str
           choices: [error, warning, info]
         message:
@@ -227,7 +227,7 @@ warning_count:
   type: int
   returned: success
 msg:
-  description: The same in a sentence.
+  description: Human-readable summary of the result.
   type: str
   returned: always
 """

@@ -152,10 +152,10 @@ from ansible_collections.expanso.edge.plugins.module_utils._secure_file import A
 from ansible_collections.expanso.edge.plugins.module_utils._units import (
     MARKER,
     UnitError,
+    adapt_to_version,
     check_name,
     check_units,
     complaints,
-    adapt_to_version,
     is_ours,
     marked,
     parse_version,

@@ -5,7 +5,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What is wrong with a token at rest: the facts of a file and what is asked for in, findings out.
+"""What is wrong with a token at rest: facts of a file and a policy go in, findings come out.
 
 Pure, but for the names of accounts. No message holds a character of a token.
 """
@@ -63,7 +63,7 @@ class Facts(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """What is asked for, and by whom."""
+    """What the files are judged by, and who looks at them."""
 
     account: str  # who looks
     owners: FrozenSet[int]
@@ -171,14 +171,14 @@ def _missing(path: str, policy: Policy, elsewhere: bool) -> Finding:
         "token_not_found",
         "warning" if policy.registered is None else "error",
         f"bootstrap token file not found: {path} does not exist, and {state}",
-        "put it there with expanso.edge.bootstrap_token, and make sure that the agent is told this very path and data directory",
+        "put it there with expanso.edge.bootstrap_token, and make sure that the agent uses this very path and data directory",
     )
 
 
 def _unreadable(facts: Facts, account: str) -> Finding:
     if facts.problem != os.strerror(errno.EACCES) or account == user_name(0):
         message = f"{facts.path} cannot be read: {facts.problem}"
-        return Finding("not_readable", "warning", message, "look into that, and run this again")
+        return Finding("not_readable", "warning", message, "correct that, and run this again")
     return Finding(
         "not_readable",
         "warning",
@@ -223,20 +223,20 @@ def _names(ids: FrozenSet[int], name: Callable[[int], str]) -> str:
 def _of_content(path: str, content: Content, policy: Policy) -> Iterable[Finding]:
     fault = content.fault
     if fault is not None:
-        moot = fault.code == "expired" and policy.registered
+        irrelevant = fault.code == "expired" and policy.registered
         message = f"invalid bootstrap token: {path}: {fault.message}"
-        yield Finding(fault.code, "info" if moot else "error", message, _REMEDIES.get(fault.code, _GET_TOKEN))
+        yield Finding(fault.code, "info" if irrelevant else "error", message, _REMEDIES.get(fault.code, _GET_TOKEN))
     elif content.token is not None and content.token.kind == "opaque":
-        message = f"what {path} holds is neither a bootstrap key (exp_bk_...) nor a JWT"
+        message = f"the content of {path} is neither a bootstrap key (exp_bk_...) nor a JWT"
         yield Finding("unknown_shape", "info", message, "make sure that it is a bootstrap token, and a whole one")
     if content.trailing_newline:
-        message = f"{path} ends with a line feed, which becomes part of the secret wherever the file is taken as it is"
+        message = f"{path} ends with a line feed, which becomes part of the secret where the file is used as it is"
         yield Finding("trailing_newline", "warning", message, _WRITE_AGAIN)
 
 
 def _of_life(facts: Facts, policy: Policy) -> Iterable[Finding]:
     if policy.registered:
-        message = f"{facts.path} is still there, though the node is registered ({policy.marker} exists): nobody needs it any more"
+        message = f"{facts.path} is still there, but the node is registered ({policy.marker} exists) and no longer needs it"
         yield Finding("left_over", "warning", message, "remove it with expanso.edge.bootstrap_token and state 'absent'")
     days = age_days(facts, policy.now)
     if policy.max_age is not None and days is not None and days > policy.max_age:

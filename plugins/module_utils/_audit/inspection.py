@@ -41,7 +41,7 @@ def policy_from_params(params: Dict[str, Any]) -> Tuple[Policy, List[Finding]]:
         registered = marker is not None
     except OSError as exc:
         message = f"cannot determine whether this node is registered: {exc.filename}: {exc.strerror}"
-        remedy = "run this as root (become: true)" if os.geteuid() else "look into that, and run this again"
+        remedy = "run this as root (become: true)" if os.geteuid() else "correct that, and run this again"
         findings.append(Finding("registration_unknown", "info", message, remedy))
 
     reader = None

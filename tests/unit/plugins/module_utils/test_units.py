@@ -6,13 +6,13 @@ from typing import Any, Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._units import (
-    REQUIRED_SINCE,
     OPTIONAL_SINCE,
+    REQUIRED_SINCE,
     UnitError,
+    adapt_to_version,
     check_name,
     check_units,
     complaints,
-    adapt_to_version,
     is_ours,
     marked,
     parse_version,

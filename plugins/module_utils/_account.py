@@ -5,13 +5,68 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The account that the agent runs as."""
+"""Accounts and groups of a node, and the account that the agent runs as."""
 
+import grp
 import os
 import pwd
 from typing import NamedTuple, Optional
 
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import group_id, user_id
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+
+
+class AccountError(EdgeError):
+    """An account or a group that this node does not have."""
+
+
+def user_id(name: str) -> int:
+    """Return the number of an account given by name or number.
+
+    :raises AccountError: there is no account of that name
+    """
+    number = _checks.number(name)
+    if number is not None:
+        return number
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except (KeyError, ValueError):  # a name that no account can have
+        raise AccountError(f"there is no account {_quoted(name)} on this node: create it first, or name another owner") from None
+
+
+def group_id(name: str) -> int:
+    """Return the number of a group given by name or number.
+
+    :raises AccountError: there is no group of that name
+    """
+    number = _checks.number(name)
+    if number is not None:
+        return number
+    try:
+        return grp.getgrnam(name).gr_gid
+    except (KeyError, ValueError):
+        raise AccountError(f"there is no group {_quoted(name)} on this node: create it first, or name another group") from None
+
+
+def _quoted(name: str) -> str:
+    shown = _checks.short(name).strip("'")
+    return f"'{shown}'"
+
+
+def user_name(uid: int) -> str:
+    """Return an account's name, its number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def group_name(gid: int) -> str:
+    """Return a group's name, its number where it has none."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
 
 
 class Account(NamedTuple):
@@ -24,9 +79,9 @@ class Account(NamedTuple):
 
 
 def find_account(user: Optional[str] = None, group: Optional[str] = None) -> Account:
-    """Return an account by name or number, the own one by default; its group is its primary one unless given.
+    """Return an account by name or number, its own one by default; its group is its primary one unless given.
 
-    :raises SecureFileError: there is no account or group of that name
+    :raises AccountError: there is no account or group of that name
     """
     uid = os.geteuid() if user is None else user_id(user)
     try:

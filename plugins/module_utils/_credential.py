@@ -15,7 +15,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeEr
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
 
 NAME = "expanso-edge-bootstrap-token"
-"""What a credential is called unless asked otherwise. It is bound to its name."""
+"""Default name of a credential. It is bound to its name."""
 
 KEYS = ("auto", "host", "tpm2", "host+tpm2")
 """What a credential can be encrypted with."""
@@ -37,12 +37,12 @@ def encrypt(module: AnsibleModule, token: str, name: str, key: str) -> bytes:
         output = last_lines(err.encode("utf-8", "replace"), 1, token)
         raise CredentialError(f"systemd-creds cannot encrypt the token with key {key}: {output[0] if output else 'without any output'}")
     if not _CREDENTIAL.fullmatch(out):
-        raise CredentialError("systemd-creds says that it encrypted the token, but what it gave is no credential: that would be base64 text")
+        raise CredentialError("systemd-creds reports success, but its output is not a credential, which would be base64 text")
     return out.encode("ascii")
 
 
 def decrypt(module: AnsibleModule, data: bytes, name: str) -> Optional[str]:
-    """Return the token in a credential, None where it is none that this node can decrypt under this name."""
+    """Return the token in a credential, None where this node cannot decrypt it under this name."""
     code, out, _err = _systemd_creds(module, ["decrypt", f"--name={name}"], data)
     return None if code else out
 
@@ -50,5 +50,5 @@ def decrypt(module: AnsibleModule, data: bytes, name: str) -> Optional[str]:
 def _systemd_creds(module: AnsibleModule, arguments: List[str], data: bytes) -> Tuple[int, str, str]:
     program = module.get_bin_path("systemd-creds")
     if program is None:
-        raise CredentialError("there is no systemd-creds on this node, which came with systemd 250: choose another format")
+        raise CredentialError("there is no systemd-creds on this node, which needs systemd 250 or newer: choose another format")
     return module.run_command([program] + arguments + ["-", "-"], data=data, binary_data=True)

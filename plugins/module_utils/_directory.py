@@ -50,20 +50,20 @@ class LeadsNowhere(SecureFileError):
     """A symbolic link in the place of a directory, whose target is not there."""
 
     def __init__(self, link: str, target: str) -> None:
-        message = "{0} is a symbolic link that leads nowhere, for there is no {1}: mount or create that first, or remove the link"
-        super().__init__(message.format(shown(link), shown(target)))
+        super().__init__(
+            f"{shown(link)} is a symbolic link that leads nowhere, for there is no {shown(target)}: mount or create that first, or remove the link"
+        )
         self.link = link
 
 
 class UntrustedLink(SecureFileError):
-    """A symbolic link that somebody may exchange, so it is not followed."""
+    """A symbolic link that others may exchange, so it is not followed."""
 
     def __init__(self, link: str, directory: str, who: str) -> None:
-        message = (
-            "{2} may write the directory {1}, and so exchange the symbolic link {0}, which is not followed: "
+        super().__init__(
+            f"{who} may write the directory {shown(directory)}, and so exchange the symbolic link {shown(link)}, which is not followed: "
             "put a directory in its place, or name the path that it leads to"
         )
-        super().__init__(message.format(shown(link), shown(directory), who))
         self.directory = directory
         self.who = who
 
@@ -128,10 +128,10 @@ class Directory:
 
         A symbolic link on the way is resolved, and what it leads to is opened in the same way, if only root and the own account can have put it there.
 
-        :param lenient: take what is no directory for one that is missing, because there is nothing below it
+        :param lenient: treat what is not a directory as one that is missing, because there is nothing below it
         :raises UntrustedLink: another account may exchange a link
         :raises LeadsNowhere: the target of a link is not there
-        :raises OSError: something on the way is no directory, or cannot be opened
+        :raises OSError: something on the way is not a directory, or cannot be opened
         """
         path = os.path.abspath(path)
         walk = _Walk(path)
@@ -145,7 +145,7 @@ class Directory:
         return cls(path, descriptor, walk.steps, tuple(missing))
 
     def below(self, name: str) -> "Directory":
-        """Open a directory in this one, which is no link."""
+        """Open a directory in this one that is not a link."""
         path = os.path.join(self.path, name)
         with naming(path):
             descriptor = os.open(name, _SEARCH | os.O_DIRECTORY, dir_fd=self.descriptor)
@@ -316,7 +316,7 @@ def steps_to(path: str) -> Tuple[List[Step], Optional[UntrustedLink]]:
     except UntrustedLink as exc:
         untrusted = exc
     except (OSError, LeadsNowhere):
-        pass  # nothing further can be told
+        pass  # nothing further can be found out
     finally:
         walk.close()
     return walk.steps, untrusted
@@ -356,7 +356,7 @@ class _Walk:
     def descend(self, lenient: bool = False) -> List[str]:
         """Go as far as there are directories; return the names that are missing then.
 
-        :param lenient: take what is no directory for one that is missing
+        :param lenient: treat what is not a directory as one that is missing
         """
         self._enter("/", os.open("/", _SEARCH | os.O_DIRECTORY))
         while self._pending:

@@ -35,7 +35,7 @@ class EnvFileError(EdgeError):
 def render(variables: Dict[str, str]) -> str:
     """Return the text of an environment file, one variable a line, in the order given.
 
-    :raises EnvFileError: a name is no variable name, or a value has a control character
+    :raises EnvFileError: a name is not the name of a variable, or a value has a control character
     """
     return "".join(f"{_checked(name, value)}={_quote(value)}\n" for name, value in variables.items())
 
@@ -72,7 +72,7 @@ def parse(text: str) -> Dict[str, str]:
 
 def _checked(name: str, value: str) -> str:
     if not _NAME.fullmatch(name):
-        raise EnvFileError(f"'{short(name)}' is no name of a variable: letters, digits and underscores only, and no digit first")
+        raise EnvFileError(f"'{short(name)}' is not the name of a variable: use letters, digits and underscores only, and no digit first")
     if _CONTROL.search(value):
         raise EnvFileError(f"the value of {name} has a line break or another control character, which an environment file cannot hold")
     return name

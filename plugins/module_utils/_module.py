@@ -5,7 +5,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The one boundary between the modules and Ansible: what is said there, of success or failure, holds no secret."""
+"""The one boundary between the modules and Ansible: no message or result that passes it holds a secret."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFa
 Result = Dict[str, Any]
 
 _STRUCTURED = ("kubeconfig", "proxy_headers")
-"""Options that may hold secrets deep inside, which Ansible does not know of."""
+"""Options that may hold secrets deep inside, unknown to Ansible."""
 
 LONGEST_LOGGED = 4096
 
@@ -36,14 +36,14 @@ class EdgeModule(AnsibleModule):
         super().__init__(*args, **kwargs)
 
     def learn(self, secret: str) -> str:
-        """Keep a secret that was found at run time out of everything that the module says; return it."""
+        """Keep a secret that was found at run time out of everything that the module prints; return it."""
         if len(secret) >= PIECE:
             self._learned.append(secret)
             self.no_log_values.add(secret)
         return secret
 
     def execute(self, work: Callable[["EdgeModule"], Result], doing: str, where: str = "") -> None:
-        """Do the module's work and end it: with its result, or with a failure that says why.
+        """Do the module's work and end it, with its result or with a failure that tells why.
 
         :param doing: what cannot be done where the system refuses, such as ``manage /etc/expanso/bootstrap.token``
         :param where: put before what is wrong with a token
@@ -72,7 +72,7 @@ class EdgeModule(AnsibleModule):
             given += _sensitive(self.params.get(name))
         if not isinstance(self.params.get("proxy_headers"), dict):  # of the wrong shape, so nothing tells what of it is secret
             given += _texts(self.params.get("proxy_headers"))
-        # what is too long for a secret is refused before anybody else is told, and takes minutes to look for
+        # what is too long for a secret is refused before it gets anywhere, and takes minutes to look for
         given = [each for each in given if len(each) <= _checks.LONGEST]
         # no program can print what is between these, which UTF-8 does not know
         return [piece for each in given for piece in _checks.SURROGATE.split(each) if len(piece) >= PIECE] + self._learned
@@ -91,7 +91,7 @@ class EdgeModule(AnsibleModule):
         return masked(value)
 
     def _log_invocation(self) -> None:
-        """Log that the module runs. Ansible logs the options before anybody could look at them, and ends in a fault where the log takes them not."""
+        """Log that the module runs. Ansible logs the options before they could be checked, and fails where the log does not accept them."""
         self.no_log_values.update(self._secrets())
         given: Result = dict(self.params)
         self.params: Result = {name: _loggable(value) for name, value in given.items()}
@@ -116,7 +116,7 @@ class EdgeModule(AnsibleModule):
 
 
 def _loggable(value: Any) -> Any:
-    """Return an option's value as a log takes it: no text without end, which Ansible would search for minutes, and no control characters."""
+    """Return an option's value as a log accepts it: not too long, because Ansible would search it for minutes, and without control characters."""
     text = value if isinstance(value, str) else str(value)
     if len(text) > LONGEST_LOGGED:
         return f"({len(text)} characters)"

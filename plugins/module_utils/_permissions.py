@@ -11,14 +11,12 @@ Knows nothing of tokens and nothing of Ansible.
 """
 
 import errno
-import grp
 import os
-import pwd
 import stat
 import struct
-from typing import FrozenSet, List, NamedTuple, Optional, Union
+from typing import FrozenSet, Iterable, List, NamedTuple, Optional, Union
 
-from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._account import group_name, user_name
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 
 ACL_ACCESS = "system.posix_acl_access"
@@ -26,7 +24,7 @@ ACL_DEFAULT = "system.posix_acl_default"
 
 
 class SecureFileError(EdgeError):
-    """Something about a path that has to be mended before a secret may be there."""
+    """A file or a directory that has to be mended before a secret may be there."""
 
 
 class Attributes(NamedTuple):
@@ -35,6 +33,14 @@ class Attributes(NamedTuple):
     uid: int
     gid: int
     mode: int
+
+
+class Reader(NamedTuple):
+    """Who reads a file. ``uid`` is None for whoever is in one of the groups."""
+
+    name: str
+    uid: Optional[int]
+    gids: FrozenSet[int]
 
 
 class AclEntry(NamedTuple):
@@ -48,67 +54,6 @@ class AclEntry(NamedTuple):
     def named(self) -> str:
         """What it is for, in words."""
         return f"{self.kind} {(user_name if self.kind == 'user' else group_name)(self.id)}"
-
-
-def parse_mode(text: Union[str, int], allowed: int, name: str = "mode") -> int:
-    """Return the permission bits of an octal text such as ``0600``.
-
-    :param allowed: the bits that it may have
-    :raises SecureFileError: it is no octal number, or has other bits
-    """
-    try:
-        return _checks.mode(text, allowed, name)
-    except _checks.OptionError as exc:
-        raise SecureFileError(str(exc)) from None
-
-
-def user_id(name: str) -> int:
-    """Return the number of an account given by name or number.
-
-    :raises SecureFileError: there is no account of that name
-    """
-    number = _checks.number(name)
-    if number is not None:
-        return number
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except (KeyError, ValueError):  # a name that no account can have
-        raise SecureFileError(f"there is no account {_quoted(name)} on this node: create it first, or name another owner") from None
-
-
-def group_id(name: str) -> int:
-    """Return the number of a group given by name or number.
-
-    :raises SecureFileError: there is no group of that name
-    """
-    number = _checks.number(name)
-    if number is not None:
-        return number
-    try:
-        return grp.getgrnam(name).gr_gid
-    except (KeyError, ValueError):
-        raise SecureFileError(f"there is no group {_quoted(name)} on this node: create it first, or name another group") from None
-
-
-def _quoted(name: str) -> str:
-    shown = _checks.short(name).strip("'")
-    return f"'{shown}'"
-
-
-def user_name(uid: int) -> str:
-    """Return an account's name, its number where it has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def group_name(gid: int) -> str:
-    """Return a group's name, its number where it has none."""
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
 
 
 def acl_entries(path: Union[str, int]) -> List[AclEntry]:
@@ -151,3 +96,36 @@ def other_writer(attributes: Attributes, acl: List[AclEntry], users: FrozenSet[i
         if entry.permissions & 2 and entry.id not in (users if entry.kind == "user" else groups):
             return f"the {entry.named} of its access control list"
     return None
+
+
+def permits(attributes: Attributes, acl: Iterable[AclEntry], reader: Reader, bit: int) -> bool:
+    """Whether permissions let a reader do something, in the order of acl(5).
+
+    :param bit: 4 read, 2 write, 1 execute
+    """
+    if reader.uid == 0:
+        return True
+    if reader.uid == attributes.uid:
+        return bool(attributes.mode >> 6 & bit)
+    for entry in acl:
+        if entry.kind == "user" and entry.id == reader.uid:
+            return bool(entry.permissions & bit)
+    groups = [attributes.mode >> 3] if attributes.gid in reader.gids else []
+    groups += [entry.permissions for entry in acl if entry.kind == "group" and entry.id in reader.gids]
+    return any(permissions & bit for permissions in groups or [attributes.mode])
+
+
+def others_may_read(attributes: Attributes, acl: Iterable[AclEntry], owners: FrozenSet[int], groups: FrozenSet[int]) -> bool:
+    """Whether anybody can read a file who is neither one of the owners nor in one of the groups."""
+    return bool(
+        attributes.uid not in owners
+        or attributes.mode & stat.S_IROTH
+        or (attributes.mode & stat.S_IRGRP and attributes.gid not in groups)
+        or grants_besides(acl, owners, groups)
+    )
+
+
+def grants_besides(acl: Iterable[AclEntry], users: FrozenSet[int], groups: FrozenSet[int]) -> List[str]:
+    """Return whom an access control list lets in besides root and the users and groups given, in words."""
+    trusted = {"user": users | {0}, "group": groups | {0}}
+    return [entry.named for entry in acl if entry.id not in trusted[entry.kind]]

@@ -5,7 +5,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""A program that is given a secret: run it, hear what it says, and see that nothing of it is left.
+"""A program that is given a secret: run it, read its output, and make sure that nothing of it is left.
 
 A program may leave helpers behind that ignore signals, move into a session of their own or keep the output open. They have the secret, too.
 """
@@ -40,7 +40,7 @@ class Program:
         self._pipe, writing = os.pipe()
         os.set_blocking(self._pipe, False)
         self._open = True
-        self._said = bytearray()
+        self._output = bytearray()
         try:
             # not the module's run_command(): it waits for all who hold the output, without a limit
             self._child = subprocess.Popen(  # pylint: disable=ansible-bad-function
@@ -67,20 +67,20 @@ class Program:
 
     @property
     def output(self) -> bytes:
-        """The end of what it has said so far."""
-        return bytes(self._said)
+        """The end of its output so far."""
+        return bytes(self._output)
 
     def listen(self, seconds: float) -> None:
-        """Hear what it says, and return once it says something, ends, or the time is up."""
+        """Read its output, and return when there is some, when it ends, or when the time is up."""
         if not self._open:
             time.sleep(min(max(seconds, 0.0), _LOOK_SECONDS))
         elif select.select([self._pipe], [], [], min(max(seconds, 0.0), _LOOK_SECONDS))[0]:
             self._read()
 
     def wait(self, deadline: float, until: Callable[[], Any]) -> bool:
-        """Listen until something has come about, and tell whether that was in time.
+        """Listen until something has happened, and return whether that was in time.
 
-        :param deadline: as :func:`time.monotonic` tells the time
+        :param deadline: in the time of :func:`time.monotonic`
         """
         while not until():
             left = deadline - time.monotonic()
@@ -118,20 +118,20 @@ class Program:
                 continue
 
     def _left(self) -> List[int]:
-        """Return the processes that are left of it, and bury those that have ended."""
+        """Return the processes that are left of it, and reap those that have ended."""
         ended = self.code is not None
         found = descendants(os.getpid())
         for pid, dead in found.items():
             if dead and pid != self._child.pid:
                 try:
                     os.waitpid(pid, os.WNOHANG)
-                except OSError:  # another's child, which that one buries
+                except OSError:  # another's child, which that one reaps
                     continue
         return [pid for pid, dead in found.items() if not dead and not (ended and pid == self._child.pid)]
 
     def _read(self) -> None:
-        """Take what is there to hear, so that nobody waits for a reader."""
-        for _more in range(64):  # one that never stops talking must not hold us up
+        """Take the output that is there, so that nothing waits for a reader."""
+        for _more in range(64):  # a program that prints without end must not hold this one up
             if not self._open:
                 return
             try:
@@ -139,8 +139,8 @@ class Program:
             except BlockingIOError:
                 return
             self._open = bool(data)
-            self._said += data
-            del self._said[:-SAID]
+            self._output += data
+            del self._output[:-SAID]
 
 
 def descendants(own: int) -> Dict[int, bool]:

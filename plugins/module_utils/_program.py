@@ -54,12 +54,12 @@ def check_agent(path: str, option: str) -> None:
 
 
 def unfit(path: str, own: Optional[Machine] = None) -> Optional[str]:
-    """Return why a file is no program for this machine, None where it may be one.
+    """Return why a file is not a program for this machine, None where it may be one.
 
-    :param own: this machine, found out by default
-    :raises OSError: it cannot be looked at
+    :param own: this machine, detected by default
+    :raises OSError: it cannot be read
     """
-    # O_NONBLOCK: nobody may ever write into a pipe
+    # O_NONBLOCK: a pipe may never get a writer
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except PermissionError:  # to run a program one need not read it
@@ -82,7 +82,7 @@ def unfit(path: str, own: Optional[Machine] = None) -> Optional[str]:
 
 
 def parse(head: bytes) -> Optional[Machine]:
-    """Return the machine that the first 20 bytes of an executable file name, None where it is none; elf(5)."""
+    """Return the machine that the first 20 bytes of an executable file name, None where it names none; elf(5)."""
     if len(head) < 20 or head[:4] != b"\x7fELF" or head[5] not in (1, 2):
         return None
     little = head[5] == 1
@@ -99,7 +99,7 @@ def this_machine() -> Optional[Machine]:
 
 
 def _foreign_interpreters() -> bool:
-    """Whether the kernel was told of interpreters for programs of other machines, such as an emulator."""
+    """Whether the kernel knows interpreters for programs of other machines, such as an emulator."""
     try:
         names = os.listdir(_INTERPRETERS)
     except OSError:

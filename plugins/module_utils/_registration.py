@@ -5,7 +5,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Whether a node is registered: the files that the agent leaves once it is."""
+"""Whether a node is registered: the files that the agent leaves when it is."""
 
 import errno
 import os
@@ -29,16 +29,14 @@ ARGUMENT_SPEC: Dict[str, Any] = {
 def markers(params: Dict[str, Any]) -> List[str]:
     """Return the registration markers that a module's options ask for.
 
-    :raises SecureFileError: one is no absolute path, so it would depend on where the module is run, or cannot be a file
+    :raises OptionError: one is not an absolute path, so it would depend on where the module is run, or cannot be a file
     """
     wanted = params["registration_markers"]
     if wanted is None:
         wanted = [os.path.join(params["data_dir"], marker) for marker in MARKERS]
     for each in wanted:
         if not os.path.isabs(each):
-            raise SecureFileError(
-                f"the registration marker {_checks.short(each)} is not an absolute path: correct data_dir or registration_markers"
-            )
+            raise _checks.OptionError(f"the registration marker {_checks.short(each)} is not an absolute path: correct data_dir or registration_markers")
         _checks.path(each, "registration_markers" if params["registration_markers"] else "data_dir")
     return wanted
 
@@ -49,8 +47,9 @@ def find_marker(params: Dict[str, Any]) -> Optional[str]:
     A marker is a regular file, or a link to one. Of the markers that agents are known to leave, something else does not count; a marker that
     was named may not be something else.
 
-    :raises SecureFileError: one is no absolute path, or was named and is not a regular file
-    :raises OSError: nobody can tell, because a directory above a marker cannot be searched, or is a link that leads nowhere
+    :raises OptionError: one is not an absolute path
+    :raises SecureFileError: one was named and is not a regular file
+    :raises OSError: it is unknown, because a directory above a marker cannot be searched, or is a link that leads nowhere
     """
     for marker in markers(params):
         try:

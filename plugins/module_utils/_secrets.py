@@ -5,7 +5,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Keep secrets out of what other programs say."""
+"""Keep secrets out of the output of other programs."""
 
 import base64
 import functools
@@ -23,10 +23,10 @@ PIECE = 8
 """A shorter piece of a token tells nothing, and stands in any text by chance."""
 
 MOST = 1024 * 1024
-"""Characters of a text that are looked at. Nobody reads more, and masking it would take longer than the work that it tells of."""
+"""Characters of a text that are searched. Nobody reads more, and masking it would take longer than the work itself."""
 
 SAID = 64 * 1024
-"""Characters of a program's last words that are looked at."""
+"""Bytes at the end of a program's output that are searched."""
 
 LINE = 2000
 """Characters of a line that are shown."""
@@ -164,11 +164,11 @@ def _spelled_out(text: str, secrets: Tuple[str, ...]) -> Iterator[Tuple[int, int
         at: List[int] = []
         for pair in _HEX_PAIR.finditer(text, run.start(), run.end()):
             at += [pair.start(1), pair.start(1) + 1]
-        said = "".join(text[position] for position in at)
-        for start in range(len(said) - 2 * PIECE + 1):
-            if said[start : start + 2 * PIECE] in digits:
+        digits_only = "".join(text[position] for position in at)
+        for start in range(len(digits_only) - 2 * PIECE + 1):
+            if digits_only[start : start + 2 * PIECE] in digits:
                 yield at[start], at[start + 2 * PIECE - 1] + 1
-        for found in _HEX_SHAPE.finditer(said):
+        for found in _HEX_SHAPE.finditer(digits_only):
             yield at[found.start()], at[found.end() - 1] + 1
     for run in _NUMBERS.finditer(text):
         numbers = list(_NUMBER.finditer(text, run.start(), run.end()))
@@ -225,14 +225,14 @@ def _unescaped(text: str) -> Iterator[str]:
 
 
 def last_lines(output: bytes, count: int, *secrets: str) -> List[str]:
-    """Return the last lines of what another program said, as they may be shown: masked, without control characters, not too long."""
-    said = output[-SAID:].decode("utf-8", "replace")
-    lines = (line.strip() for line in mask(printable(said), *secrets).split("\n"))
+    """Return the last lines of another program's output, as they may be shown: masked, without control characters, not too long."""
+    text = printable(output[-SAID:].decode("utf-8", "replace"))
+    lines = (line.strip() for line in mask(text, *secrets).split("\n"))
     return [line if len(line) <= LINE else line[:LINE] + "..." for line in lines if line][-count:]
 
 
 def printable(text: str) -> str:
-    """Return a text without anything that a terminal would obey; line breaks stay."""
+    """Return a text without control sequences of a terminal; line breaks stay."""
     text = _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     return _SPECIAL.sub(lambda found: _shown(found.group()), text)
 
@@ -242,5 +242,5 @@ def _shown(char: str) -> str:
 
 
 def visible(name: str) -> str:
-    """Return a name as it may be shown: a question mark for every character that is none, or no UTF-8."""
+    """Return a name as it may be shown: with a question mark for every character that is not printable, or not UTF-8."""
     return "".join(char if char.isprintable() else "?" for char in name)

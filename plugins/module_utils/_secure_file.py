@@ -20,6 +20,7 @@ import stat
 import time
 from typing import Callable, List, NamedTuple, Optional, Tuple
 
+from ansible_collections.expanso.edge.plugins.module_utils._checks import mode as parse_mode
 from ansible_collections.expanso.edge.plugins.module_utils._directory import (
     NEW_DIRECTORY_MODE,
     Directory,
@@ -37,11 +38,6 @@ from ansible_collections.expanso.edge.plugins.module_utils._permissions import (
     SecureFileError,
     acl_entries,
     drop_acl,
-    group_id,
-    group_name,
-    parse_mode,
-    user_id,
-    user_name,
 )
 
 __all__ = [
@@ -54,8 +50,6 @@ __all__ = [
     "acl_entries",
     "directories_above",
     "exists",
-    "group_id",
-    "group_name",
     "leftovers",
     "leftovers_in",
     "make_directories",
@@ -66,8 +60,6 @@ __all__ = [
     "remove",
     "remove_directories",
     "unsafe_directory",
-    "user_id",
-    "user_name",
     "write",
     "write_in",
 ]
@@ -93,7 +85,7 @@ class SecretFile(NamedTuple):
 def home(path: str, lenient: bool = False) -> Tuple[Directory, str]:
     """Hold the directory of a path, as far as it is there; return it with the name of the file in it.
 
-    :param lenient: take what is no directory for one that is missing, because there is nothing below it
+    :param lenient: treat what is not a directory as one that is missing, because there is nothing below it
     """
     path = os.path.abspath(path)
     return Directory.hold(os.path.dirname(path), lenient), os.path.basename(path)
@@ -102,7 +94,7 @@ def home(path: str, lenient: bool = False) -> Tuple[Directory, str]:
 def exists(path: str) -> bool:
     """Whether there is something at a path, be it a link that leads nowhere. Only what is certainly not there does not exist.
 
-    :raises OSError: nobody can tell
+    :raises OSError: it is unknown
     """
     directory, name = home(path, lenient=True)
     with directory:
@@ -112,7 +104,7 @@ def exists(path: str) -> bool:
 def read(path: str) -> Optional[SecretFile]:
     """Return the regular file at a path, None where there is nothing.
 
-    :raises SecureFileError: a symbolic link, or anything else that is no regular file
+    :raises SecureFileError: it is a symbolic link, or anything else that is not a regular file
     """
     directory, name = home(path)
     with directory:
@@ -122,7 +114,7 @@ def read(path: str) -> Optional[SecretFile]:
 def read_in(directory: Directory, name: str) -> Optional[SecretFile]:
     """Return the regular file of a name, None where there is nothing.
 
-    :raises SecureFileError: a symbolic link, or anything else that is no regular file
+    :raises SecureFileError: it is a symbolic link, or anything else that is not a regular file
     """
     if directory.missing:
         return None
@@ -155,9 +147,9 @@ def read_in(directory: Directory, name: str) -> Optional[SecretFile]:
 
 
 def not_short_text(data: bytes) -> Optional[str]:
-    """Return why what :func:`read` gave is no short text, as a secret is in whatever format; None where it is.
+    """Return why what :func:`read` returned is not a short text, as a secret is in every format; None where it is.
 
-    What is none is somebody else's, and neither to be replaced nor to be removed.
+    A file that is not a short text belongs to another program, and must be neither replaced nor removed.
     """
     if len(data) > MAX_SIZE:
         return f"it is larger than {MAX_SIZE} bytes"
@@ -310,7 +302,7 @@ def write_in(directory: Directory, name: str, data: bytes, attributes: Attribute
 
 
 def remove(path: str) -> None:
-    """Remove a file, durably. One that somebody else removed in the meantime is gone as well."""
+    """Remove a file, durably. It may have been removed by another program in the meantime."""
     directory, name = home(path)
     with directory:
         remove_in(directory, name)
@@ -357,7 +349,7 @@ def _is_left(status: os.stat_result, older_than: float) -> bool:
 def _tighten(directory: Directory, name: str, attributes: Attributes) -> None:
     """Take from the file that is there what it permits too much. To replace it may fail, on a full disk say.
 
-    Only where it has no other name: it may be somebody else's file, too. What cannot be done here is seen when the file is replaced.
+    Only where it has no other name: it may also be another program's file. A failure here shows when the file is replaced.
     """
     try:
         descriptor = directory.open(name, os.O_RDONLY | os.O_NONBLOCK)

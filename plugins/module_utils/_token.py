@@ -5,7 +5,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What a bootstrap token is, and what is certainly none.
+"""What a bootstrap token is, and what is certainly not one.
 
 Pure: no files, no clock but an argument, no Ansible. Messages name a fault and its position, never a character of the token.
 """
@@ -21,10 +21,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 ENV_NAME = "EXPANSO_EDGE_BOOTSTRAP_TOKEN"
 
 MAX_LENGTH = 16384
-"""Longest token, in characters. Nobody publishes a limit; a file of this size is certainly something else."""
+"""Longest token, in characters. No limit is published; a longer text is certainly something else."""
 
 MIN_LENGTH = 4
-"""Shortest token, in characters. What is shorter stands in any text by chance, and masking it would make messages unreadable."""
+"""Shortest token, in characters. A shorter text is in any other by chance, and masking it would make messages unreadable."""
 
 _KEY = r"exp_bk_[A-Za-z0-9._-]+"
 _PART = r"[A-Za-z0-9_-]+"
@@ -35,7 +35,7 @@ _CONTROL_NAMES = {"\0": "NUL", "\t": "tab", "\n": "line feed", "\r": "carriage r
 
 
 class TokenFault(ValueError):
-    """Why a text is no bootstrap token: a stable ``code`` for programs, a ``message`` for people."""
+    """Why a text is not a bootstrap token: a stable ``code`` for programs, a ``message`` for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -71,19 +71,19 @@ def _rules(code: str, message: str, *rows: Tuple[str, str]) -> List[Refusal]:
 
 _MASKED = "it is what is printed in place of a secret, not the secret; copy the token from its source"
 _PLACEHOLDER = "it is a placeholder from the documentation; put the real token in its place"
-_TEMPLATE = "it holds a template or shell expression that nothing expanded"
+_TEMPLATE = "it holds a template or shell expression that was not expanded"
 
 REFUSED = (
     _rules("empty", "it is empty", (r"\Z", ""))
-    + _rules("too_long", f"it has more than {MAX_LENGTH} characters: that is no token", (rf"(?s).{{{MAX_LENGTH + 1}}}", "x" * (MAX_LENGTH + 1)))
+    + _rules("too_long", f"it has more than {MAX_LENGTH} characters; a token has at most that many", (rf"(?s).{{{MAX_LENGTH + 1}}}", "x" * (MAX_LENGTH + 1)))
     + _rules(
         "vault_text",
-        "it is vault-encrypted text that nobody decrypted; give Ansible the vault password, or use '!vault'",
+        "it is vault-encrypted text that was not decrypted; give Ansible the vault password, or use '!vault'",
         (r"\$ANSIBLE_VAULT;", "$ANSIBLE_VAULT;1.1;AES256"),
     )
     + _rules(
         "vault_text",
-        "it is encrypted text that nobody decrypted; decrypt it where it comes from",
+        "it is encrypted text that was not decrypted; decrypt it where it comes from",
         (r"ENC\[", "ENC[AES256_GCM,data:abcd]"),  # sops
         (r"vault:v", "vault:v1:abcd"),  # the transit engine of HashiCorp Vault
     )
@@ -137,7 +137,7 @@ _FILE_ENDINGS = r"token|txt|env|key|jwt|pem|creds|secret|ya?ml|json|conf|cfg"
 REFUSED_PRINTABLE = (
     _rules(
         "quoted",
-        "it stands in quotation marks (character {position}); give it without",
+        "it is in quotation marks (character {position}); give it without them",
         (r"(?P<here>[\"'`])", '"abcd"'),
         (r".*(?P<here>[\"'`])\Z", "abcd'"),
     )
@@ -150,7 +150,7 @@ REFUSED_PRINTABLE = (
     # what programs print of a value that is not there, or is not a text
     + _rules(
         "no_text",
-        "it is what a program prints of a value that is missing or no text; look at the variable that it comes from",
+        "it looks like a printed null, boolean or empty value, not a token; look at the variable that it comes from",
         (r"(?i)(?:none|null|nil|undefined)\Z", "None"),
         (r"(?i)(?:true|false)\Z", "true"),
         (r"(?:\{\}|\[\])\Z", "{}"),
@@ -176,20 +176,20 @@ REFUSED_PRINTABLE = (
         (r"(?i)(?:insert|paste|put|enter|add)[_-].*(?:token|key|here)\Z", "paste-it-here"),
         (r"(?i)(?:exp_bk_)?(?:expanso[_-])?(?:edge[_-])?(?:bootstrap[_-])?(?:token|jwt|key)\Z", "bootstrap_token"),
     )
-    + _rules("truncated", "it ends in dots, where something was left out; copy the whole token", (r".*\.\.\.\Z", "exp_bk_a1b2..."))
+    + _rules("truncated", "it ends in dots, in place of the rest; copy the whole token", (r".*\.\.\.\Z", "exp_bk_a1b2..."))
     + _rules(
         "malformed_key",
-        "a key begins with exp_bk_ in small letters, and character {position} is a capital",
+        "a key begins with exp_bk_ in small letters, but character {position} is a capital",
         (r"(?=(?i:exp_bk_))[a-z_]{0,5}(?P<here>[A-Z])", "Exp_bk_a1b2c3d4"),
     )
     + _rules(
         "malformed_key",
-        "it begins as a bootstrap key, and character {position} cannot stand in one; give the key alone, without what is stuck to it",
+        "it begins like a bootstrap key, but character {position} cannot be part of one; give the key alone",
         (r"exp_bk_[A-Za-z0-9._-]*(?P<here>[^A-Za-z0-9._-])", "exp_bk_a1b2c3d4,"),
     )
     + _rules(
         "malformed_key",
-        "it holds two keys, the second of which begins as character {position}; give one",
+        "it holds two keys, the second of which begins at character {position}; give one",
         (r"exp_bk_.*?(?P<here>exp_bk_)", "exp_bk_a1b2exp_bk_c3d4"),
     )
     + _rules("url", "it is a URL, not a token", (r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", "https://start.cloud.expanso.io"))
@@ -211,10 +211,10 @@ REFUSED_PRINTABLE = (
     )
     + _rules(
         "malformed_key",
-        "something stands before the key, which begins as character {position}; give the key alone",
+        "there is something before the key, which begins at character {position}; give the key alone",
         (rf"(?i)(?!{_PART}\.{_PART}\.{_PART}\Z)(?!exp_bk_).+?(?P<here>exp_bk_)", "Bearer:exp_bk_a1b2c3d4"),
     )
-    + _rules("too_short", "it has {length} characters: that is no token", (rf".{{0,{MIN_LENGTH - 1}}}\Z", "abc"))
+    + _rules("too_short", f"it has {{length}} characters; a token has at least {MIN_LENGTH}", (rf".{{0,{MIN_LENGTH - 1}}}\Z", "abc"))
 )
 """Of a text of printable ASCII characters, in the order of trial."""
 
@@ -231,7 +231,7 @@ def fingerprint(text: str) -> str:
 def decode(data: bytes) -> str:
     """Return the text of a token *file*: without the one line feed that editors put at its end.
 
-    :raises TokenFault: the bytes are no ASCII text
+    :raises TokenFault: the bytes are not ASCII text
     """
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise TokenFault("bom", "it starts with a byte order mark; save it as plain ASCII without one")
@@ -240,7 +240,7 @@ def decode(data: bytes) -> str:
     try:
         return data.decode("ascii")
     except UnicodeDecodeError as exc:
-        raise TokenFault("not_ascii", f"byte {exc.start + 1} is not ASCII; a token holds ASCII characters only") from None
+        raise TokenFault("not_ascii", f"byte {exc.start + 1} is not ASCII; a token has only ASCII characters") from None
 
 
 def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token:
@@ -249,7 +249,7 @@ def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token
     :param text: the exact text, nothing trimmed
     :param strict: refuse what is neither a bootstrap key nor a JWT
     :param now: seconds since the epoch, for the expiry of a JWT; the clock by default
-    :raises TokenFault: the text is certainly no token that can be used
+    :raises TokenFault: the text is certainly not a token that can be used
     """
     _refuse(text, REFUSED)
     _refuse_characters(text)
@@ -263,7 +263,7 @@ def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token
         expires_at = None if expiry is None else _iso8601(expiry)
         now = time.time() if now is None else now
         if expiry is not None and expiry <= now:
-            # the day, so that the same is said of it all day long
+            # the day alone, so that the message is the same all day
             clock = (_iso8601(now) or "later")[:10]
             when = expires_at or "a time long past"
             raise TokenFault("expired", f"it is a JWT that expired at {when}, and the clock of this machine says {clock}: get a new one, or correct that clock")
@@ -300,7 +300,7 @@ def _refuse_characters(text: str) -> None:
         if char < " " or char == "\x7f":
             name = _CONTROL_NAMES.get(char, "control character")
             raise TokenFault("control_character", f"it has a control character ({name}) as character {position}")
-        raise TokenFault("not_ascii", f"character {position} is not ASCII; a token holds ASCII characters only")
+        raise TokenFault("not_ascii", f"character {position} is not ASCII; a token has only ASCII characters")
 
 
 def _jwt_claims(text: str) -> Optional[Dict[str, Any]]:

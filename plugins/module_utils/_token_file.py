@@ -24,6 +24,9 @@ ARGUMENT_SPEC: Dict[str, Any] = {
 }
 """The options of modules that read such a file in the format in which it was written."""
 
+FILE_MODE_BITS = 0o640
+"""The bits that the mode of such a file may have."""
+
 BYTE_ORDER_MARK = "\ufeff"
 
 

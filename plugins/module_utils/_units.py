@@ -7,7 +7,7 @@
 
 """What a version of systemd makes of a unit file.
 
-Pure. systemd ignores a setting that it is too old for. Of a sandboxing switch that is as good as can be had; of a credential it means
+Pure. systemd ignores a setting that it is too old for. For a sandboxing switch nothing better is possible; for a credential it means
 that a service is started without its secret.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 
-NEEDED_SINCE = {
+REQUIRED_SINCE = {
     "LoadCredential": 247,
     "SetCredential": 247,
     "LoadCredentialEncrypted": 250,
@@ -25,7 +25,7 @@ NEEDED_SINCE = {
 }
 """Settings that a unit does not work without, and the version of systemd that brought each; systemd.exec(5)."""
 
-WELCOME_SINCE = {
+OPTIONAL_SINCE = {
     "PrivateMounts": 239,
     "NetworkNamespacePath": 242,
     "ProtectHostname": 242,
@@ -55,7 +55,7 @@ WELCOME_SINCE = {
 """Settings that tighten or refine a service, and the version of systemd that brought each; systemd.exec(5), systemd.resource-control(5)."""
 
 MARKER = "# Managed by expanso.edge."
-"""The line that tells our units from those of others."""
+"""The line that tells units of this collection from others."""
 
 MOST = 65536
 """Bytes of a unit at most: what is read of a file."""
@@ -74,7 +74,7 @@ class UnitError(EdgeError):
     """A unit that this node cannot have. The message says why."""
 
 
-class Fitted(NamedTuple):
+class AdaptedUnit(NamedTuple):
     """A unit file for a certain version of systemd, and the settings that were left out for it."""
 
     text: str
@@ -87,7 +87,7 @@ def parse_version(output: str) -> Optional[int]:
     return int(found.group(1)) if found else None
 
 
-def fit(name: str, text: str, version: int) -> Fitted:
+def adapt_to_version(name: str, text: str, version: int) -> AdaptedUnit:
     """Return a unit file without the refinements that a version of systemd does not know, each left as a comment.
 
     :param name: of the unit, for messages
@@ -97,37 +97,37 @@ def fit(name: str, text: str, version: int) -> Fitted:
     for line in text.splitlines():
         setting = _SETTING.match(line)
         key = setting.group(1) if setting else ""
-        if NEEDED_SINCE.get(key, 0) > version:
-            raise UnitError(f"{name}: {key}= needs systemd {NEEDED_SINCE[key]} or newer, and this node has systemd {version}")
-        if WELCOME_SINCE.get(key, 0) > version:
+        if REQUIRED_SINCE.get(key, 0) > version:
+            raise UnitError(f"{name}: {key}= needs systemd {REQUIRED_SINCE[key]} or newer, and this node has systemd {version}")
+        if OPTIONAL_SINCE.get(key, 0) > version:
             left_out.append(key)
-            line = f"# needs systemd {WELCOME_SINCE[key]}: {line}"
+            line = f"# needs systemd {OPTIONAL_SINCE[key]}: {line}"
         lines.append(line)
-    return Fitted("".join(line + "\n" for line in lines), left_out)
+    return AdaptedUnit("".join(line + "\n" for line in lines), left_out)
 
 
 def is_ours(text: str) -> bool:
-    """Tell whether a unit file was written by this collection."""
+    """Whether a unit file was written by this collection."""
     return bool(_MARKED.search(text))
 
 
 def marked(text: str) -> str:
-    """Return a unit file with the line that says that it is ours."""
+    """Return a unit file with the line that marks it as one of this collection."""
     return text if is_ours(text) else f"{MARKER}\n{text}"
 
 
 def check_name(name: Any) -> None:
-    """See that this can be the name of a unit.
+    """Check that this can be the name of a unit.
 
     :raises UnitError: it cannot
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 255:
         shown = "".join(char if char.isprintable() else "?" for char in str(name)[:60])
-        raise UnitError(f"'{shown}' is no name of a unit, such as expanso-edge.service")
+        raise UnitError(f"'{shown}' is not the name of a unit, such as expanso-edge.service")
 
 
 def check_units(units: Dict[Any, Any]) -> None:
-    """See that units are names with texts.
+    """Check that units are names with texts.
 
     :raises UnitError: one is not
     """
@@ -137,7 +137,7 @@ def check_units(units: Dict[Any, Any]) -> None:
             raise UnitError(f"units: the content of {name} is not a text, but of type {type(text).__name__}")
         odd = _ODD.search(text)
         if odd:
-            raise UnitError(f"units: the content of {name} has the character U+{ord(odd.group()):04X}, which no unit may have")
+            raise UnitError(f"units: the content of {name} has the character U+{ord(odd.group()):04X}, which a unit must not have: remove it")
         if len(text.encode("utf-8")) > MOST:
             raise UnitError(f"units: the content of {name} is longer than {MOST} bytes")
 
@@ -145,7 +145,7 @@ def check_units(units: Dict[Any, Any]) -> None:
 def complaints(output: str, directory: str, names: Sequence[str]) -> List[str]:
     """Return the lines of ``systemd-analyze verify`` that complain of units in a directory, without those about other units of the node.
 
-    A program that is not there yet is no fault of the unit that names it.
+    A program that is not there yet is not a fault of the unit that names it.
     """
     starts = tuple(start for name in names for start in (f"{directory}/{name}:", f"{name}:", f"Unit {name} "))
     found = [line.strip() for line in output.splitlines() if line.startswith(starts) and _NO_COMMAND not in line]

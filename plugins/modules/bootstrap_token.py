@@ -225,6 +225,7 @@ import stat
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._account import AccountError, group_id, group_name, user_id, user_name
 from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import FILE, Decision, Held, Request, decide
@@ -242,23 +243,17 @@ from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     NewDirectories,
     SecretFile,
     SecureFileError,
-    group_id,
-    group_name,
     home,
     leftovers_in,
     not_short_text,
-    parse_mode,
     read_in,
     remove_in,
-    user_id,
-    user_name,
     write_in,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, Token, fingerprint
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import ARGUMENT_SPEC as FILE_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._token_file import Content, read_as_asked, render, render_as_asked
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS, Content, read_as_asked, render, render_as_asked
 
-FILE_MODE_BITS = 0o640
 DIRECTORY_MODE_BITS = 0o775
 
 
@@ -307,10 +302,10 @@ def check_options(params: Dict[str, Any]) -> None:
     """
     params["path"] = _checks.path(params["path"], "path")
     params["obsolete_paths"] = [_checks.path(each, "obsolete_paths") for each in params["obsolete_paths"]]
-    if not parse_mode(params["mode"], FILE_MODE_BITS):
+    if not _checks.mode(params["mode"], FILE_MODE_BITS):
         raise _checks.OptionError("mode 0000 lets nobody read the file: give it '0600'")
     if params["directory_mode"] not in (None, ""):
-        params["directory_mode"] = parse_mode(params["directory_mode"], DIRECTORY_MODE_BITS, "directory_mode")
+        params["directory_mode"] = _checks.mode(params["directory_mode"], DIRECTORY_MODE_BITS, "directory_mode")
     else:
         params["directory_mode"] = None
     _checks.name(params["credential_name"], "credential_name")
@@ -326,7 +321,7 @@ def check_options(params: Dict[str, Any]) -> None:
 
 def wanted_attributes(module: EdgeModule, removing: bool) -> Attributes:
     """Return owner, group and mode that the file is to have. For a removal, accounts do not matter: they may be gone already."""
-    mode = parse_mode(module.params["mode"], FILE_MODE_BITS)
+    mode = _checks.mode(module.params["mode"], FILE_MODE_BITS)
     owner, group = module.params["owner"], module.params["group"]
     try:
         return Attributes(
@@ -334,7 +329,7 @@ def wanted_attributes(module: EdgeModule, removing: bool) -> Attributes:
             os.getegid() if group is None else group_id(group),
             mode,
         )
-    except EdgeError as exc:
+    except AccountError as exc:
         if not removing:
             if not module.check_mode:
                 raise

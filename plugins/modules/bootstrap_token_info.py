@@ -9,11 +9,11 @@ module: bootstrap_token_info
 short_description: Audit the bootstrap tokens at rest on a node
 version_added: 1.0.0
 description:
-  - Looks at the files that hold, or should hold, an Expanso Edge bootstrap token, and tells what is wrong with them.
+  - Inspects the files that hold, or should hold, an Expanso Edge bootstrap token, and reports what is wrong with them.
   - Judges what is in the files, who can read or replace them, whether the node still needs them, and how old they are.
   - Looks for the same tokens where they must not be. That is on command lines, in the environment of programs other than the agent, in systemd units,
     in copies beside the file, and among pipeline secrets.
-  - Changes nothing, and never shows a character of a token. What is wrong is a finding, so the module fails only for options that make no sense.
+  - Changes nothing, and never shows a character of a token. What is wrong is a finding, so the module fails only for options with impossible values.
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._attributes.read_only
@@ -22,7 +22,7 @@ options:
   paths:
     description:
       - Absolute paths of the files on the node. Each may hold the token alone, or be a file for C(EnvironmentFile=) of systemd
-        that assigns E(EXPANSO_EDGE_BOOTSTRAP_TOKEN). Which of the two it is is found out.
+        that assigns E(EXPANSO_EDGE_BOOTSTRAP_TOKEN). The format is detected.
       - A node needs the token in one of them at most.
     type: list
     elements: path
@@ -31,13 +31,13 @@ options:
       - /etc/expanso/bootstrap.env
   owner:
     description:
-      - Account that the files have to belong to, by name or number. Give the account that the agent runs as. Then it is also judged
-        whether that account gets at the files at all.
+      - Account that must own the files, by name or number. Give the account that the agent runs as. Then the module also checks
+        whether that account can read the files.
       - By default the files may belong to V(root) and to the account that the module runs as.
     type: str
   group:
     description:
-      - Group that the files have to have, by name or number.
+      - Group that the files must have, by name or number.
       - By default the groups of V(root) and of the account that the module runs as are right, and any group where O(mode) gives it nothing.
     type: str
   mode:
@@ -90,9 +90,9 @@ options:
       - /usr/lib/systemd/user
       - /lib/systemd/system
 notes:
-  - Run it as root (C(become=true)). Other accounts see a part only. What they could not look into is a finding.
-  - The search is bounded, by 16 MiB of a file, 5000 files of a directory, and 60 seconds. Of more than 21 findings of a kind the number is told.
-    What was left out is a finding, too.
+  - Run it as root (C(become=true)). Other accounts see only part of it. What they could not read is a finding.
+  - The search is bounded, by 16 MiB of a file, 5000 files of a directory, and 60 seconds. Of more than 21
+    findings of a kind, the number is reported. What was left out is a finding, too.
   - The processes that run this module are not looked at, nor is the run of Ansible on the same node that has the token in its own environment.
 seealso:
   - module: expanso.edge.bootstrap_token
@@ -134,7 +134,7 @@ EXAMPLES = r"""
 RETURN = r"""
 tokens:
   description:
-    - What was found, one entry for each of O(paths) in their order.
+    - One entry for each of O(paths) in their order.
     - One more entry follows, with RV(tokens[].path=null), where O(token) is given and none of the files holds it.
   type: list
   elements: dict
@@ -144,10 +144,10 @@ tokens:
       description: The file, V(null) for O(token).
       type: str
     exists:
-      description: Whether there is anything at the path, V(null) where nobody can tell.
+      description: Whether there is anything at the path, V(null) where it is unknown.
       type: bool
     state:
-      description: What is at the path, V(unknown) where nobody can tell. V(null) for O(token).
+      description: What is at the path, V(unknown) where it is unknown. V(null) for O(token).
       type: str
       choices: [file, absent, link, directory, other, unknown]
     owner:
@@ -183,7 +183,7 @@ tokens:
       type: str
       sample: '2027-01-31T00:00:00Z'
     registered:
-      description: Whether the node is registered, V(null) where nobody can tell.
+      description: Whether the node is registered, V(null) where it is unknown.
       type: bool
     marker:
       description: The registration marker that exists.
@@ -208,8 +208,8 @@ tokens:
         severity:
           description:
             - V(error) where the agent cannot use the token, or others may know it or replace it.
-            - V(warning) where something is to be tidied up.
-            - V(info) where it is only good to know.
+            - V(warning) where something should be cleaned up.
+            - V(info) where nothing has to be done.
           type: str
           choices: [error, warning, info]
         message:
@@ -227,7 +227,7 @@ warning_count:
   type: int
   returned: success
 msg:
-  description: The same in a sentence.
+  description: Human-readable summary of the result.
   type: str
   returned: always
 """
@@ -235,39 +235,36 @@ msg:
 import os
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._audit import (
-    SEVERITIES,
-    Content,
-    Facts,
-    Finding,
-    Policy,
-    age_days,
-    assess,
-    understand,
-)
-from ansible_collections.expanso.edge.plugins.module_utils._exposure import (
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._account import group_name, user_name
+from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure import (
     Forms,
     Place,
     backups,
-    forms,
     pipeline_files,
     processes,
     report,
     report_backups,
     report_unread,
     search,
+    searchable_encodings,
     siblings,
     units,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._inspection import asked_for, look
+from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import (
+    SEVERITIES,
+    Content,
+    Facts,
+    Finding,
+    Policy,
+    age_days,
+    findings_for,
+    parse_content,
+)
+from ansible_collections.expanso.edge.plugins.module_utils._audit.inspection import inspect_path, policy_from_params
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, mask, visible
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
-    SecureFileError,
-    group_name,
-    user_name,
-)
 
 UNIT_DIRECTORIES = [
     "/etc/systemd/system",
@@ -298,12 +295,12 @@ class Subject(NamedTuple):
 
 def subjects(params: Dict[str, Any], policy: Policy, common: List[Finding]) -> List[Subject]:
     """Look at every path, and add the token that was given where none of them holds it."""
-    facts = [look(path, policy) for path in params["paths"]]
-    contents = [None if each.data is None else understand(each.path, each.data, policy.now) for each in facts]
+    facts = [inspect_path(path, policy) for path in params["paths"]]
+    contents = [None if each.data is None else parse_content(each.path, each.data, policy.now) for each in facts]
     elsewhere = any(each.state != "absent" for each in facts)
-    found = [Subject(each.path, each, content, common + assess(each, content, policy, elsewhere)) for each, content in zip(facts, contents)]
+    found = [Subject(each.path, each, content, common + findings_for(each, content, policy, elsewhere)) for each, content in zip(facts, contents)]
     if params["token"]:
-        given = understand("", params["token"].encode("utf-8", "surrogateescape"), policy.now)
+        given = parse_content("", params["token"].encode("utf-8", "surrogateescape"), policy.now)
         held = [secret for content in contents if content for secret in content.secrets]
         if not given.secrets and given.fault:
             message = f"the token that was given is not looked for: {given.fault.message}"
@@ -324,7 +321,7 @@ def places(params: Dict[str, Any], policy: Policy, tokens: Dict[str, Forms]) -> 
 
 def exposure(params: Dict[str, Any], policy: Policy, found: List[Subject]) -> Dict[str, Forms]:
     """Add to each subject where else its token is. Return the tokens that were looked for."""
-    tokens = {secret: forms(secret) for subject in found for secret in subject.secrets()}
+    tokens = {secret: searchable_encodings(secret) for subject in found for secret in subject.secrets()}
     hits, unread = search(places(params, policy, tokens) if tokens else (), tokens)
     for subject in found:
         elsewhere = {place for secret in subject.secrets() for place in hits[secret]}
@@ -370,11 +367,8 @@ def describe(subject: Subject, policy: Policy, tokens: Iterable[str]) -> Dict[st
 def audit(module: EdgeModule) -> Dict[str, Any]:
     _checks.plain_options(module.argument_spec, module.params)
     params = module.params
-    params["paths"] = [os.path.normpath(path) for path in params["paths"]]
-    for path in params["paths"]:
-        if not os.path.isabs(path):
-            raise SecureFileError(f"the path {path} is not absolute")
-    policy, common = asked_for(params)
+    params["paths"] = [os.path.normpath(_checks.absolute(path, "paths")) for path in params["paths"]]
+    policy, common = policy_from_params(params)
     found = subjects(params, policy, common)
     tokens = exposure(params, policy, found)
     for token in tokens:
@@ -386,7 +380,7 @@ def audit(module: EdgeModule) -> Dict[str, Any]:
         "tokens": entries,
         "error_count": count["error"],
         "warning_count": count["warning"],
-        "msg": "bootstrap tokens audited: paths {}, errors {}, warnings {}".format(len(params["paths"]), count["error"], count["warning"]),
+        "msg": f"bootstrap tokens audited: paths {len(params['paths'])}, errors {count['error']}, warnings {count['warning']}",
     }
 
 

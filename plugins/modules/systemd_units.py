@@ -11,18 +11,18 @@ version_added: 1.0.0
 description:
   - Writes unit files, or removes them, in one remote command.
   - The whole set is verified with C(systemd-analyze verify) in a directory of its own before any unit in use is replaced.
-    One complaint about any of them, and nothing is changed.
+    If there is a complaint about any of them, nothing is changed.
   - A unit that loads a credential is refused where systemd is too old for it, because systemd would start the service without its secret.
     A sandboxing switch that systemd is too old for is left in the file as a comment, and reported.
-  - Touches no unit of somebody else's. A unit is ours where it carries the line C(# Managed by expanso.edge.), which this module writes, or that of
-    the role P(expanso.edge.systemd_service#role).
-  - Does not talk to the service manager but to stop what it removes. Reload, enable and start with M(ansible.builtin.systemd_service).
+  - Does not touch units that are not managed by this collection. Its units have the line C(# Managed by expanso.edge.), which this module writes, or
+    that of the role P(expanso.edge.systemd_service#role).
+  - Stops the units that it removes. Use M(ansible.builtin.systemd_service) to reload, enable and start units.
 extends_documentation_fragment:
   - expanso.edge._attributes
 attributes:
   check_mode:
     details:
-      - On a host where O(executables), O(files) or O(user) are still missing that is a warning, because something before may be about to bring them.
+      - Where O(executables), O(files) or O(user) are still missing, that is only a warning, because an earlier task may create them.
   idempotent:
     support: full
 options:
@@ -31,16 +31,16 @@ options:
     type: dict
     default: {}
   absent:
-    description: Names of units that must not be there. One that is ours is disabled and stopped before it is removed. Drop-ins stay.
+    description: Names of units to remove. A unit of this collection is disabled and stopped before it is removed. Drop-ins stay.
     type: list
     elements: str
     default: []
   directory:
-    description: Where the unit files lie. Refused where others may write it, or a directory above it.
+    description: Directory of the unit files. Refused if others may write it, or a directory above it.
     type: path
     default: /etc/systemd/system
   adopt:
-    description: Replace, and with O(absent) remove, a unit that is not ours, such as one that was made by hand. Otherwise it is refused.
+    description: Replace, and with O(absent) remove, a unit that is not managed by this collection, such as one that was made by hand. Otherwise it is refused.
     type: bool
     default: false
     version_added: 1.1.0
@@ -64,12 +64,12 @@ options:
     version_added: 1.1.0
   data_dir:
     description:
-      - Data directory of the agent. It may be missing. Refused where it is a symbolic link, which C(StateDirectory=) does not follow, and where
-        others may exchange it.
+      - Data directory of the agent. It may be missing. Refused if it is a symbolic link, which C(StateDirectory=) does not follow, or if others may
+        exchange it.
     type: path
     version_added: 1.1.0
   running:
-    description: Whether systemd has to run on the node. Where it does not, as while an image is built, units can be written and enabled, but not started.
+    description: Whether systemd has to run on the node. Without it, as while an image is built, units can be written and enabled, but not started.
     type: bool
     default: false
     version_added: 1.1.0
@@ -103,11 +103,11 @@ changed_units:
   elements: str
   returned: success
 installed:
-  description: Whether all of O(units) lay there before.
+  description: Whether all of O(units) existed before.
   type: bool
   returned: success
 reload_needed:
-  description: Whether the service manager has to be told, because of a change now or of an earlier one that it was never told of.
+  description: Whether the service manager has to reload its units, because of a change now or an earlier one.
   type: bool
   returned: success
 running:
@@ -125,11 +125,11 @@ left_out:
   returned: success
   sample: {"expanso-edge.service": ["ProtectProc"]}
 msg:
-  description: What was done, in a sentence.
+  description: Human-readable summary of the result.
   type: str
   returned: always
 complaints:
-  description: What C(systemd-analyze verify) says.
+  description: Output of C(systemd-analyze verify).
   type: list
   elements: str
   returned: when a unit is refused
@@ -142,19 +142,20 @@ import shutil
 import tempfile
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._account import Account, AccountError, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._process import may_access
 from ansible_collections.expanso.edge.plugins.module_utils._program import unfit
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, SecureFileError, read, remove, unsafe_directory, write
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, read, remove, unsafe_directory, write
 from ansible_collections.expanso.edge.plugins.module_utils._units import (
     MARKER,
     UnitError,
+    adapt_to_version,
     check_name,
     check_units,
     complaints,
-    fit,
     is_ours,
     marked,
     parse_version,
@@ -173,7 +174,7 @@ DIRECTORIES = (
     "/lib/systemd/system",
     "/run/systemd/generator.late",
 )
-"""Where systemd finds units; systemd.unit(5). A unit of ours in one of them would take the place of that in another."""
+"""Where systemd finds units; systemd.unit(5). A unit in one of them takes the place of that in another."""
 
 
 class VerifyError(UnitError):
@@ -187,14 +188,18 @@ class Change(NamedTuple):
     path: str
     before: Optional[str]
     after: Optional[str]
-    sound: bool  # whether owner and permissions were right before
+    permissions_ok: bool  # whether owner and permissions were right before
 
     @property
     def needed(self) -> bool:
-        return self.before != self.after or not self.sound
+        return self.before != self.after or not self.permissions_ok
 
 
 def systemd_version(module: EdgeModule) -> int:
+    """Return the version of systemd on the node.
+
+    :raises UnitError: there is none
+    """
     systemctl = module.get_bin_path("systemctl")
     version = parse_version(module.run_command([systemctl, "--version"])[1]) if systemctl else None
     if version is None:
@@ -210,7 +215,7 @@ def ask_manager(module: EdgeModule, names: List[str]) -> Tuple[bool, bool]:
 
 
 def verify(module: EdgeModule, units: Dict[str, str]) -> None:
-    """Have systemd judge the units, before they are anywhere where it would use them.
+    """Let systemd check the units in a place where it would not use them.
 
     :raises VerifyError: it complains
     """
@@ -226,18 +231,18 @@ def verify(module: EdgeModule, units: Dict[str, str]) -> None:
         shutil.rmtree(scratch)
     found = complaints(out + err, scratch, list(units))
     if found:
-        raise VerifyError("systemd-analyze verify complains, and nothing was changed: {}".format("; ".join(found)), complaints=found)
+        raise VerifyError(f"systemd-analyze verify complains, and nothing was changed: {'; '.join(found)}", complaints=found)
 
 
 def missing(module: EdgeModule) -> List[str]:
-    """Return, a sentence each, what the units need and would not find."""
+    """Return what the units need and would not find, one sentence each."""
     params = module.params
     wanted = [(os.X_OK, "executable", path) for path in params["executables"]] + [(os.R_OK, "readable", path) for path in params["files"]]
     if not wanted:
         return []
     try:
         user = known_account(params["user"], params["group"])
-    except SecureFileError as exc:
+    except AccountError as exc:
         return [str(exc)]
     found = []
     for test, quality, path in wanted:
@@ -258,24 +263,24 @@ def missing(module: EdgeModule) -> List[str]:
 def known_account(user: str, group: Optional[str]) -> Account:
     """Return the account that the units run as. systemd starts nothing as a number that has no name.
 
-    :raises SecureFileError: there is none
+    :raises AccountError: there is none
     """
     account = find_account(user, group)
     try:
         pwd.getpwuid(account.uid)
     except KeyError:
-        raise SecureFileError(f"there is no account with the number {account.uid} on this node: create it first, or name another user") from None
+        raise AccountError(f"there is no account with the number {account.uid} on this node: create it first, or name another user") from None
     try:
         grp.getgrgid(account.gid)
     except KeyError:
-        raise SecureFileError(f"there is no group with the number {account.gid} on this node: create it first, or name another group") from None
+        raise AccountError(f"there is no group with the number {account.gid} on this node: create it first, or name another group") from None
     return account
 
 
 def check(params: Dict[str, Any]) -> None:
     """Look at the options before anything is done.
 
-    :raises UnitError: one makes no sense, or is dangerous
+    :raises UnitError: one has an impossible value, or is dangerous
     """
     check_units(params["units"])
     for name in params["absent"]:
@@ -286,7 +291,7 @@ def check(params: Dict[str, Any]) -> None:
     data_dir = params["data_dir"] and os.path.normpath(params["data_dir"])
     unsafe = unsafe_directory(os.path.join(directory, "unit"), 0, 0)
     if unsafe:
-        raise UnitError("{1} may write the directory {0}, and so decides what the units are: close it, or set directory".format(*unsafe))
+        raise UnitError(f"{unsafe[1]} may write the directory {unsafe[0]}, and so decides what the units are: close it, or set directory")
     if data_dir is not None:
         check_data_dir(data_dir, params["user"])
 
@@ -301,23 +306,23 @@ def check_data_dir(path: str, user: str) -> None:
         raise UnitError(f"the data directory {path} is a symbolic link, to {target}: set the directory itself (systemd_service_data_dir)")
     try:
         account = find_account(user)
-    except SecureFileError:  # it may be about to be made
+    except AccountError:  # an earlier task may create it
         return
     unsafe = unsafe_directory(path, account.uid, account.gid)
     if unsafe:
-        raise UnitError("{1} may write the directory {0}, and so decides what the data directory is: close it, or set another".format(*unsafe))
+        raise UnitError(f"{unsafe[1]} may write the directory {unsafe[0]}, and so decides what the data directory is: close it, or set another")
 
 
 def before(params: Dict[str, Any], name: str, after: Optional[str]) -> Tuple[Optional[str], bool]:
     """Return what a unit file holds, None where there is none or none to remove, and whether owner and permissions are right.
 
-    :raises UnitError: it is not ours
+    :raises UnitError: it is not managed by this collection
     """
     path = os.path.join(params["directory"], name)
     if os.path.islink(path) and os.path.realpath(path) == "/dev/null":
         if after is None:
             return None, True
-        raise UnitError(f"the unit {name} is masked: somebody does not want it to be started; 'systemctl unmask {name}' lets it")
+        raise UnitError(f"the unit {name} is masked, so it cannot be started: run 'systemctl unmask {name}' to allow it")
     found = read(path)
     if found is None:
         if after is not None and not params["adopt"]:
@@ -330,7 +335,7 @@ def before(params: Dict[str, Any], name: str, after: Optional[str]) -> Tuple[Opt
 
 
 def check_elsewhere(own: str, name: str) -> None:
-    """See that no unit of somebody else's would lose its place to one of ours.
+    """Check that no unit in another directory would be overridden that is not managed by this collection.
 
     :raises UnitError: one would
     """
@@ -344,38 +349,44 @@ def check_elsewhere(own: str, name: str) -> None:
 
 
 def not_ours(path: str, what: str) -> str:
+    """Return why a unit that is not managed by this collection is left alone.
+
+    :param what: would have been done to it: removed, replaced or overridden
+    """
     return (
         f"the unit {path} is not managed by this collection (it has no line '{MARKER}'), so it is not {what}: choose another name (systemd_service_name), "
-        "or set adopt (systemd_service_adopt) where it is yours to give"
+        "or set adopt (systemd_service_adopt) to let this collection manage it"
     )
 
 
 def changes(params: Dict[str, Any], units: Dict[str, str]) -> List[Change]:
-    """Compare what is there with what shall be. Changes nothing.
+    """Compare the unit files with those that are wanted. Changes nothing.
 
-    :raises UnitError: something is there that is not ours
+    :raises UnitError: one is not managed by this collection
     """
     result = []
     for name, after in list(units.items()) + [(name, None) for name in params["absent"]]:
-        text, sound = before(params, name, after)
-        result.append(Change(name, os.path.join(params["directory"], name), text, after, sound))
+        text, permissions_ok = before(params, name, after)
+        result.append(Change(name, os.path.join(params["directory"], name), text, after, permissions_ok))
     return result
 
 
 def stop(module: EdgeModule, name: str, running: bool) -> None:
     """Disable and stop a unit.
 
-    :raises UnitError: it goes on
+    :raises UnitError: it cannot be stopped
     """
     systemctl = module.get_bin_path("systemctl", True)
     module.run_command([systemctl, "disable", "--", name])  # a unit outside of systemd's own directories cannot be enabled
     code, _out, err = module.run_command([systemctl, "stop", "--", name]) if running else (0, "", "")
     if code and "not loaded" not in err:
-        said = last_lines(err.encode("utf-8", "surrogateescape"), 1)
-        raise UnitError("{} cannot be stopped, so it is not removed: {}".format(name, said[0] if said else "systemctl said nothing"))
+        output = last_lines(err.encode("utf-8", "surrogateescape"), 1)
+        raise UnitError(f"{name} cannot be stopped, so it is not removed: {output[0] if output else 'systemctl gives no reason'}")
 
 
 def carry_out(module: EdgeModule, change: Change) -> None:
+    """Write or remove one unit file."""
+
     def label(temporary: str) -> None:
         module.set_context_if_different(temporary, module.selinux_default_context(change.path), False)
 
@@ -385,25 +396,25 @@ def carry_out(module: EdgeModule, change: Change) -> None:
         write(change.path, change.after.encode("utf-8"), UNIT_FILE, label)
 
 
-def bring_about(module: EdgeModule) -> Dict[str, Any]:
+def apply_state(module: EdgeModule) -> Dict[str, Any]:
     """Bring the unit files to their state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
     _checks.plain_options(module.argument_spec, module.params)
     check(params)
     version = systemd_version(module)
-    fitted = {name: fit(name, text, version) for name, text in params["units"].items()}
-    units = {name: marked(unit.text) for name, unit in fitted.items()}
+    adapted = {name: adapt_to_version(name, text, version) for name, text in params["units"].items()}
+    units = {name: marked(unit.text) for name, unit in adapted.items()}
     compared = changes(params, units)
     running, pending = ask_manager(module, list(units) + params["absent"])
     if params["running"] and not running:
         raise UnitError(
-            "systemd does not run on this node, so nothing can be started: where this is an image that is being built, set systemd_service_state "
-            "to stopped (SYSTEMD_OFFLINE=1 tells other roles the same)"
+            "systemd does not run on this node, so nothing can be started: while an image is built, set systemd_service_state to stopped "
+            "(SYSTEMD_OFFLINE=1 tells other roles the same)"
         )
-    lacking = missing(module)
-    if lacking and not module.check_mode:
-        raise UnitError("; ".join(lacking))
-    for each in lacking:
+    unmet = missing(module)
+    if unmet and not module.check_mode:
+        raise UnitError("; ".join(unmet))
+    for each in unmet:
         module.warn(each)
 
     needed = [change for change in compared if change.needed]
@@ -422,8 +433,8 @@ def bring_about(module: EdgeModule) -> Dict[str, Any]:
         "reload_needed": running and bool(needed or (units and pending)),
         "running": running,
         "systemd_version": version,
-        "left_out": {name: unit.left_out for name, unit in fitted.items() if unit.left_out},
-        "msg": "units changed: {}".format(", ".join(change.name for change in needed)) if needed else "the units are as asked for",
+        "left_out": {name: unit.left_out for name, unit in adapted.items() if unit.left_out},
+        "msg": f"units changed: {', '.join(change.name for change in needed)}" if needed else "the units are as asked for",
         "diff": [
             {"before": change.before or "", "after": change.after or "", "before_header": change.path, "after_header": change.path} for change in needed
         ],
@@ -446,7 +457,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    module.execute(bring_about, "manage units")
+    module.execute(apply_state, "manage units")
 
 
 if __name__ == "__main__":

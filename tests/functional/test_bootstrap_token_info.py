@@ -363,7 +363,7 @@ def test_options_that_make_no_sense(controller: Controller) -> None:
     refused = {
         "mode 0644 is not possible here: write it as a quoted octal string": {"mode": "0644"},
         "mode rw is not possible here": {"mode": "rw"},
-        "the path etc/token is not absolute": {"paths": ["etc/token"]},
+        "option paths: the path is not absolute: etc/token": {"paths": ["etc/token"]},
     }
     run = controller.run([{"ignore_errors": True, "tasks": [{"name": says, "expanso.edge.bootstrap_token_info": refused[says]} for says in refused]}])
     for says in refused:

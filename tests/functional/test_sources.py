@@ -113,7 +113,7 @@ WITHOUT_ENVIRONMENT = [
     Case("list by another variable", "{{ theirs }}", variables={"theirs": [KEY]}, source=f"{VARIABLE} is a list, not a text"),
     Case("NUL", KEY + "\0", source=f"{VARIABLE}: it has a control character \\(NUL\\) as character {len(KEY) + 1}"),
     Case("huge", "x" * 10_000_000, source=f"{VARIABLE}: it has more than 16384 characters"),
-    Case("key with something stuck to it", KEY + ";rm", source=f"{VARIABLE}: it begins as a bootstrap key, and character {len(KEY) + 1} cannot stand"),
+    Case("key with something stuck to it", KEY + ";rm", source=f"{VARIABLE}: it begins like a bootstrap key, but character {len(KEY) + 1} cannot be part"),
     Case("terms", KEY, options="'key'", source="takes no terms"),
 ]
 WITH_ENVIRONMENT = [

@@ -485,7 +485,7 @@ REFUSED = [
         in_check_mode=True,
     ),
     Refused("the token among the variables", args={"format": "env", "variables": {"EXPANSO_EDGE_BOOTSTRAP_TOKEN": "x"}}, says="is the token itself"),
-    Refused("no name of a variable", args={"format": "env", "variables": {"MY-URL": "x"}}, says="'MY-URL' is no name of a variable"),
+    Refused("no name of a variable", args={"format": "env", "variables": {"MY-URL": "x"}}, says="'MY-URL' is not the name of a variable"),
     Refused("line break in a variable", args={"format": "env", "variables": {"A": "1\nB=2"}}, says="the value of A has a line break"),
     # tokens
     Refused(
@@ -524,7 +524,7 @@ REFUSED = [
     Refused("URL", args={"token": "https://start.cloud.expanso.io"}, says="it is a URL", fault="url"),
     Refused("placeholder", args={"token": "YOUR_BOOTSTRAP_TOKEN"}, says="it is a placeholder", fault="placeholder"),
     Refused("mask", args={"token": "$encrypted$"}, says="it is what is printed in place of a secret", fault="masked"),
-    Refused("vault text", args={"token": "$ANSIBLE_VAULT;1.1;AES256"}, says="vault-encrypted text that nobody decrypted", fault="vault_text"),
+    Refused("vault text", args={"token": "$ANSIBLE_VAULT;1.1;AES256"}, says="vault-encrypted text that was not decrypted", fault="vault_text"),
     Refused("shell expression", args={"token": "${EXPANSO_TOKEN}"}, says="template or shell expression", fault="template"),
     Refused("quoted", args={"token": f'"{KEY}"'}, says="quotation marks", fault="quoted"),
     Refused("assignment", args={"token": f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}"}, says="whole NAME=value line", fault="assignment"),

@@ -9,20 +9,17 @@ from pathlib import Path
 from typing import Optional
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils._audit import (
+from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import (
     Content,
     Facts,
     Finding,
     Policy,
-    Reader,
     age_days,
-    assess,
-    others_may_read,
-    permits,
+    findings_for,
+    parse_content,
     secrets_in,
-    understand,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import AclEntry, Attributes
+from ansible_collections.expanso.edge.plugins.module_utils._permissions import AclEntry, Attributes, Reader, others_may_read, permits
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,8 +51,8 @@ def jwt(expires_at: float) -> str:
 
 
 def found(facts: Facts, policy: Policy = POLICY, elsewhere: bool = False) -> list[Finding]:
-    content = None if facts.data is None else understand(facts.path, facts.data, policy.now)
-    return assess(facts, content, policy, elsewhere)
+    content = None if facts.data is None else parse_content(facts.path, facts.data, policy.now)
+    return findings_for(facts, content, policy, elsewhere)
 
 
 def codes(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -116,7 +113,7 @@ def env(value: str) -> bytes:
     ],
 )
 def test_what_a_file_holds(data: bytes, format: str, kind: Optional[str], code: Optional[str], secrets: tuple[str, ...]) -> None:
-    content = understand(PATH, data, NOW)
+    content = parse_content(PATH, data, NOW)
     assert content.format == format
     assert (content.token and content.token.kind) == kind
     assert (content.fault and content.fault.code) == code
@@ -126,30 +123,30 @@ def test_what_a_file_holds(data: bytes, format: str, kind: Optional[str], code: 
 
 def test_the_fingerprint_is_that_of_the_token_alone() -> None:
     for data in (KEY.encode(), f"{KEY}\n".encode(), env(KEY)):
-        content = understand(PATH, data, NOW)
+        content = parse_content(PATH, data, NOW)
         assert content.token and content.token.fingerprint == fingerprint(KEY)
 
 
 def test_an_environment_file_by_its_name_needs_the_variable() -> None:
-    content = understand("/etc/expanso/bootstrap.env", KEY.encode(), NOW)
+    content = parse_content("/etc/expanso/bootstrap.env", KEY.encode(), NOW)
     assert (content.format, content.fault and content.fault.code, content.secrets) == ("env", "variable_missing", (KEY,))
 
 
 def test_an_expired_token_tells_when() -> None:
-    content = understand(PATH, jwt(0).encode(), NOW)
+    content = parse_content(PATH, jwt(0).encode(), NOW)
     assert content.token and content.token.expires_at == "1970-01-01T00:00:00Z"
     assert codes(found(holding(jwt(0).encode()), REGISTERED)) == [("info", "expired"), ("warning", "left_over")]
 
 
 def test_an_infinite_expiry_is_none() -> None:
-    content = understand(PATH, jwt(float("-inf")).encode(), NOW)
+    content = parse_content(PATH, jwt(float("-inf")).encode(), NOW)
     assert content.fault is None and content.token and content.token.expires_at is None
 
 
 def test_no_representation_shows_a_secret() -> None:
-    content = understand(PATH, f"{KEY} ".encode(), NOW)
+    content = parse_content(PATH, f"{KEY} ".encode(), NOW)
     assert content.secrets == (KEY,)
-    assert KEY not in repr(content) and KEY not in repr(understand(PATH, KEY.encode(), NOW))
+    assert KEY not in repr(content) and KEY not in repr(parse_content(PATH, KEY.encode(), NOW))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +156,7 @@ def test_no_representation_shows_a_secret() -> None:
         (Facts(PATH, "absent"), POLICY, [("error", "token_not_found")]),
         (Facts(PATH, "absent"), REGISTERED, [("info", "token_not_found")]),
         (Facts(PATH, "absent"), POLICY._replace(registered=None), [("warning", "token_not_found")]),
-        # nobody can tell
+        # unknown
         (Facts(PATH, "unknown", problem="Permission denied"), POLICY, [("warning", "not_readable")]),
         (Facts(PATH, "unknown", problem="Input/output error"), POLICY, [("warning", "not_readable")]),
         (GOOD._replace(data=None, problem="Permission denied"), POLICY, [("warning", "not_readable")]),
@@ -296,7 +293,7 @@ def test_permits_in_the_order_of_the_kernel(owner: int, group: int, mode: int, a
     ],
 )
 def test_others_may_read(attributes: Attributes, acl: tuple[AclEntry, ...], expected: bool) -> None:
-    assert others_may_read(attributes, acl, POLICY) is expected
+    assert others_may_read(attributes, acl, POLICY.owners, POLICY.groups) is expected
 
 
 @pytest.mark.parametrize(
@@ -327,8 +324,8 @@ wrapped = st.lists(
 
 @given(st.one_of(st.binary(max_size=200), wrapped.map(b"".join)), st.sampled_from([PATH, "/etc/expanso/bootstrap.env"]))
 def test_no_content_breaks_the_audit_or_is_quoted(data: bytes, path: str) -> None:
-    content = understand(path, data, NOW)
-    findings = assess(holding(data, path), content, REGISTERED, False)
+    content = parse_content(path, data, NOW)
+    findings = findings_for(holding(data, path), content, REGISTERED, False)
     assert (content.token is None) <= bool({finding.severity for finding in findings} & {"error"})
     secret = KEY.partition("exp_bk_")[2]
     assert secret not in repr(findings) and secret not in repr(content)
@@ -336,7 +333,7 @@ def test_no_content_breaks_the_audit_or_is_quoted(data: bytes, path: str) -> Non
 
 @given(st.text(alphabet=st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8, max_size=60), st.booleans())
 def test_what_is_a_token_is_a_secret(text: str, newline: bool) -> None:
-    content: Content = understand(PATH, (text + "\n" * newline).encode(), NOW)
+    content: Content = parse_content(PATH, (text + "\n" * newline).encode(), NOW)
     if content.token and content.format == "raw":
         assert content.secrets in ((text,), (text.strip("\"'`"),))
 
@@ -345,5 +342,6 @@ def test_every_code_is_documented() -> None:
     root = Path(__file__).resolve().parents[4] / "plugins"
     documentation = (root / "modules" / "bootstrap_token_info.py").read_text().partition("About the file:")[2].partition("severity:")[0]
     documented = set(re.findall(r"V\((\w+)\)", documentation))
-    source = "".join((root / "module_utils" / f"{name}.py").read_text() for name in ("_audit", "_exposure", "_inspection", "_token", "_token_file"))
+    names = ("_audit/findings", "_audit/exposure", "_audit/inspection", "_token", "_token_file")
+    source = "".join((root / "module_utils" / f"{name}.py").read_text() for name in names)
     assert documented == set(re.findall(r'(?:Finding\(|TokenFault\(|_rules\(|code=)\s*"(\w+)"', source))

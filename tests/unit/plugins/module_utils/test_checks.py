@@ -4,20 +4,20 @@
 
 import os
 import time
-from typing import Any, Dict
+from typing import Any, Dict, Union
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
 
-SPEC = {
+SPEC: Dict[str, Dict[str, Any]] = {
     "token": {"type": "str", "no_log": True},
     "path": {"type": "path", "required": True},
     "owner": {"type": "str"},
     "variables": {"type": "dict", "default": {}},
     "strict": {"type": "bool", "default": False},
-}  # type: Dict[str, Dict[str, Any]]
-SOUND = {"token": None, "path": "/a", "owner": None, "variables": {}, "strict": False}  # type: Dict[str, Any]
+}
+SOUND: Dict[str, Any] = {"token": None, "path": "/a", "owner": None, "variables": {}, "strict": False}
 
 
 def brief(value: object) -> str:
@@ -157,3 +157,20 @@ def test_a_node_without_a_locale(monkeypatch: pytest.MonkeyPatch) -> None:
     for check in (_checks.path, _checks.name):
         with pytest.raises(OptionError, match="^option path has a character that this node's locale cannot hold"):
             check("/ü" if check is _checks.path else "ü", "path")
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"), [("0600", 0o600), ("600", 0o600), ("0400", 0o400), ("0640", 0o640), ("0440", 0o440), (384, 0o600), ("0000", 0), ("0o600", 0o600)]
+)
+def test_mode(text: Union[str, int], mode: int) -> None:
+    assert _checks.mode(text, 0o640) == mode
+
+
+NO_MODES = ["0644", "0660", "0700", "0601", "4600", "u=rw", "", "384", "-600", "rw-------", 420, 600, -1, " 06 00"]
+NO_MODES += [False, True, 0, "0", " 0600", "0600\n", "0_600", "٠٦٠٠", "0" * 10000, 10**5000]
+
+
+@pytest.mark.parametrize("text", NO_MODES, ids=brief)
+def test_what_is_not_a_mode(text: Union[str, int]) -> None:
+    with pytest.raises(OptionError, match="octal"):
+        _checks.mode(text, 0o640)

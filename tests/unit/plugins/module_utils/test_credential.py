@@ -41,7 +41,7 @@ def test_encrypt_says_why_it_cannot() -> None:
 
 @pytest.mark.parametrize("answer", ["", "\n", "ünlesbar", "Warning: done"])
 def test_encrypt_takes_nothing_else_for_a_credential(answer: str) -> None:
-    with pytest.raises(CredentialError, match="what it gave is no credential"):
+    with pytest.raises(CredentialError, match="its output is not a credential"):
         encrypt(Node((0, answer, "")), TOKEN, "name", "host")
 
 

@@ -14,12 +14,10 @@ from typing import Optional, Union
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils import _exposure
-from ansible_collections.expanso.edge.plugins.module_utils._audit import Finding, Policy
-from ansible_collections.expanso.edge.plugins.module_utils._exposure import (
+from ansible_collections.expanso.edge.plugins.module_utils._audit import exposure
+from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure import (
     Place,
     backups,
-    forms,
     holds,
     pipeline_files,
     processes,
@@ -27,16 +25,18 @@ from ansible_collections.expanso.edge.plugins.module_utils._exposure import (
     report_backups,
     report_unread,
     search,
+    searchable_encodings,
     siblings,
     units,
 )
+from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Finding, Policy
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, write
 from hypothesis import given
 from hypothesis import strategies as st
 
 # Of this process alone, because others may run these tests at the same time.
 TOKEN, OTHER = (f"exp_bk_{os.urandom(16).hex()}" for dummy in range(2))
-FORMS = forms(TOKEN)
+FORMS = searchable_encodings(TOKEN)
 MINE = Policy(
     account="me",
     owners=frozenset((os.geteuid(),)),
@@ -58,21 +58,21 @@ class TestForms:
     def test_a_token_is_found_in_what_programs_make_of_it(self, token: str, before: bytes, after: bytes) -> None:
         whole = before + token.encode() + after
         for data in (whole, base64.b64encode(whole), base64.urlsafe_b64encode(whole), whole.hex().encode(), quote(whole, safe="").encode()):
-            assert holds(data, forms(token))
+            assert holds(data, searchable_encodings(token))
 
     @given(tokens, tokens)
     def test_another_token_is_not(self, token: str, other: str) -> None:
         if token not in other:
             assert not holds(other.encode(), (token.encode(),))
-        assert not holds(b"", forms(token)) and not holds(None, forms(token))
+        assert not holds(b"", searchable_encodings(token)) and not holds(None, searchable_encodings(token))
 
     def test_a_unit_doubles_percent_signs(self) -> None:
-        assert holds(b"Environment=T=opaque%%token%%1\n", forms("opaque%token%1"))
+        assert holds(b"Environment=T=opaque%%token%%1\n", searchable_encodings("opaque%token%1"))
 
 
 def test_search_tells_apart_and_keeps_no_data() -> None:
     places = [Place("unit", "a", TOKEN.encode()), Place("unit", "b", OTHER.encode()), Place("unit", "c", None), Place("unit", "d", b"")]
-    found, unread = search(places, {TOKEN: FORMS, OTHER: forms(OTHER)})
+    found, unread = search(places, {TOKEN: FORMS, OTHER: searchable_encodings(OTHER)})
     assert found == {TOKEN: [Place("unit", "a", b"")], OTHER: [Place("unit", "b", b"")]}
     assert unread == [Place("unit", "c", None)]
 
@@ -287,9 +287,9 @@ class TestUnits:
         assert names(units([str(tmp_path)], [str(path)])) == []
 
     def test_what_cannot_be_read(self, tmp_path: Path) -> None:
-        (tmp_path / "huge.service").write_bytes(b"x" * (_exposure._MAX_FILE + 1))
+        (tmp_path / "huge.service").write_bytes(b"x" * (exposure._MAX_FILE + 1))
         (tmp_path / "loop.service").symlink_to("loop.service")
-        (tmp_path / "large.service").write_bytes(b"x" * (_exposure._MAX_FILE - len(TOKEN)) + TOKEN.encode())
+        (tmp_path / "large.service").write_bytes(b"x" * (exposure._MAX_FILE - len(TOKEN)) + TOKEN.encode())
         found, unread = search(units([str(tmp_path)], []), {TOKEN: FORMS})
         assert [place.name for place in found[TOKEN]] == [str(tmp_path / "large.service")]
         assert sorted(place.name for place in unread) == [str(tmp_path / "huge.service"), str(tmp_path / "loop.service")]
@@ -374,7 +374,7 @@ class TestCopies:
         def closed(_directory: str) -> list[str]:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(_exposure.os, "listdir", closed)
+        monkeypatch.setattr(exposure.os, "listdir", closed)
         assert list(siblings([str(path)], MINE)) == [Place("copy", str(path.parent), None)] and backups(str(path), MINE) == []
 
     @pytest.mark.parametrize(
@@ -419,10 +419,10 @@ class TestCopies:
 
 
 class TestBounds:
-    @pytest.mark.parametrize("position", [0, _exposure._CHUNK - 5, _exposure._CHUNK, 5 * 1024 * 1024, _exposure._MAX_FILE - len(TOKEN)])
+    @pytest.mark.parametrize("position", [0, exposure._CHUNK - 5, exposure._CHUNK, 5 * 1024 * 1024, exposure._MAX_FILE - len(TOKEN)])
     def test_a_copy_in_a_long_file(self, safe_path: Path, position: int) -> None:
         with (safe_path / "log").open("wb") as handle:
-            handle.truncate(_exposure._MAX_FILE)
+            handle.truncate(exposure._MAX_FILE)
             handle.seek(position)
             handle.write(TOKEN.encode())
         found, unread = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
@@ -430,14 +430,14 @@ class TestBounds:
 
     def test_a_file_that_is_too_long_is_named(self, safe_path: Path) -> None:
         with (safe_path / "log").open("wb") as handle:
-            handle.truncate(100 * _exposure._MAX_FILE)
+            handle.truncate(100 * exposure._MAX_FILE)
         _found, unread = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
         (finding,) = report_unread(unread)
         assert finding.message == f"could not look everywhere for the token (processes: 0, files: 1), not to the end of {safe_path / 'log'}"
         assert ("root" in finding.remedy) == (os.geteuid() != 0)
 
     def test_many_files(self, safe_path: Path) -> None:
-        for number in range(_exposure._MOST_FILES + 100):
+        for number in range(exposure._MOST_FILES + 100):
             (safe_path / f"{number}").write_text("x")
         for name in ("token.bak", "zzz"):
             (safe_path / name).write_text(TOKEN)
@@ -449,7 +449,7 @@ class TestBounds:
         assert [place.name for place in units_unread] == [f"files in {safe_path} beyond the first 5000"]
 
     def test_a_search_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_exposure, "_MOST_SECONDS", -1)
+        monkeypatch.setattr(exposure, "_MOST_SECONDS", -1)
         found, unread = search([Place("copy", "a", TOKEN.encode())], {TOKEN: FORMS})
         assert found == {TOKEN: []} and [place.kind for place in unread] == ["rest"]
 

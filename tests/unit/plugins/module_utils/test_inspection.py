@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils import _inspection
-from ansible_collections.expanso.edge.plugins.module_utils._audit import Policy
-from ansible_collections.expanso.edge.plugins.module_utils._inspection import asked_for, groups_of, look
+from ansible_collections.expanso.edge.plugins.module_utils._audit import inspection
+from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Policy
+from ansible_collections.expanso.edge.plugins.module_utils._audit.inspection import groups_of, inspect_path, policy_from_params
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError
 
 OPTIONS = {"owner": None, "group": None, "mode": "0600", "max_age": None, "data_dir": "/nowhere", "registration_markers": None}
@@ -18,11 +18,11 @@ OWN = {os.geteuid(), 0}
 
 
 def policy(**options: Any) -> Policy:
-    return asked_for({**OPTIONS, **options})[0]
+    return policy_from_params({**OPTIONS, **options})[0]
 
 
 def test_by_default_root_and_the_own_account_are_right() -> None:
-    found, findings = asked_for(OPTIONS)
+    found, findings = policy_from_params(OPTIONS)
     assert (found.owners, found.groups, found.group_matters, found.mode, found.reader) == (OWN, {os.getegid(), 0}, False, 0o600, None)
     assert (found.registered, found.marker, findings) == (False, None, [])
 
@@ -49,7 +49,7 @@ def test_groups_of_an_account() -> None:
 
 
 def test_accounts_that_are_missing_are_no_failure() -> None:
-    found, findings = asked_for({**OPTIONS, "owner": "no-such-account", "group": "no-such-group"})
+    found, findings = policy_from_params({**OPTIONS, "owner": "no-such-account", "group": "no-such-group"})
     assert [finding.code for finding in findings] == ["account_missing"] * 2
     assert found.owners == OWN and found.reader is None
 
@@ -64,7 +64,7 @@ def test_registered(safe_path: Path) -> None:
 
 def test_a_marker_that_nobody_can_look_for(safe_path: Path) -> None:
     (safe_path / "loop").symlink_to("loop")
-    found, findings = asked_for({**OPTIONS, "registration_markers": [str(safe_path / "loop")]})
+    found, findings = policy_from_params({**OPTIONS, "registration_markers": [str(safe_path / "loop")]})
     assert (found.registered, found.marker) == (None, None)
     assert [finding.code for finding in findings] == ["registration_unknown"]
     assert str(safe_path / "loop") in findings[0].message
@@ -74,14 +74,14 @@ def test_look_at_a_file(safe_path: Path) -> None:
     path = safe_path / "token"
     path.write_bytes(b"data")
     path.chmod(0o600)
-    facts = look(str(path), policy())
+    facts = inspect_path(str(path), policy())
     assert (facts.state, facts.data, facts.size, facts.links, facts.unsafe, facts.barrier, facts.problem) == ("file", b"data", 4, 1, None, None, None)
     assert facts.attributes == (os.geteuid(), os.getegid(), 0o600)
 
 
 @pytest.mark.parametrize("path", ["/" + "x" * 300, "/proc/self/fd/x/y/" + "z" * 5000])
 def test_what_fails_is_a_fact(path: str) -> None:
-    facts = look(path, policy())
+    facts = inspect_path(path, policy())
     assert (facts.state, facts.problem) == ("unknown", "File name too long")
 
 
@@ -90,8 +90,8 @@ def test_a_file_that_cannot_be_read(safe_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     (safe_path / "token").touch()
-    monkeypatch.setattr(_inspection, "read", fail)
-    facts = look(str(safe_path / "token"), policy())
+    monkeypatch.setattr(inspection, "read", fail)
+    facts = inspect_path(str(safe_path / "token"), policy())
     assert (facts.state, facts.data, facts.problem) == ("file", None, "Permission denied")
 
 
@@ -102,8 +102,8 @@ def test_a_file_that_changes_meanwhile(safe_path: Path, monkeypatch: pytest.Monk
             raise SecureFileError(f"{path} is a symbolic link")
 
     (safe_path / "token").touch()
-    monkeypatch.setattr(_inspection, "read", read)
-    facts = look(str(safe_path / "token"), policy())
+    monkeypatch.setattr(inspection, "read", read)
+    facts = inspect_path(str(safe_path / "token"), policy())
     assert (facts.state, facts.data, facts.problem) == ("unknown", None, "it changes while it is looked at")
 
 
@@ -120,9 +120,9 @@ def test_what_the_agent_cannot_get_past() -> None:
         agent = policy(owner="4711")
         place.chmod(0o711)
         path.parent.chmod(0o710)
-        assert look(str(path), agent).barrier == str(path.parent)
+        assert inspect_path(str(path), agent).barrier == str(path.parent)
         os.chown(path.parent, 0, 4712)
-        assert look(str(path), policy(owner="4711", group="4712")).barrier is None
+        assert inspect_path(str(path), policy(owner="4711", group="4712")).barrier is None
         path.chmod(0o200)
-        assert look(str(path), policy(owner="4711", group="4712")).barrier == str(path)
-        assert look(str(path), policy()).barrier is None
+        assert inspect_path(str(path), policy(owner="4711", group="4712")).barrier == str(path)
+        assert inspect_path(str(path), policy()).barrier is None

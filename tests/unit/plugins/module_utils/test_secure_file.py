@@ -8,7 +8,6 @@ import stat
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Union
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _secure_file
@@ -19,14 +18,11 @@ from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     SecureFileError,
     acl_entries,
     exists,
-    group_id,
     leftovers,
     make_directories,
-    parse_mode,
     read,
     remove,
     unsafe_directory,
-    user_id,
     write,
 )
 
@@ -37,44 +33,12 @@ def unlabelled(_path: str) -> None:
     """A file system without security contexts."""
 
 
-def brief(value: object) -> str:
-    """A test's name, which Python would not print of a very large number."""
-    return "a huge number" if isinstance(value, int) and value > 1 << 64 else repr(value)[:40].encode("ascii", "backslashreplace").decode()
-
-
 def acl(*entries: tuple[int, int, int]) -> bytes:
     """The attribute system.posix_acl_access: version 2, then tag, permissions, id; linux/posix_acl_xattr.h."""
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
 
 
 USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER, NOBODY = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0xFFFFFFFF
-
-
-@pytest.mark.parametrize(
-    ("text", "mode"), [("0600", 0o600), ("600", 0o600), ("0400", 0o400), ("0640", 0o640), ("0440", 0o440), (384, 0o600), ("0000", 0), ("0o600", 0o600)]
-)
-def test_parse_mode(text: Union[str, int], mode: int) -> None:
-    assert parse_mode(text, 0o640) == mode
-
-
-NO_MODES = ["0644", "0660", "0700", "0601", "4600", "u=rw", "", "384", "-600", "rw-------", 420, 600, -1, " 06 00"]
-NO_MODES += [False, True, 0, "0", " 0600", "0600\n", "0_600", "٠٦٠٠", "0" * 10000, 10**5000]
-
-
-@pytest.mark.parametrize("text", NO_MODES, ids=brief)
-def test_parse_mode_refuses(text: Union[str, int]) -> None:
-    with pytest.raises(SecureFileError, match="octal"):
-        parse_mode(text, 0o640)
-
-
-def test_unknown_account() -> None:
-    assert user_id("root") == 0 and user_id("4711") == 4711
-    for name, shown in {"٠": "٠", "²": "²", "9" * 10000: "9" * 60 + r"\.\.\. \(10000 characters\)", "a\0b": r"a\?b", "\ud800": r"\?", "": ""}.items():
-        for find, kind in ((user_id, "account"), (group_id, "group")):
-            with pytest.raises(SecureFileError, match=f"there is no {kind} '{shown}' on this node"):
-                find(name)
-    with pytest.raises(SecureFileError, match="'no-such-account'"):
-        user_id("no-such-account")
 
 
 class TestRead:

@@ -6,13 +6,13 @@ from typing import Any, Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._units import (
-    NEEDED_SINCE,
-    WELCOME_SINCE,
+    OPTIONAL_SINCE,
+    REQUIRED_SINCE,
     UnitError,
+    adapt_to_version,
     check_name,
     check_units,
     complaints,
-    fit,
     is_ours,
     marked,
     parse_version,
@@ -37,28 +37,28 @@ def test_version(output: str, version: Optional[int]) -> None:
     assert parse_version(output) == version
 
 
-@pytest.mark.parametrize(("setting", "since"), NEEDED_SINCE.items())
+@pytest.mark.parametrize(("setting", "since"), REQUIRED_SINCE.items())
 def test_a_credential_is_refused_by_an_older_systemd_alone(setting: str, since: int) -> None:
     text = f"[Service]\n{setting}=token:/etc/token\n"
-    assert fit(UNIT, text, since) == (text, [])
+    assert adapt_to_version(UNIT, text, since) == (text, [])
     with pytest.raises(UnitError, match=f"^a.service: {setting}= needs systemd {since} or newer, and this node has systemd {since - 1}$"):
-        fit(UNIT, text, since - 1)
+        adapt_to_version(UNIT, text, since - 1)
 
 
-@pytest.mark.parametrize(("setting", "since"), WELCOME_SINCE.items())
+@pytest.mark.parametrize(("setting", "since"), OPTIONAL_SINCE.items())
 def test_a_refinement_is_left_out_for_an_older_systemd_alone(setting: str, since: int) -> None:
     text = f"[Service]\nType=oneshot\n{setting}=true\nUser=root\n"
-    assert fit(UNIT, text, since) == (text, [])
-    assert fit(UNIT, text, since - 1) == (f"[Service]\nType=oneshot\n# needs systemd {since}: {setting}=true\nUser=root\n", [setting])
+    assert adapt_to_version(UNIT, text, since) == (text, [])
+    assert adapt_to_version(UNIT, text, since - 1) == (f"[Service]\nType=oneshot\n# needs systemd {since}: {setting}=true\nUser=root\n", [setting])
 
 
 @pytest.mark.parametrize("line", ["# LoadCredential=a:b", "Environment=LoadCredential=a", "Description=ProtectProc=", "LoadCredentials=a:b", ""])
 def test_only_settings_count(line: str) -> None:
-    assert fit(UNIT, line + "\n", 200) == (line + "\n", [])
+    assert adapt_to_version(UNIT, line + "\n", 200) == (line + "\n", [])
 
 
 def test_the_last_line_is_ended() -> None:
-    assert fit(UNIT, "[Service]", 252).text == "[Service]\n"
+    assert adapt_to_version(UNIT, "[Service]", 252).text == "[Service]\n"
 
 
 def test_no_complaint_about_a_program_that_comes_later() -> None:
@@ -108,7 +108,7 @@ def test_names_of_units(name: str) -> None:
     "name", ["", "a", ".service", "../a.service", "a/b.service", "a.service\n", "a b.service", "a.conf", "\x1b.service", 5, None, "x" * 250 + ".service"]
 )
 def test_what_is_no_name_of_a_unit(name: Any) -> None:
-    with pytest.raises(UnitError, match="^'.*' is no name of a unit, such as expanso-edge.service$") as fault:
+    with pytest.raises(UnitError, match="^'.*' is not the name of a unit, such as expanso-edge.service$") as fault:
         check_name(name)
     assert str(fault.value).isprintable() and len(str(fault.value)) < 130
 
@@ -119,9 +119,9 @@ def test_what_is_no_name_of_a_unit(name: Any) -> None:
         ({UNIT: {"Unit": {}}}, "units: the content of a.service is not a text, but of type dict"),
         ({UNIT: 5}, "units: the content of a.service is not a text, but of type int"),
         ({UNIT: None}, "units: the content of a.service is not a text, but of type NoneType"),
-        ({5: "[Unit]"}, "'5' is no name of a unit, such as expanso-edge.service"),
-        ({UNIT: "[Unit]\n\0"}, "units: the content of a.service has the character U+0000, which no unit may have"),
-        ({UNIT: "[Unit]\n\udcff"}, "units: the content of a.service has the character U+DCFF, which no unit may have"),
+        ({5: "[Unit]"}, "'5' is not the name of a unit, such as expanso-edge.service"),
+        ({UNIT: "[Unit]\n\0"}, "units: the content of a.service has the character U+0000, which a unit must not have: remove it"),
+        ({UNIT: "[Unit]\n\udcff"}, "units: the content of a.service has the character U+DCFF, which a unit must not have: remove it"),
         ({UNIT: "x" * 70_000}, "units: the content of a.service is longer than 65536 bytes"),
     ],
 )

@@ -5,7 +5,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What is wrong with a token at rest: the facts of a file and what is asked for in, findings out.
+"""What is wrong with a token at rest: facts of a file and a policy go in, findings come out.
 
 Pure, but for the names of accounts. No message holds a character of a token.
 """
@@ -16,12 +16,8 @@ import re
 import stat
 from typing import Callable, FrozenSet, Iterable, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
-    AclEntry,
-    Attributes,
-    group_name,
-    user_name,
-)
+from ansible_collections.expanso.edge.plugins.module_utils._account import group_name, user_name
+from ansible_collections.expanso.edge.plugins.module_utils._permissions import AclEntry, Attributes, Reader, grants_besides
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, judge
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import decode, read
 
@@ -49,14 +45,6 @@ class Finding(NamedTuple):
     remedy: str
 
 
-class Reader(NamedTuple):
-    """Who has to be able to read the file, because the agent runs as it."""
-
-    name: str
-    uid: Optional[int]
-    gids: FrozenSet[int]
-
-
 class Facts(NamedTuple):
     """A path as it was found."""
 
@@ -75,7 +63,7 @@ class Facts(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """What is asked for, and by whom."""
+    """What the files are judged by, and who looks at them."""
 
     account: str  # who looks
     owners: FrozenSet[int]
@@ -84,7 +72,7 @@ class Policy(NamedTuple):
     mode: int
     reader: Optional[Reader]
     max_age: Optional[int]  # days
-    registered: Optional[bool]  # None: nobody can tell
+    registered: Optional[bool]  # None: unknown
     marker: Optional[str]
     now: float
 
@@ -102,40 +90,7 @@ class Content(NamedTuple):
         return f"Content(format={self.format}, token={self.token!r})"
 
 
-def permits(attributes: Attributes, acl: Iterable[AclEntry], reader: Reader, bit: int) -> bool:
-    """Tell whether permissions let a reader do something, in the order of acl(5).
-
-    :param bit: 4 read, 2 write, 1 execute
-    """
-    if reader.uid == 0:
-        return True
-    if reader.uid == attributes.uid:
-        return bool(attributes.mode >> 6 & bit)
-    for entry in acl:
-        if entry.kind == "user" and entry.id == reader.uid:
-            return bool(entry.permissions & bit)
-    groups = [attributes.mode >> 3] if attributes.gid in reader.gids else []
-    groups += [entry.permissions for entry in acl if entry.kind == "group" and entry.id in reader.gids]
-    return any(permissions & bit for permissions in groups or [attributes.mode])
-
-
-def others_may_read(attributes: Attributes, acl: Iterable[AclEntry], policy: Policy) -> bool:
-    """Tell whether anybody can read a file who is not among those asked for."""
-    return bool(
-        attributes.uid not in policy.owners
-        or attributes.mode & stat.S_IROTH
-        or (attributes.mode & stat.S_IRGRP and attributes.gid not in policy.groups)
-        or _other_grants(acl, policy)
-    )
-
-
-def _other_grants(acl: Iterable[AclEntry], policy: Policy) -> List[str]:
-    trusted = {"user": policy.owners | {0}, "group": policy.groups | {0}}
-    names = {"user": user_name, "group": group_name}
-    return [f"{entry.kind} {names[entry.kind](entry.id)}" for entry in acl if entry.id not in trusted[entry.kind]]
-
-
-def understand(path: str, data: bytes, now: float) -> Content:
+def parse_content(path: str, data: bytes, now: float) -> Content:
     """Return what the bytes of a file mean: an environment file where they assign the variable or the name says so, else the token alone."""
     content = read(data, "env" if path.endswith(".env") else None)
     token, fault = None, None
@@ -171,7 +126,7 @@ def secrets_in(text: str) -> Tuple[str, ...]:
     return tuple(found)
 
 
-def assess(facts: Facts, content: Optional[Content], policy: Policy, elsewhere: bool) -> List[Finding]:
+def findings_for(facts: Facts, content: Optional[Content], policy: Policy, elsewhere: bool) -> List[Finding]:
     """Return what is wrong with a file, and what is in it.
 
     :param content: what it holds, None where it could not be read
@@ -211,19 +166,19 @@ def _missing(path: str, policy: Policy, elsewhere: bool) -> Finding:
         return Finding("token_not_found", "info", f"{path} does not exist; none is needed: {policy.marker} exists", "nothing to do")
     if elsewhere:
         return Finding("token_not_found", "info", f"{path} does not exist; another of the paths does", "nothing to do")
-    state = "this node is not registered" if policy.registered is False else "nobody can tell whether this node is registered"
+    state = "this node is not registered" if policy.registered is False else "cannot determine whether this node is registered"
     return Finding(
         "token_not_found",
         "warning" if policy.registered is None else "error",
         f"bootstrap token file not found: {path} does not exist, and {state}",
-        "put it there with expanso.edge.bootstrap_token, and make sure that the agent is told this very path and data directory",
+        "put it there with expanso.edge.bootstrap_token, and make sure that the agent uses this very path and data directory",
     )
 
 
 def _unreadable(facts: Facts, account: str) -> Finding:
     if facts.problem != os.strerror(errno.EACCES) or account == user_name(0):
         message = f"{facts.path} cannot be read: {facts.problem}"
-        return Finding("not_readable", "warning", message, "look into that, and run this again")
+        return Finding("not_readable", "warning", message, "correct that, and run this again")
     return Finding(
         "not_readable",
         "warning",
@@ -254,7 +209,7 @@ def _of_permissions(facts: Facts, attributes: Attributes, policy: Policy) -> Ite
     if attributes.gid not in policy.groups and (policy.group_matters or attributes.mode & stat.S_IRWXG):
         message = f"{path} has the group {group_name(attributes.gid)}, not {_names(policy.groups, group_name)}"
         yield Finding("wrong_group", "error", message, "correct it with expanso.edge.bootstrap_token")
-    for grant in _other_grants(facts.acl, policy):
+    for grant in grants_besides(facts.acl, policy.owners, policy.groups):
         yield Finding("acl_grants_access", "error", f"the access control list of {path} lets {grant} in", _REPAIR)
     if facts.links > 1:
         message = f"{path} has {facts.links} names (hard links): the others keep the token when this one is removed"
@@ -268,20 +223,20 @@ def _names(ids: FrozenSet[int], name: Callable[[int], str]) -> str:
 def _of_content(path: str, content: Content, policy: Policy) -> Iterable[Finding]:
     fault = content.fault
     if fault is not None:
-        moot = fault.code == "expired" and policy.registered
+        irrelevant = fault.code == "expired" and policy.registered
         message = f"invalid bootstrap token: {path}: {fault.message}"
-        yield Finding(fault.code, "info" if moot else "error", message, _REMEDIES.get(fault.code, _GET_TOKEN))
+        yield Finding(fault.code, "info" if irrelevant else "error", message, _REMEDIES.get(fault.code, _GET_TOKEN))
     elif content.token is not None and content.token.kind == "opaque":
-        message = f"what {path} holds is neither a bootstrap key (exp_bk_...) nor a JWT"
+        message = f"the content of {path} is neither a bootstrap key (exp_bk_...) nor a JWT"
         yield Finding("unknown_shape", "info", message, "make sure that it is a bootstrap token, and a whole one")
     if content.trailing_newline:
-        message = f"{path} ends with a line feed, which becomes part of the secret wherever the file is taken as it is"
+        message = f"{path} ends with a line feed, which becomes part of the secret where the file is used as it is"
         yield Finding("trailing_newline", "warning", message, _WRITE_AGAIN)
 
 
 def _of_life(facts: Facts, policy: Policy) -> Iterable[Finding]:
     if policy.registered:
-        message = f"{facts.path} is still there, though the node is registered ({policy.marker} exists): nobody needs it any more"
+        message = f"{facts.path} is still there, but the node is registered ({policy.marker} exists) and no longer needs it"
         yield Finding("left_over", "warning", message, "remove it with expanso.edge.bootstrap_token and state 'absent'")
     days = age_days(facts, policy.now)
     if policy.max_age is not None and days is not None and days > policy.max_age:

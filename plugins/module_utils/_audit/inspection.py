@@ -5,7 +5,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Look at a node for :mod:`_audit`: what is asked of its files, and how they are."""
+"""Look at a node: what is asked of its files, and how they are."""
 
 import os
 import pwd
@@ -13,46 +13,35 @@ import stat
 import time
 from typing import Any, Callable, Dict, FrozenSet, List, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._audit import Facts, Finding, Policy, Reader, permits
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._account import AccountError, group_id, group_name, user_id, user_name
+from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Facts, Finding, Policy
+from ansible_collections.expanso.edge.plugins.module_utils._permissions import Attributes, Reader, acl_entries, permits
 from ansible_collections.expanso.edge.plugins.module_utils._registration import find_marker
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
-    Attributes,
-    SecureFileError,
-    acl_entries,
-    directories_above,
-    group_id,
-    group_name,
-    leftovers,
-    parse_mode,
-    read,
-    unsafe_directory,
-    user_id,
-    user_name,
-)
-
-FILE_MODE_BITS = 0o640
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, directories_above, leftovers, read, unsafe_directory
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS
 
 
-def asked_for(params: Dict[str, Any]) -> Tuple[Policy, List[Finding]]:
+def policy_from_params(params: Dict[str, Any]) -> Tuple[Policy, List[Finding]]:
     """Return what the files are judged by, and what is already wrong with that."""
     findings = []
 
     def number(find: Callable[[str], int], name: Optional[str]) -> Optional[int]:
         try:
             return None if name is None else find(name)
-        except SecureFileError as exc:
+        except AccountError as exc:
             findings.append(Finding("account_missing", "error", str(exc), "create it before the agent is started, or name the one that it runs as"))
             return None
 
     uid, gid = number(user_id, params["owner"]), number(group_id, params["group"])
-    mode = parse_mode(params["mode"], FILE_MODE_BITS)
+    mode = _checks.mode(params["mode"], FILE_MODE_BITS)
     marker, registered = None, None
     try:
         marker = find_marker(params)
         registered = marker is not None
     except OSError as exc:
-        message = f"nobody can tell whether this node is registered: {exc.filename}: {exc.strerror}"
-        remedy = "run this as root (become: true)" if os.geteuid() else "look into that, and run this again"
+        message = f"cannot determine whether this node is registered: {exc.filename}: {exc.strerror}"
+        remedy = "run this as root (become: true)" if os.geteuid() else "correct that, and run this again"
         findings.append(Finding("registration_unknown", "info", message, remedy))
 
     reader = None
@@ -85,17 +74,17 @@ def groups_of(uid: int, gid: Optional[int]) -> FrozenSet[int]:
     return frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid)).union(also)
 
 
-def look(path: str, policy: Policy) -> Facts:
+def inspect_path(path: str, policy: Policy) -> Facts:
     """Return what can be found out about an absolute path. Never raises :class:`OSError`: what fails is one of the facts."""
     try:
         # root may write everywhere: what matters is the other of the owners, if there is one
         unsafe = unsafe_directory(path, max(policy.owners), max(policy.groups))
-        return _look(Facts(path, "unknown", unsafe=unsafe, leftovers=tuple(leftovers(path))), policy.reader)
+        return _inspect(Facts(path, "unknown", unsafe=unsafe, leftovers=tuple(leftovers(path))), policy.reader)
     except OSError as exc:
         return Facts(path, "unknown", problem=exc.strerror)
 
 
-def _look(facts: Facts, reader: Optional[Reader]) -> Facts:
+def _inspect(facts: Facts, reader: Optional[Reader]) -> Facts:
     path = facts.path
     try:
         status = os.lstat(path)

@@ -17,9 +17,10 @@ import stat
 import time
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._audit import Finding, Policy, others_may_read
+from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Finding, Policy
+from ansible_collections.expanso.edge.plugins.module_utils._permissions import Attributes, acl_entries, others_may_read
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, encodings
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, acl_entries, leftovers
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import leftovers
 
 _MAX_FILE = 16 * 1024 * 1024  # bytes of a file that are looked at
 _CHUNK = 2 * 1024 * 1024
@@ -45,7 +46,7 @@ class Place(NamedTuple):
         return f"Place({self.kind}, {self.name})"
 
 
-def forms(token: str) -> Forms:
+def searchable_encodings(token: str) -> Forms:
     """Return what to look for: the token as it is, as programs encode it, and as a unit file has to write it."""
     found = set(encodings(token))
     found.update([form.replace("%", "%%") for form in found])
@@ -97,7 +98,7 @@ def processes(wanted: Forms, agents: Iterable[str], proc: str = "/proc", own: Op
     found = {each.pid: each for each in _read_processes(proc)}
     if 1 not in found:  # mounted with hidepid=: other accounts' processes do not even show
         yield Place("arguments", "other accounts' processes", None)
-    kin = _kin(found, os.getpid() if own is None else own, wanted)
+    kin = _own_process_family(found, os.getpid() if own is None else own, wanted)
     for each in found.values():
         if each.pid in kin:
             continue
@@ -133,7 +134,7 @@ def _read_processes(proc: str) -> Iterator[_Process]:
         yield _Process(int(entry), parent, name, program, arguments, environment)
 
 
-def _kin(found: Dict[int, _Process], own: int, wanted: Forms) -> Set[int]:
+def _own_process_family(found: Dict[int, _Process], own: int, wanted: Forms) -> Set[int]:
     """Return this process, those above it, and all below the topmost of them that has the token itself.
 
     That one is who started the run and gave it the token, such as ansible-playbook on this very node.
@@ -268,7 +269,7 @@ def _exposed(path: str, policy: Policy) -> bool:
         status = os.lstat(path)
     except OSError:
         return False
-    return others_may_read(Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), acl_entries(path), policy)
+    return others_may_read(Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), acl_entries(path), policy.owners, policy.groups)
 
 
 def _place(kind: str, path: str) -> Iterator[Place]:

@@ -18,18 +18,10 @@ import fcntl
 import os
 import stat
 import time
-from typing import Callable, FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Iterator, List, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._permissions import (
-    ACL_ACCESS,
-    ACL_DEFAULT,
-    AclEntry,
-    Attributes,
-    SecureFileError,
-    acl_entries,
-    drop_acl,
-    other_writer,
-)
+from ansible_collections.expanso.edge.plugins.module_utils._permissions import ACL_ACCESS, ACL_DEFAULT, drop_acl
+from ansible_collections.expanso.edge.plugins.module_utils._walk import SEARCH, Step, Walk, by_descriptor, first_open, naming, step_of
 
 NEW_DIRECTORY_MODE = 0o755
 """For directories made on the way: the token's own mode protects it, and the agent's configuration lies beside it."""
@@ -40,60 +32,8 @@ TEMPORARY_SUFFIX = ".expanso-edge.tmp"
 Label = Callable[[str, str], None]
 """Called with where something new can be reached and with its final path, to give it the security context that belongs there."""
 
-_SEARCH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-_MAX_LINKS = 40  # as many as the kernel follows
 _LOCK_SECONDS = 10.0
 _POLL_SECONDS = 0.05
-
-
-class LeadsNowhere(SecureFileError):
-    """A symbolic link in the place of a directory, whose target is not there."""
-
-    def __init__(self, link: str, target: str) -> None:
-        super().__init__(
-            f"{shown(link)} is a symbolic link that leads nowhere, for there is no {shown(target)}: mount or create that first, or remove the link"
-        )
-        self.link = link
-
-
-class UntrustedLink(SecureFileError):
-    """A symbolic link that others may exchange, so it is not followed."""
-
-    def __init__(self, link: str, directory: str, who: str) -> None:
-        super().__init__(
-            f"{who} may write the directory {shown(directory)}, and so exchange the symbolic link {shown(link)}, which is not followed: "
-            "put a directory in its place, or name the path that it leads to"
-        )
-        self.directory = directory
-        self.who = who
-
-
-class Step(NamedTuple):
-    """A directory on the way to another, as it was when it was opened."""
-
-    path: str
-    attributes: Attributes
-    acl: List[AclEntry]
-
-    def other_writer(self, users: FrozenSet[int], groups: FrozenSet[int], future_mode: Optional[int] = None) -> Optional[str]:
-        """Return who may write it besides the users and groups given; None where nobody else may."""
-        attributes = self.attributes if future_mode is None else self.attributes._replace(mode=future_mode)
-        return other_writer(attributes, self.acl, users, groups)
-
-
-def shown(path: str) -> str:
-    """Return a path as a message can hold it: its characters may be any, or none."""
-    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(each if each.isprintable() else "?" for each in text)
-
-
-@contextlib.contextmanager
-def naming(path: str) -> Iterator[None]:
-    """Let every fault of the system name the path, not a descriptor or a temporary name."""
-    try:
-        yield
-    except OSError as exc:
-        raise OSError(exc.errno, exc.strerror, shown(path)) from None
 
 
 class Directory:
@@ -134,7 +74,7 @@ class Directory:
         :raises OSError: something on the way is not a directory, or cannot be opened
         """
         path = os.path.abspath(path)
-        walk = _Walk(path)
+        walk = Walk(path)
         try:
             missing = walk.descend(lenient)
             descriptor = _readable(walk.descriptor)
@@ -148,9 +88,9 @@ class Directory:
         """Open a directory in this one that is not a link."""
         path = os.path.join(self.path, name)
         with naming(path):
-            descriptor = os.open(name, _SEARCH | os.O_DIRECTORY, dir_fd=self.descriptor)
+            descriptor = os.open(name, SEARCH | os.O_DIRECTORY, dir_fd=self.descriptor)
             try:
-                return Directory(path, _readable(descriptor), self.steps + [_step(path, descriptor)])
+                return Directory(path, _readable(descriptor), self.steps + [step_of(path, descriptor)])
             finally:
                 os.close(descriptor)
 
@@ -213,11 +153,11 @@ class Directory:
             if self.readable:
                 os.fchmod(self.descriptor, mode)
             else:
-                os.chmod(_by_descriptor(self.descriptor), mode)
+                os.chmod(by_descriptor(self.descriptor), mode)
 
     def reach(self, name: str) -> str:
         """Return a path by which a program finds something in this very directory, for what knows no descriptors."""
-        place = _by_descriptor(self.descriptor)
+        place = by_descriptor(self.descriptor)
         return os.path.join(place if os.path.isdir(place) else self.path, name)
 
     def sync(self) -> None:
@@ -307,156 +247,12 @@ def _digest(name: str) -> str:
     return f"{digest:032x}"
 
 
-def steps_to(path: str) -> Tuple[List[Step], Optional[UntrustedLink]]:
-    """Return what can be opened on the way to a directory, and the link that is not to be followed, if it ends there."""
-    walk = _Walk(os.path.abspath(path))
-    untrusted = None
-    try:
-        walk.descend()
-    except UntrustedLink as exc:
-        untrusted = exc
-    except (OSError, LeadsNowhere):
-        pass  # nothing further can be found out
-    finally:
-        walk.close()
-    return walk.steps, untrusted
-
-
-def first_open(steps: List[Step], uid: int, gid: int, future_mode: Optional[int] = None) -> Optional[Tuple[str, str]]:
-    """Return the first of the directories that others may write, and who; None where there is none.
-
-    Who may write a directory may replace what is in it, so every directory up to the root counts, sticky ones too.
-    """
-    users, groups = frozenset((0, os.geteuid(), uid)), frozenset((0, os.getegid(), gid))
-    for step in steps:
-        who = step.other_writer(users, groups, future_mode if step is steps[-1] else None)
-        if who:
-            return step.path, who
-    return None
-
-
-class _Walk:
-    """The way from the root to a directory, each directory held open until the end."""
-
-    def __init__(self, path: str) -> None:
-        self.steps: List[Step] = []
-        self._held: List[Tuple[str, int]] = []
-        # names to come, the next one last, each with the link that it was read from
-        self._pending: List[Tuple[str, Optional[str]]] = [(name, None) for name in reversed(_names(path))]
-        self._links = 0
-
-    @property
-    def descriptor(self) -> int:
-        return self._held[-1][1]
-
-    def close(self) -> None:
-        while self._held:
-            os.close(self._held.pop()[1])
-
-    def descend(self, lenient: bool = False) -> List[str]:
-        """Go as far as there are directories; return the names that are missing then.
-
-        :param lenient: treat what is not a directory as one that is missing
-        """
-        self._enter("/", os.open("/", _SEARCH | os.O_DIRECTORY))
-        while self._pending:
-            name, link = self._pending.pop()
-            if name == "..":
-                self._leave(len(self._held) - 1)
-                continue
-            path = os.path.join(self._held[-1][0], name)
-            try:
-                found = _open(self.descriptor, name, path)
-            except NotADirectoryError:
-                if not lenient:
-                    raise
-                found = None
-            if found is None:
-                if link is not None:
-                    raise LeadsNowhere(link, path)
-                return [name] + [each for each, _link in reversed(self._pending)]
-            if stat.S_ISLNK(os.fstat(found).st_mode):
-                self._follow(path, found, link)
-            else:
-                self._enter(path, found)
-        return []
-
-    def _enter(self, path: str, descriptor: int) -> None:
-        self._held.append((path, descriptor))
-        step = _step(path, descriptor)
-        if step in self.steps:
-            self.steps.remove(step)  # the last one is where the way has come to
-        self.steps.append(step)
-
-    def _leave(self, depth: int) -> None:
-        while len(self._held) > max(depth, 1):
-            os.close(self._held.pop()[1])
-
-    def _follow(self, path: str, descriptor: int, link: Optional[str]) -> None:
-        try:
-            target = os.readlink("", dir_fd=descriptor)
-        finally:
-            os.close(descriptor)
-        users, groups = frozenset((0, os.geteuid())), frozenset((0, os.getegid()))
-        for step in self.steps:
-            who = step.other_writer(users, groups)
-            if who:
-                raise UntrustedLink(path, step.path, who)
-        self._links += 1
-        if self._links > _MAX_LINKS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), shown(link or path))
-        if target.startswith("/"):
-            self._leave(1)
-        self._pending += [(name, link or path) for name in reversed(_names(target))]
-
-
-def _names(path: str) -> List[str]:
-    return [name for name in path.split("/") if name not in ("", ".")]
-
-
-def _open(descriptor: int, name: str, path: str) -> Optional[int]:
-    """Open a directory or a link to search or read it; None where there is nothing.
-
-    :raises NotADirectoryError: it is something else
-    """
-    with naming(path):
-        try:
-            # asked for as a directory first, because that is what mounts one that is mounted on demand
-            return os.open(name, _SEARCH | os.O_DIRECTORY, dir_fd=descriptor)
-        except OSError as exc:
-            if exc.errno == errno.ENOENT:
-                return None
-            if exc.errno not in (errno.ENOTDIR, errno.ELOOP):
-                raise
-        try:
-            found = os.open(name, _SEARCH, dir_fd=descriptor)
-        except FileNotFoundError:
-            return None
-        mode = os.fstat(found).st_mode
-        if stat.S_ISLNK(mode) or stat.S_ISDIR(mode):
-            return found
-        os.close(found)
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-
-
 def _readable(descriptor: int) -> int:
     """Open a directory once more, to read it where that is permitted."""
     try:
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=descriptor)
     except PermissionError:
         return os.dup(descriptor)
-
-
-def _step(path: str, descriptor: int) -> Step:
-    status = os.fstat(descriptor)
-    # a descriptor that is only for searching has no attributes of its own; without /proc, its path has
-    place = _by_descriptor(descriptor)
-    acl = acl_entries(place if os.path.isdir(place) else path)
-    return Step(path, Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), acl)
-
-
-def _by_descriptor(descriptor: int) -> str:
-    return f"/proc/self/fd/{descriptor}"
 
 
 def _lock(descriptor: int) -> bool:

@@ -13,8 +13,8 @@ import stat
 from typing import Any, Dict, List, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
-from ansible_collections.expanso.edge.plugins.module_utils._directory import shown
 from ansible_collections.expanso.edge.plugins.module_utils._permissions import SecureFileError
+from ansible_collections.expanso.edge.plugins.module_utils._walk import shown
 
 MARKERS = ("auth/credentials.creds", "config.d/50-connection.yaml", "config.d/50-registration.yaml", "identity")
 """What versions of the agent are known to leave below their data directory."""

@@ -21,16 +21,7 @@ import time
 from typing import Callable, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._checks import mode as parse_mode
-from ansible_collections.expanso.edge.plugins.module_utils._directory import (
-    NEW_DIRECTORY_MODE,
-    Directory,
-    Label,
-    first_open,
-    naming,
-    shown,
-    steps_to,
-    temporary_name,
-)
+from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory, Label, temporary_name
 from ansible_collections.expanso.edge.plugins.module_utils._permissions import (
     ACL_ACCESS,
     AclEntry,
@@ -39,10 +30,10 @@ from ansible_collections.expanso.edge.plugins.module_utils._permissions import (
     acl_entries,
     drop_acl,
 )
+from ansible_collections.expanso.edge.plugins.module_utils._walk import first_open, naming, shown, steps_to
 
 __all__ = [
     "MAX_SIZE",
-    "NEW_DIRECTORY_MODE",
     "AclEntry",
     "Attributes",
     "SecretFile",
@@ -52,13 +43,11 @@ __all__ = [
     "exists",
     "leftovers",
     "leftovers_in",
-    "make_directories",
     "not_short_text",
     "parse_mode",
     "read",
     "read_in",
     "remove",
-    "remove_directories",
     "unsafe_directory",
     "write",
     "write_in",
@@ -188,76 +177,6 @@ def _with_parents(directory: str) -> List[str]:
     while os.path.dirname(found[0]) != found[0]:
         found.insert(0, os.path.dirname(found[0]))
     return found
-
-
-class NewDirectories:
-    """What is missing of a directory that is held, made and held in turn. To be used in a ``with`` statement."""
-
-    def __init__(self, nearest: Directory) -> None:
-        self.directory = nearest
-        self.paths: List[str] = []
-        self._held: List[Directory] = []
-        self._made: List[Tuple[Directory, str]] = []
-
-    def __enter__(self) -> "NewDirectories":
-        return self
-
-    def __exit__(self, *_details: object) -> None:
-        for each in self._held:
-            each.close()
-
-    def make(self, mode: int, label: Label, owner: Optional[Tuple[int, int]] = None) -> None:
-        """Make them.
-
-        :param mode: of the innermost; the others get :data:`NEW_DIRECTORY_MODE`
-        :param owner: of the innermost, its user and group; the others belong to the own account
-        """
-        names = self.directory.missing
-        try:
-            for name in names:
-                above, last = self.directory, len(self._held) == len(names) - 1
-                if above.make(name, mode if last else NEW_DIRECTORY_MODE, label, owner if last else None):
-                    self._made.append((above, name))
-                    self.paths.append(os.path.join(above.path, name))
-                self.directory = above.below(name)
-                self._held.append(self.directory)
-        except BaseException:
-            self.undo()
-            raise
-
-    def undo(self) -> None:
-        """Remove what was made, as far as it is empty."""
-        while self._made:
-            above, name = self._made.pop()
-            if not above.rmdir(name):
-                return
-
-
-def make_directories(directory: str, mode: int, label: Callable[[str], None], owner: Optional[Tuple[int, int]] = None) -> List[str]:
-    """Make a directory and those above it that are missing; return what was made, the outermost first.
-
-    :param mode: of the innermost; the others get :data:`NEW_DIRECTORY_MODE`
-    :param label: called with the path of each new directory, for its security context
-    :param owner: of the innermost, its user and group; by default the own account
-    """
-    with Directory.hold(directory) as nearest, NewDirectories(nearest) as new:
-        new.make(mode, lambda _place, _path: None, owner)
-        try:
-            for each in new.paths:
-                label(each)
-        except OSError:
-            new.undo()
-            raise
-        return new.paths
-
-
-def remove_directories(made: List[str]) -> None:
-    """Remove directories that :func:`make_directories` made, as far as they are empty."""
-    for each in reversed(made):
-        try:
-            os.rmdir(each)
-        except OSError:
-            return
 
 
 def write(path: str, data: bytes, attributes: Attributes, label: Callable[[str], None]) -> None:

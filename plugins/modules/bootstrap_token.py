@@ -229,18 +229,17 @@ from ansible_collections.expanso.edge.plugins.module_utils._account import Accou
 from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import FILE, Decision, Held, Request, decide
-from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory
+from ansible_collections.expanso.edge.plugins.module_utils._directory import NEW_DIRECTORY_MODE, Directory
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import render as render_variables
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._new_directories import NewDirectories
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     MAX_SIZE,
-    NEW_DIRECTORY_MODE,
     Attributes,
-    NewDirectories,
     SecretFile,
     SecureFileError,
     home,

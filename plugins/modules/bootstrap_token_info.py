@@ -243,9 +243,6 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure impor
     backups,
     pipeline_files,
     processes,
-    report,
-    report_backups,
-    report_unread,
     search,
     searchable_encodings,
     siblings,
@@ -262,6 +259,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit.findings impor
     parse_content,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._audit.inspection import inspect_path, policy_from_params
+from ansible_collections.expanso.edge.plugins.module_utils._audit.reports import report, report_backups, report_unread
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, mask, visible

@@ -126,11 +126,12 @@ from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._new_directories import make_directories
 from ansible_collections.expanso.edge.plugins.module_utils._process import Program
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import make_directories, read, remove, unsafe_directory
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import read, remove, unsafe_directory
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, judge
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import read as read_content
 

@@ -69,7 +69,7 @@ CASES = [
     Case("no name", {"units": {"../edge": TEXT}}, after=None, says="'../edge' is not the name of a unit"),
     Case("control character", {"units": {"edge\n.service": TEXT}}, after=None, says="'edge?.service' is not the name of a unit"),
     Case("both", {"units": {UNIT: TEXT}, "absent": [UNIT]}, after=None, says="cannot be in units and in absent"),
-    Case("null", {"absent": [UNIT], "directory": None}, after=None, says="directory is "),
+    Case("null", {"absent": [UNIT], "directory": None}, after=None, says="option directory"),
     Case("no directory", {"units": {UNIT: TEXT}, "directory": ""}, after=None, says="option directory: the path is not absolute: ''"),
     Case("open directory", {"units": {UNIT: TEXT}, "directory": "/tmp"}, after=None, says="every account may write the directory /tmp"),
     Case("must run", {"units": {UNIT: TEXT}, "running": True}, after=None, says="systemd does not run on this node"),

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory, LeadsNowhere, UntrustedLink, shown, steps_to
+from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory
+from ansible_collections.expanso.edge.plugins.module_utils._new_directories import make_directories
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     Attributes,
     leftovers_in,
-    make_directories,
     read,
     read_in,
     remove,
@@ -23,6 +23,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     write,
     write_in,
 )
+from ansible_collections.expanso.edge.plugins.module_utils._walk import LeadsNowhere, UntrustedLink, shown, steps_to
 
 OWN = Attributes(os.geteuid(), os.getegid(), 0o600)
 APP = 4711

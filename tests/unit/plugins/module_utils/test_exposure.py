@@ -21,15 +21,13 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure impor
     holds,
     pipeline_files,
     processes,
-    report,
-    report_backups,
-    report_unread,
     search,
     searchable_encodings,
     siblings,
     units,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Finding, Policy
+from ansible_collections.expanso.edge.plugins.module_utils._audit.reports import report, report_backups, report_unread
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, write
 from hypothesis import given
 from hypothesis import strategies as st
@@ -512,7 +510,7 @@ class TestReport:
     def test_backups(self) -> None:
         readable, hidden = report_backups([Place("exposed_copy", "a", b""), Place("copy", "b", b"")], "t")
         assert readable == Finding(
-            "copy_readable", "error", "a looks like a backup of t, maybe with a former token, and others can read it", "look into it, and remove it"
+            "copy_readable", "error", "a looks like a backup of t, maybe with a former token, and others can read it", "check it, and remove it"
         )
         assert (hidden.code, hidden.severity) == ("copy", "warning")
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _secure_file
-from ansible_collections.expanso.edge.plugins.module_utils._directory import temporary_name
+from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory, temporary_name
+from ansible_collections.expanso.edge.plugins.module_utils._new_directories import NewDirectories, make_directories
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     AclEntry,
     Attributes,
@@ -19,7 +20,6 @@ from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     acl_entries,
     exists,
     leftovers,
-    make_directories,
     read,
     remove,
     unsafe_directory,
@@ -211,9 +211,11 @@ def test_directories_are_made_and_unmade(safe_path: Path) -> None:
     assert made == [str(safe_path / "a"), str(safe_path / "a" / "b"), str(safe_path / "a" / "b" / "c")]
     assert [stat.S_IMODE(os.stat(each).st_mode) for each in made] == [0o755, 0o755, 0o700]
     assert make_directories(made[-1], 0o755, unlabelled) == [] and stat.S_IMODE(os.stat(made[-1]).st_mode) == 0o700
-    (safe_path / "a" / "file").write_text("x")
-    _secure_file.remove_directories(made)
-    assert os.listdir(safe_path / "a") == ["file"]
+    with Directory.hold(str(safe_path / "a" / "d" / "e")) as nearest, NewDirectories(nearest) as new:
+        new.make(0o700, lambda _place, _path: None)
+        (safe_path / "a" / "d" / "file").write_text("x")
+        new.undo()
+    assert os.listdir(safe_path / "a" / "d") == ["file"]
 
 
 @pytest.mark.parametrize("when", ["before it is looked for again", "as it gets its name"])

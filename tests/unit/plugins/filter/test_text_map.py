@@ -23,14 +23,14 @@ def test_values_are_what_they_were_written_as() -> None:
         ({"a": {"b": 1}}, "labels: the value of a is a dictionary: it has to be text"),
         ({"a": [1]}, "labels: the value of a is a list"),
         ({"a": None}, "labels: the value of a is empty"),
-        ({"a": "b\0"}, "labels: the value of a is too long, or holds what is no character"),
+        ({"a": "b\0"}, "labels: the value of a is too long, or has an invalid character"),
         ({"": "b"}, "labels: a key has to be text, and not empty"),
         ({True: "b"}, "labels: a key has to be text"),
         (["a"], "labels has to be a dictionary"),
         ("a", "labels has to be a dictionary"),
     ],
 )
-def test_what_is_no_text_is_refused(value: Any, expected: str) -> None:
+def test_what_is_not_text_is_refused(value: Any, expected: str) -> None:
     with pytest.raises(AnsibleFilterError) as refusal:
         text_map(value, "labels")
     assert expected in str(refusal.value)

@@ -30,7 +30,7 @@ def test_values_are_what_they_were_written_as() -> None:
         ("a", "labels has to be a dictionary"),
     ],
 )
-def test_what_is_no_text_is_refused(value: Any, expected: str) -> None:
+def test_what_is_not_text_is_refused(value: Any, expected: str) -> None:
     with pytest.raises(AnsibleFilterError) as refusal:
         text_map(value, "labels")
     assert expected in str(refusal.value)

@@ -9,6 +9,7 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import DELIVERY_VARIABLE, LABEL_VARIABLE, NOT_TEMPLATED, some_of
 
 OUTCOMES = {
@@ -76,7 +77,7 @@ def _label(variables: Variables) -> str:
         label = str(variables.get(LABEL_VARIABLE) or "")
     except Exception:  # it is made of what is not defined: no reason to keep the summary back
         return ""
-    return "" if label == NOT_TEMPLATED or "{{" in label else label
+    return "" if label == NOT_TEMPLATED or "{{" in label else mask(label)
 
 
 def _gist(text: Any) -> str:

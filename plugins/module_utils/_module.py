@@ -92,9 +92,10 @@ class EdgeModule(AnsibleModule):
 
     def _log_invocation(self) -> None:
         """Log that the module runs. Ansible logs the options before anybody could look at them, and ends in a fault where the log takes them not."""
-        self.no_log_values.update(self._secrets())
+        secrets = self._secrets()
+        self.no_log_values.update(secrets)
         given = dict(self.params)  # type: Result
-        self.params = {name: _loggable(value) for name, value in given.items()}  # type: Result
+        self.params = {name: _loggable(value, secrets) for name, value in given.items()}  # type: Result
         try:
             super(EdgeModule, self)._log_invocation()
         finally:
@@ -115,12 +116,15 @@ class EdgeModule(AnsibleModule):
         super(EdgeModule, self)._return_formatted(kwargs)
 
 
-def _loggable(value: Any) -> Any:
+def _loggable(value: Any, secrets: List[str]) -> Any:
     """Return an option's value as a log takes it: no text without end, which Ansible would search for minutes, and no control characters."""
     text = value if isinstance(value, str) else str(value)
     if len(text) > LONGEST_LOGGED:
         return "({0} characters)".format(len(text))
-    return "".join(each if each.isprintable() else "?" for each in text) if isinstance(value, str) else value
+    shown = mask(text, *secrets)  # an option that is not secret may quote the token
+    if not isinstance(value, str):
+        return value if shown == text else shown
+    return "".join(each if each.isprintable() else "?" for each in shown)
 
 
 def _refused(fault: OSError, doing: str) -> str:

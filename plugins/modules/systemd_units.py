@@ -147,7 +147,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeMo
 from ansible_collections.expanso.edge.plugins.module_utils._options import check_options
 from ansible_collections.expanso.edge.plugins.module_utils._process import may_access
 from ansible_collections.expanso.edge.plugins.module_utils._program import unfit
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines, mask
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, SecureFileError, read, remove, unsafe_directory, write
 from ansible_collections.expanso.edge.plugins.module_utils._units import (
     MARKER,
@@ -426,7 +426,9 @@ def bring_about(module: EdgeModule) -> Dict[str, Any]:
         "left_out": {name: unit.left_out for name, unit in fitted.items() if unit.left_out},
         "msg": "units changed: {0}".format(", ".join(change.name for change in needed)) if needed else "the units are as asked for",
         "diff": [
-            {"before": change.before or "", "after": change.after or "", "before_header": change.path, "after_header": change.path} for change in needed
+            # a unit that somebody wrote may have the token in it
+            {"before": mask(change.before or ""), "after": mask(change.after or ""), "before_header": change.path, "after_header": change.path}
+            for change in needed
         ],
     }
 

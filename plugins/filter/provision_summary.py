@@ -9,6 +9,7 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask
 from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import OUTCOMES, results, waits_for_registration
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import LABEL_VARIABLE, NOT_TEMPLATED, some_of
 
@@ -65,7 +66,7 @@ def _label(variables: Variables) -> str:
         label = str(variables.get(LABEL_VARIABLE) or "")
     except Exception:  # it uses an undefined variable; the summary is shown nevertheless
         return ""
-    return "" if label == NOT_TEMPLATED or "{{" in label else label
+    return "" if label == NOT_TEMPLATED or "{{" in label else mask(label)
 
 
 def _first_line(text: Any) -> str:

@@ -92,9 +92,10 @@ class EdgeModule(AnsibleModule):
 
     def _log_invocation(self) -> None:
         """Log that the module runs. Ansible logs the options before they could be checked, and fails where the log does not accept them."""
-        self.no_log_values.update(self._secrets())
+        secrets = self._secrets()
+        self.no_log_values.update(secrets)
         given: Result = dict(self.params)
-        self.params: Result = {name: _loggable(value) for name, value in given.items()}
+        self.params: Result = {name: _loggable(value, secrets) for name, value in given.items()}
         try:
             super()._log_invocation()
         finally:
@@ -115,12 +116,15 @@ class EdgeModule(AnsibleModule):
         super()._return_formatted(kwargs)
 
 
-def _loggable(value: Any) -> Any:
+def _loggable(value: Any, secrets: List[str]) -> Any:
     """Return an option's value as a log accepts it: not too long, because Ansible would search it for minutes, and without control characters."""
     text = value if isinstance(value, str) else str(value)
     if len(text) > LONGEST_LOGGED:
         return f"({len(text)} characters)"
-    return "".join(each if each.isprintable() else "?" for each in text) if isinstance(value, str) else value
+    shown = mask(text, *secrets)  # an option that is not secret may quote the token
+    if not isinstance(value, str):
+        return value if shown == text else shown
+    return "".join(each if each.isprintable() else "?" for each in shown)
 
 
 def _refused(fault: OSError, doing: str) -> str:

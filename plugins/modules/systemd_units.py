@@ -147,7 +147,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._account import Accou
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._process import may_access
 from ansible_collections.expanso.edge.plugins.module_utils._program import unfit
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines, mask
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, read, remove, unsafe_directory, write
 from ansible_collections.expanso.edge.plugins.module_utils._units import (
     MARKER,
@@ -436,7 +436,9 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
         "left_out": {name: unit.left_out for name, unit in adapted.items() if unit.left_out},
         "msg": f"units changed: {', '.join(change.name for change in needed)}" if needed else "the units are as asked for",
         "diff": [
-            {"before": change.before or "", "after": change.after or "", "before_header": change.path, "after_header": change.path} for change in needed
+            # a unit written by hand may contain the token
+            {"before": mask(change.before or ""), "after": mask(change.after or ""), "before_header": change.path, "after_header": change.path}
+            for change in needed
         ],
     }
 

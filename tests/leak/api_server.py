@@ -10,11 +10,13 @@ The first part of a path is the name of a cluster, a store of objects by path. W
     breaks    answers with what is no JSON, and holds the object
     drops     closes the connection
     forbids   lets nobody do anything
+    400, 503  refuses it with that status, and a page of HTML that quotes the request, as a proxy may
 """
 
 from __future__ import annotations
 
 import base64
+import html
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -85,6 +87,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._status(422, "Invalid", f'admission webhook "policy.test" denied the request: {data} ({plain})')
         elif behaviour == "breaks":
             self._send(200, b"<html>" + body)
+        elif behaviour and behaviour.isdigit():
+            texts = [base64.b64decode(value).decode() for value in json.loads(body).get("data", {}).values()]
+            request = html.escape(f"{self.command} {self.path} {dict(self.headers)} {body.decode()} {texts}")
+            self._send(int(behaviour), f"<html><h1>{behaviour}</h1><pre>{request}</pre></html>".encode(), "text/html")
         elif behaviour == "drops":
             self.close_connection = True
         else:
@@ -117,9 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, code: int, content: Json) -> None:
         self._send(code, json.dumps(content).encode())
 
-    def _send(self, code: int, data: bytes) -> None:
+    def _send(self, code: int, data: bytes, kind: str = "application/json") -> None:
         self.send_response(code)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -12,8 +12,9 @@ A case is a function that prepares a node and gives it a token:
     says_in_check   what it says with `--check`, where that is something else
     holds           whether the token is in the node's file at the end of a real run
     needs           a function that says why this machine cannot do it, or None
+    playbooks       which of the playbooks `provision` and `direct` it is for
 
-All cases are hosts of one job. What concerns a whole job is a `@job`, which prepares as many nodes as it needs.
+Cases are hosts of a job that they share. What concerns a whole job is a `@job`, which prepares as many nodes as it needs.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Optional
 
 import canary
-from lab import Lab, Node
+from lab import Lab, Node, vaulted
 
 ENVIRONMENT = "EXPANSO_EDGE_BOOTSTRAP_TOKEN"
 
@@ -39,6 +40,7 @@ class Case(NamedTuple):
     says_in_check: str
     holds: bool
     needs: Callable[[], Optional[str]]
+    playbooks: tuple[str, ...]
 
 
 class JobCase(NamedTuple):
@@ -47,8 +49,6 @@ class JobCase(NamedTuple):
     name: str
     prepare: Callable[[Lab], None]
     says: str
-    playbook: str
-    needs: Callable[[], Optional[str]]
 
 
 CASES: dict[str, Case] = {}
@@ -60,21 +60,28 @@ def nothing() -> Optional[str]:
     return None
 
 
-def case(says: str, says_in_check: str = "", *, holds: bool = False, needs: Callable[[], Optional[str]] = nothing) -> Callable[[Any], Any]:
+def case(
+    says: str,
+    says_in_check: str = "",
+    *,
+    holds: bool = False,
+    needs: Callable[[], Optional[str]] = nothing,
+    playbooks: tuple[str, ...] = ("provision", "direct"),
+) -> Callable[[Any], Any]:
     """Make a case of a function that prepares a node."""
 
     def register(prepare: Callable[[Node], None]) -> Callable[[Node], None]:
-        CASES[prepare.__name__] = Case(prepare.__name__, prepare, says, says_in_check or says, holds, needs)
+        CASES[prepare.__name__] = Case(prepare.__name__, prepare, says, says_in_check or says, holds, needs, playbooks)
         return prepare
 
     return register
 
 
-def job(says: str, playbook: str = "provision.yml", *, needs: Callable[[], Optional[str]] = nothing) -> Callable[[Any], Any]:
+def job(says: str) -> Callable[[Any], Any]:
     """Make a job of a function that prepares a lab."""
 
     def register(prepare: Callable[[Lab], None]) -> Callable[[Lab], None]:
-        JOBS[prepare.__name__] = JobCase(prepare.__name__, prepare, says, playbook, needs)
+        JOBS[prepare.__name__] = JobCase(prepare.__name__, prepare, says)
         return prepare
 
     return register
@@ -302,6 +309,101 @@ def token_as_a_key(node: Node) -> None:
     node.token("{{ {}['" + node.key() + "'] }}")
 
 
+@case(says="cannot be templated")
+def file_of_that_name(node: Node) -> None:
+    node.token("{{ lookup('ansible.builtin.file', '/nowhere/" + node.key() + "') }}")
+
+
+@case(says="cannot be templated|refers to something that is not defined")
+def lookup_of_that_name(node: Node) -> None:
+    node.token("{{ lookup('" + node.opaque().replace("'", "") + "') }}")
+
+
+@case(says="cannot be templated|refers to something that is not defined")
+def variable_of_that_name(node: Node) -> None:
+    node.token("{{ lookup('ansible.builtin.vars', '" + node.key() + "') }}")
+
+
+@case(says="cannot be templated|refers to something that is not defined")
+def first_found_of_that_name(node: Node) -> None:
+    node.token("{{ lookup('ansible.builtin.first_found', ['/nowhere/" + node.jwt() + "']) }}")
+
+
+@case(says="cannot be templated|refers to nothing_of_that_name")
+def mandatory_with_token(node: Node) -> None:
+    node.token("{{ nothing_of_that_name | mandatory('" + node.key() + "') }}")
+
+
+@case(says="cannot be templated")
+def json_that_is_none(node: Node) -> None:
+    node.token("{{ '[" + node.key() + "' | from_json }}")
+
+
+@case(says="cannot be templated")
+def yaml_that_is_none(node: Node) -> None:
+    node.token("{{ '[" + node.jwt() + "' | from_yaml }}")
+
+
+@case(says="cannot be templated")
+def broken_expression(node: Node) -> None:
+    node.token("{{ 'x' | regex_search('(" + node.key() + "') }}")
+
+
+@case(says="token written to", holds=True)
+def vaulted_token(node: Node) -> None:
+    node.token({"__ansible_vault": vaulted(node.key())})
+
+
+@case(says="decrypt")
+def vaulted_with_another_password(node: Node) -> None:
+    node.token({"__ansible_vault": vaulted(node.key(), "another password")})
+
+
+# Tokens in the wrong variable as well.
+
+
+@case(says="token written to", holds=True)
+def token_as_label(node: Node) -> None:
+    node.token(node.key())
+    node.variables["expanso_edge_token_label"] = node.variables["expanso_edge_token"]
+
+
+@case(says="there is no account")
+def token_as_owner(node: Node) -> None:
+    node.token(node.key())
+    node.variables["token_file_owner"] = node.variables["expanso_edge_token"]
+
+
+@case(says="mode")
+def token_as_mode(node: Node) -> None:
+    node.token(node.key())
+    node.variables["token_file_mode"] = node.variables["expanso_edge_token"]
+
+
+@case(says="not absolute")
+def token_as_path(node: Node) -> None:
+    node.token(node.jwt())
+    node.variables["token_file_path"] = node.variables["expanso_edge_token"]
+
+
+@case(says="not an absolute path")
+def token_as_marker(node: Node) -> None:
+    node.token(node.key())
+    node.variables["token_file_registration_markers"] = [node.variables["expanso_edge_token"] + "/x/../.."]
+
+
+@case(says="missing or not executable", says_in_check="would be registered")
+def token_as_agent(node: Node) -> None:
+    node.token(node.key())
+    node.registers(token_file_binary=f"/nowhere/{node.variables['expanso_edge_token']}")
+
+
+@case(says="failed with exit code 13", says_in_check="would be registered", holds=True)
+def token_in_url(node: Node) -> None:
+    node.token(node.key())
+    node.registers(hostile=True, token_file_bootstrap_url=f"http://127.0.0.1:1/?token={node.variables['expanso_edge_token']}")
+
+
 # Nodes where a token cannot be.
 
 
@@ -422,6 +524,36 @@ def time_out(node: Node) -> None:
     node.talks("hang", token_file_register_timeout=1)
 
 
+@case(says="did not finish within 1 seconds", says_in_check="would be registered", holds=True)
+def time_out_with_a_child_elsewhere(node: Node) -> None:
+    node.token(node.jwt())
+    node.talks("hang-and-fork", token_file_register_timeout=1)
+
+
+@case(says='"registered"', says_in_check="would be registered", holds=True)
+def daemon_that_talks_late(node: Node) -> None:
+    node.token(node.key())
+    node.talks("register-and-fork")
+
+
+@case(says='"registered"', says_in_check="would be registered")
+def daemon_that_talks_late_of_a_token_removed(node: Node) -> None:
+    node.token(node.opaque())
+    node.talks("register-and-fork", token_file_remove_after_registration=True)
+
+
+@case(says="this node is registered all the same", says_in_check="would be registered", holds=True)
+def registered_but_failed(node: Node) -> None:
+    node.token(node.opaque())
+    node.talks("register-and-fail")
+
+
+@case(says="was ended by signal 9", says_in_check="would be registered", holds=True)
+def killed(node: Node) -> None:
+    node.token(node.jwt())
+    node.talks("die")
+
+
 @case(says="none of the registration markers", says_in_check="would be registered", holds=True)
 def no_marker(node: Node) -> None:
     node.token(node.jwt())
@@ -540,6 +672,24 @@ def swarm_sdk_that_breaks(node: Node) -> None:
     node.swarm("breaks")
 
 
+@case(says="the Docker engine refused", says_in_check="token stored as")
+def swarm_engine_that_answers_400(node: Node) -> None:
+    node.token(node.key())
+    node.swarm("400")
+
+
+@case(says="the Docker engine refused", says_in_check="token stored as")
+def swarm_engine_that_answers_409(node: Node) -> None:
+    node.token(node.opaque())
+    node.swarm("409")
+
+
+@case(says="the Docker engine refused", says_in_check="token stored as")
+def swarm_engine_that_answers_503(node: Node) -> None:
+    node.token(node.jwt())
+    node.swarm("503")
+
+
 @case(says="would cross the network in the clear")
 def swarm_in_the_clear(node: Node) -> None:
     node.token(node.key())
@@ -615,6 +765,179 @@ def k8s_api_that_hangs_up(node: Node) -> None:
     node.kubernetes("drops")
 
 
+@case(says="cannot patch secrets")
+def k8s_api_that_answers_400(node: Node) -> None:
+    node.token(node.key())
+    node.kubernetes("400")
+
+
+@case(says="cannot patch secrets")
+def k8s_api_that_answers_409(node: Node) -> None:
+    node.token(node.opaque())
+    node.kubernetes("409")
+
+
+@case(says="cannot patch secrets")
+def k8s_api_that_answers_503(node: Node) -> None:
+    node.token(node.jwt())
+    node.kubernetes("503")
+
+
+@case(says="cannot patch secrets")
+def k8s_api_that_answers_401(node: Node) -> None:
+    node.token(node.key())
+    node.kubernetes("401")
+
+
+@case(says="is none of a label|label")
+def k8s_token_as_label(node: Node) -> None:
+    node.token(node.opaque())
+    node.kubernetes(k8s_secret_labels={"app": node.variables["expanso_edge_token"]})
+
+
+# Services of systemd. A good one registers, a refused one has an agent that prints its token, an image starts nothing.
+
+
+@case(says="would be waited for|registered", needs=root)
+def systemd_environment_good(node: Node) -> None:
+    systemd_good(node, "environment_file")
+
+
+@case(says="would be waited for|registered", needs=root)
+def systemd_credential_good(node: Node) -> None:
+    systemd_good(node, "credential")
+
+
+@case(says="would be waited for|registered", needs=root)
+def systemd_encrypted_good(node: Node) -> None:
+    systemd_good(node, "encrypted_credential")
+
+
+def systemd_good(node: Node, delivery: str) -> None:
+    token = node.key()
+    node.token(token)
+    node.lab.plane.client.add_token(token)
+    node.runs_systemd(delivery)
+
+
+@case(says="invalid bootstrap token.*Its journal", says_in_check="would be waited for", needs=root)
+def systemd_environment_refused(node: Node) -> None:
+    node.token(node.opaque())
+    node.runs_systemd("environment_file", hostile=True)
+
+
+@case(says="invalid bootstrap token.*Its journal", says_in_check="would be waited for", needs=root)
+def systemd_credential_refused(node: Node) -> None:
+    node.token(node.opaque())
+    node.runs_systemd("credential", hostile=True)
+
+
+@case(says="invalid bootstrap token.*Its journal", says_in_check="would be waited for", needs=root)
+def systemd_encrypted_refused(node: Node) -> None:
+    node.token(node.opaque())
+    node.runs_systemd("encrypted_credential", hostile=True)
+
+
+@case(says="token written to|token encrypted", needs=root)
+def systemd_environment_image(node: Node) -> None:
+    node.token(node.jwt())
+    node.runs_systemd("environment_file", systemd_service_state="stopped")
+
+
+@case(says="token written to|token encrypted", needs=root)
+def systemd_credential_image(node: Node) -> None:
+    node.token(node.jwt())
+    node.runs_systemd("credential", systemd_service_state="stopped")
+
+
+@case(says="token written to|token encrypted", needs=root)
+def systemd_encrypted_image(node: Node) -> None:
+    node.token(node.jwt())
+    node.runs_systemd("encrypted_credential", systemd_service_state="stopped")
+
+
+@case(says="text is withheld|invalid bootstrap token.*Its journal", says_in_check="would be waited for", needs=root, playbooks=("direct",))
+def systemd_broken(node: Node) -> None:
+    node.token(node.opaque())
+    node.runs_systemd("credential")
+    node.sabotaged("wait_for_registration.py:time.sleep")
+
+
+@case(says="token written to|token encrypted", needs=root)
+def systemd_changed(node: Node) -> None:
+    node.put("etc/bootstrap.env", f"{ENVIRONMENT}={node.key('former')}\n")
+    node.token(node.key())
+    node.runs_systemd("encrypted_credential")
+
+
+@case(says="token removed from", needs=root)
+def systemd_removed(node: Node) -> None:
+    node.put("etc/bootstrap.env", f"{ENVIRONMENT}={node.key('left')}\n")
+    node.runs_systemd("environment_file", systemd_service_state="absent")
+
+
+def hand_made(node: Node, token: str) -> None:
+    """Let there be a unit that somebody wrote, with the token in all of its texts."""
+    text = f"""[Unit]
+Description=Edge with {token}
+[Service]
+Environment="{ENVIRONMENT}={token}"
+ExecStart=/usr/local/bin/expanso-edge run --token {token}
+"""
+    for name in ("expanso-edge.service", "expanso-edge-bootstrap.service"):
+        node.put(f"units/{name}", text, mode=0o644)
+
+
+@case(says="is not managed by this collection", needs=root)
+def systemd_unit_made_by_hand(node: Node) -> None:
+    token = node.key()
+    node.token(token)
+    node.runs_systemd("credential")
+    hand_made(node, token)
+
+
+@case(says="token written to", needs=root)
+def systemd_unit_made_by_hand_adopted(node: Node) -> None:
+    token = node.key()
+    node.token(token)
+    node.runs_systemd("environment_file", systemd_service_state="stopped", systemd_service_adopt=True)
+    hand_made(node, token)
+
+
+@case(says="token removed from|no token", needs=root)
+def systemd_unit_made_by_hand_removed(node: Node) -> None:
+    node.runs_systemd("environment_file", systemd_service_state="absent", systemd_service_adopt=True)
+    hand_made(node, node.jwt("in a unit"))
+
+
+# Plugins that run on the controller, used directly.
+
+
+@case(says="takes no terms", playbooks=("direct",))
+def plugins_key(node: Node) -> None:
+    node.token(node.key())
+
+
+@case(says="takes no terms", playbooks=("direct",))
+def plugins_jwt(node: Node) -> None:
+    node.token(node.jwt())
+
+
+@case(says="takes no terms", playbooks=("direct",))
+def plugins_opaque(node: Node) -> None:
+    node.token(node.opaque())
+
+
+@case(says="white space at its end", playbooks=("direct",))
+def plugins_bad(node: Node) -> None:
+    node.token(node.key() + " ")
+
+
+@case(says="refers to nothing_of_that_name", playbooks=("direct",))
+def plugins_template(node: Node) -> None:
+    node.token(node.key() + "{{ nothing_of_that_name }}")
+
+
 # Whole jobs.
 
 
@@ -667,48 +990,25 @@ def token_where_its_file_belongs(lab: Lab) -> None:
     lab.node("fresh")
 
 
-@job(says="takes no terms", playbook="plugins.yml")
-def plugins(lab: Lab) -> None:
-    for kind in (canary.key, canary.jwt, canary.opaque):
-        node = lab.node(kind.__name__)
-        node.token(lab.canary(kind(), f"{node.name}/token"))
-    bad = lab.node("bad")
-    bad.token(bad.key() + " ")
-    template = lab.node("template")
-    template.token(template.key() + "{{ nothing_of_that_name }}")
+@job(says="cannot decrypt")
+def vaulted_credential_with_another_password(lab: Lab) -> None:
+    lab.credential(vaulted(lab.canary(canary.key(), "credential"), "another password"))
+    lab.node("fresh")
 
 
-DELIVERIES = ("environment_file", "credential", "encrypted_credential")
+@job(says="token written to")
+def vaulted_credential(lab: Lab) -> None:
+    lab.credential(vaulted(lab.canary(canary.opaque(), "credential")))
+    lab.node("fresh")
 
 
-def systemd_nodes(lab: Lab) -> None:
-    """For each delivery a node that registers, one that is refused and whose agent prints its token, and one that starts nothing."""
-    for delivery in DELIVERIES:
-        good, refused, image = (lab.node(f"{delivery}-{name}") for name in ("good", "refused", "image"))
-        for node, kind in ((good, canary.key), (refused, canary.opaque), (image, canary.jwt)):
-            node.token(lab.canary(kind(), f"{node.name}/token"))
-        lab.plane.client.add_token(good.variables["expanso_edge_token"])
-        good.runs_systemd(delivery)
-        refused.runs_systemd(delivery, hostile=True)
-        image.runs_systemd(delivery, systemd_service_state="stopped")
+@job(says="white space at its end")
+def vaulted_credential_that_is_bad(lab: Lab) -> None:
+    lab.credential(vaulted(lab.canary(canary.key(), "credential") + " "))
+    lab.node("fresh")
 
 
-@job(says="invalid bootstrap token.*Its journal|would be waited for", playbook="provision.yml", needs=root)
-def systemd_provisioned(lab: Lab) -> None:
-    systemd_nodes(lab)
-
-
-@job(says="invalid bootstrap token.*Its journal|would be waited for", playbook="systemd.yml", needs=root)
-def systemd_used_directly(lab: Lab) -> None:
-    systemd_nodes(lab)
-    broken = lab.node("broken")
-    broken.token(broken.opaque())
-    broken.runs_systemd("credential")
-    broken.sabotaged("wait_for_registration.py:time.sleep")
-    changed = lab.node("changed")
-    changed.put("etc/bootstrap.env", f"{ENVIRONMENT}={changed.key('former')}\n")
-    changed.token(changed.key())
-    changed.runs_systemd("encrypted_credential")
-    removed = lab.node("removed")
-    removed.put("etc/bootstrap.env", f"{ENVIRONMENT}={removed.key('left')}\n")
-    removed.runs_systemd("environment_file", systemd_service_state="absent")
+@job(says="expanso_edge_delivery is set, but has to name")
+def token_as_delivery(lab: Lab) -> None:
+    lab.extra_vars["expanso_edge_delivery"] = lab.canary(canary.key(), "delivery")
+    lab.node("fresh")

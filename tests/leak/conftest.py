@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,27 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parents[1] / "
 
 import environments
 import observers
+from cases import Case
 from control_plane import ControlPlane
 from lab import Lab
+from matrix import Run
 from observers import Syslog
+from runner import MODES, Outcome, check_observers, run
+from xdist.scheduler import LoadScopeScheduling
+
+
+class Groups(LoadScopeScheduling):
+    """Gives all tests of one run to one worker, so that it is run once. xdist's own marks for groups have no effect with pytest 9.2."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.rpartition("@")[2]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """Share tests out among workers by group."""
+    return Groups(config, log)
+
 
 CORES = environments.available("core-")
 
@@ -40,17 +59,65 @@ def syslog() -> Syslog:
     return observers.syslog()
 
 
+def make(stack: contextlib.ExitStack) -> Lab:
+    """Make a lab: below a directory that nobody else can write, which /tmp is not, and every account can enter."""
+    parent = Path("/var/lib") if os.geteuid() == 0 else Path.home()
+    home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".expanso-edge-leak-", dir=parent)))
+    home.chmod(0o755)
+    lab = Lab(home, stack.enter_context(ControlPlane()))
+    stack.callback(lab.close)
+    return lab
+
+
 @pytest.fixture
 def make_lab() -> Iterator[Callable[[], Lab]]:
-    """Make labs: below a directory that nobody else can write, which /tmp is not, and every account can enter."""
+    """Make labs, for one test."""
     with contextlib.ExitStack() as stack:
+        yield lambda: make(stack)
 
-        def make() -> Lab:
-            parent = Path("/var/lib") if os.geteuid() == 0 else Path.home()
-            home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".expanso-edge-leak-", dir=parent)))
-            home.chmod(0o755)
-            lab = Lab(home, stack.enter_context(ControlPlane()))
-            stack.callback(lab.close)
-            return lab
 
-        yield make
+class Fleets:
+    """Runs that many tests share. The last one is kept, with its directories: tests of one run follow each other."""
+
+    def __init__(self, syslog: Syslog) -> None:
+        self._syslog = syslog
+        self._last: tuple[Run, Lab, Outcome | AssertionError] | None = None
+        self._stack = contextlib.ExitStack()
+
+    def __call__(self, shared: Run, cases: list[Case]) -> tuple[Lab, Outcome]:
+        """Return the outcome of a run of many cases, and their nodes.
+
+        :raises AssertionError: it was not a run
+        """
+        if self._last is None or self._last[0] != shared:
+            self.close()
+            self._last = (shared, *self._run(shared, cases))
+        _run, lab, outcome = self._last
+        if isinstance(outcome, AssertionError):
+            raise outcome
+        return lab, outcome
+
+    def close(self) -> None:
+        """Remove what is kept."""
+        self._stack.close()
+        self._last = None
+
+    def _run(self, shared: Run, cases: list[Case]) -> tuple[Lab, Outcome | AssertionError]:
+        lab = make(self._stack)
+        for case in cases:
+            if not case.needs():
+                case.prepare(lab.node(case.name))
+        outcome = run(shared.core, f"{shared.playbook}.yml", MODES[shared.mode], lab, self._syslog)
+        try:
+            check_observers(outcome, lab)
+        except AssertionError as fault:
+            return lab, fault
+        return lab, outcome
+
+
+@pytest.fixture(scope="session")
+def fleet(syslog: Syslog) -> Iterator[Fleets]:
+    """Runs that many tests share."""
+    fleets = Fleets(syslog)
+    yield fleets
+    fleets.close()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import canary
+from ansible.parsing.vault import VaultLib, VaultSecret
 from api_server import ApiServer
 from canary import Canary
 from control_plane import ControlPlane
@@ -27,6 +28,12 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Variables = dict[str, Any]
 LABEL = "io.expanso.edge.fingerprint"
+PASSWORD = "the job's own password"
+
+
+def vaulted(text: str, password: str = PASSWORD) -> str:
+    """Encrypt a text as `ansible-vault` does."""
+    return str(VaultLib([("default", VaultSecret(password.encode()))]).encrypt(text).decode())
 
 
 class Lab:
@@ -40,6 +47,8 @@ class Lab:
         self.canaries: dict[str, Canary] = {}
         self.extra_vars: Variables = {}
         self.environment: dict[str, str] = {}
+        self.settings = {"ANSIBLE_VAULT_PASSWORD_FILE": str(home / "vault-password")}
+        (home / "vault-password").write_text(PASSWORD)
         for name in ("nodes", "home", "remote_tmp", "local_tmp", "tmp", "log", "credential"):
             (home / name).mkdir()
 
@@ -90,6 +99,8 @@ class Node:
             "token_file_group": grp.getgrgid(os.getegid()).gr_name,
             "token_file_data_dir": str(self.data_dir),
             "node_environment": self.environment,
+            # two formats, of which `direct.yml` makes both on every second node
+            "direct_environment_file": len(lab.nodes) % 2 == 0,
         }
 
     @property
@@ -141,7 +152,7 @@ class Node:
             "token_file_register_user": self.variables["token_file_owner"],
             "token_file_binary": str(binary),
             "token_file_bootstrap_url": self.lab.plane.url,
-            "token_file_register_timeout": 20,
+            "token_file_register_timeout": 60,
             **variables,
         }
 
@@ -150,7 +161,7 @@ class Node:
         self.registers(hostile=hostile)
         for program in ("systemctl", "journalctl", "systemd-analyze", "systemd-creds"):
             (self.root / "bin" / program).symlink_to(HERE / "agents" / "systemd")
-        (self.root / "units").mkdir()
+        (self.root / "units").mkdir(exist_ok=True)
         self.environment["PATH"] = f"{self.root / 'bin'}:{SYSTEM_PATH}"
         self.variables |= {
             "expanso_edge_delivery": "systemd_service",
@@ -163,7 +174,7 @@ class Node:
             "systemd_service_config_file": "",
             "systemd_service_data_dir": str(self.data_dir),
             "systemd_service_bootstrap_url": self.lab.plane.url,
-            "systemd_service_timeout": 5,
+            "systemd_service_timeout": 60,
             **variables,
         }
 

@@ -26,6 +26,8 @@ DEV_LOG = Path("/dev/log")
 NAMESPACE = ["unshare", "--mount", "--propagation", "private"]
 TEMPORARY = [Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")]
 LARGEST = 1024 * 1024
+YOUNG = 25
+"""Looks at a process until it counts as an old one."""
 
 
 class Process(NamedTuple):
@@ -51,13 +53,16 @@ class ProcessWatch(threading.Thread):
         self._before = set(_pids())
         self._done = threading.Event()
         self._found: dict[tuple[int, bytes], Process] = {}
+        self._looks: dict[int, int] = {}
 
     def run(self) -> None:
-        """Sample until told to stop."""
+        """Sample until told to stop. A process changes its command line soon or never: an old one is looked at now and then only."""
         while not self._done.wait(self._interval):
             for pid in _pids():
                 if pid not in self._before:
-                    self._look(pid)
+                    looks = self._looks[pid] = self._looks.get(pid, 0) + 1
+                    if looks <= YOUNG or looks % YOUNG == 0:
+                        self._look(pid)
 
     def _look(self, pid: int) -> None:
         directory = f"/proc/{pid}"

@@ -9,6 +9,7 @@ AWX's layout: `env/{extravars,cmdline,settings,envvars}`, an executable `invento
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -120,10 +121,17 @@ def run(core: str, playbook: str, mode: Mode, lab: Lab, syslog: Syslog, settings
             yield Evidence("environment", str(process), process.environment, process)
         yield Evidence("syslog", syslog.name, b"\n".join(messages))
 
-    find = Finder(lab.canaries)
+    find = functools.cache(Finder(lab.canaries))  # many processes have the same environment
     findings = [Finding(each.place, each.where, hit) for each in everything() for hit in find(each.data) if not allowed(each, hit.canary, lab)]
     events = [json.loads(path.read_bytes()) for path in sorted((private / "artifacts/1/job_events").glob("*.json"))]
     return Outcome(done.returncode, done.stdout.decode(errors="replace"), events, b"\n".join(messages), processes, findings)
+
+
+def check_observers(outcome: Outcome, lab: Lab) -> None:
+    """Assert that the run was one, and that it was watched: nothing is found where nothing is looked at."""
+    assert outcome.events, outcome.stdout
+    assert (lab.home / "log" / "ansible.log").stat().st_size > 0
+    assert outcome.processes
 
 
 def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> Path:
@@ -158,6 +166,7 @@ def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> P
         "ANSIBLE_PIPELINING": str(mode.pipelining),
         "ANSIBLE_REMOTE_TEMP": str(home / "remote_tmp"),
         **settings,
+        **lab.settings,
         **lab.environment,
     }
     (private / "env" / "envvars").write_text(json.dumps(variables))

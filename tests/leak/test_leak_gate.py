@@ -10,32 +10,17 @@ from collections.abc import Callable
 
 import pytest
 from cases import CASES, JOBS
-from conftest import CORES
+from conftest import CORES, Fleets
 from lab import Lab
+from matrix import Run, fleets, jobs
 from observers import Syslog
 from paths import REPOSITORY
-from runner import HERE, MODES, Outcome, is_private, run
+from runner import HERE, MODES, check_observers, is_private, run
 
-EVERY_MODE = "core-2.21"
-"""The one that masks least by itself: it goes through every mode."""
+FLEETS = fleets(list(CORES))
 
-CHECKS = ("core-2.16", EVERY_MODE, "core-2.22")
-"""The oldest and the newest besides: they go through the two modes that show most. The others go through one."""
-
-SHOWS_MOST = "diff-vvv"
-CHECK_SHOWS_MOST = "check-diff-vvv"
-
-
-def modes(core: str) -> list[str]:
-    """The modes that the fleet of all cases is run in."""
-    if core == EVERY_MODE:
-        return list(MODES)
-    return [SHOWS_MOST, CHECK_SHOWS_MOST] if core in CHECKS else [SHOWS_MOST]
-
-
-FLEET = [(core, "provision.yml", mode) for core in CORES for mode in modes(core)]
-FLEET += [(core, "direct.yml", SHOWS_MOST) for core in CORES] + [(EVERY_MODE, "direct.yml", CHECK_SHOWS_MOST)]
-WHOLE = [(core, name, SHOWS_MOST) for core in CORES for name in JOBS] + [(EVERY_MODE, name, CHECK_SHOWS_MOST) for name in JOBS]
+# What is behind the @ is the group of `conftest.Groups`.
+CASES_OF_RUNS = [pytest.param(shared, case.name, id=f"{case.name}@{shared}") for shared, cases in FLEETS.items() for case in cases]
 
 
 def at_hand(core: str) -> None:
@@ -44,45 +29,28 @@ def at_hand(core: str) -> None:
         pytest.skip(str(CORES[core]))
 
 
-def check_observers(outcome: Outcome, syslog: Syslog, lab: Lab) -> None:
-    """See that the run was one, and that it was watched: nothing is found where nothing is looked at."""
-    assert outcome.events, outcome.stdout
-    assert (lab.home / "log" / "ansible.log").stat().st_size > 0
-    assert outcome.processes
+@pytest.mark.parametrize(("shared", "name"), CASES_OF_RUNS)
+def test_every_case(shared: Run, name: str, fleet: Fleets) -> None:
+    at_hand(shared.core)
+    case, mode = CASES[name], MODES[shared.mode]
+    if case.needs():
+        pytest.skip(str(case.needs()))
+    lab, outcome = fleet(shared, FLEETS[shared])
+    assert outcome.leaks(f"{name}/") == []
+    says, said = case.says_in_check if mode.check else case.says, outcome.said(name)
+    assert re.search(says, said), f"the case did not happen, {says!r} was not in the output: {said[-2000:]}"
+    if not mode.check:
+        holds = [path.name for path in lab.nodes[name].may_hold[:1] if path.is_file() and is_private(path)]
+        assert bool(holds) == case.holds
 
 
-@pytest.mark.parametrize(("core", "playbook", "mode"), FLEET)
-def test_every_case(core: str, playbook: str, mode: str, make_lab: Callable[[], Lab], syslog: Syslog, subtests: pytest.Subtests) -> None:
-    at_hand(core)
-    lab = make_lab()
-    for case in CASES.values():
-        if not case.needs():
-            case.prepare(lab.node(case.name))
-    outcome = run(core, playbook, MODES[mode], lab, syslog)
-    check_observers(outcome, syslog, lab)
-
-    for case in CASES.values():
-        with subtests.test(case.name):
-            if case.needs():
-                pytest.skip(str(case.needs()))
-            assert outcome.leaks(f"{case.name}/") == []
-            says = case.says_in_check if MODES[mode].check else case.says
-            assert re.search(says, outcome.said(case.name)), f"the case did not happen, {says!r} was not said: {outcome.said(case.name)[-2000:]}"
-            if not MODES[mode].check:
-                holds = [path.name for path in lab.nodes[case.name].may_hold[:1] if path.is_file() and is_private(path)]
-                assert bool(holds) == case.holds
-    assert outcome.leaks() == []
-
-
-@pytest.mark.parametrize(("core", "name", "mode"), WHOLE)
+@pytest.mark.parametrize(("core", "name", "mode"), jobs(list(CORES)))
 def test_every_job(core: str, name: str, mode: str, make_lab: Callable[[], Lab], syslog: Syslog) -> None:
     at_hand(core)
-    if JOBS[name].needs():
-        pytest.skip(str(JOBS[name].needs()))
     lab = make_lab()
     JOBS[name].prepare(lab)
-    outcome = run(core, JOBS[name].playbook, MODES[mode], lab, syslog)
-    check_observers(outcome, syslog, lab)
+    outcome = run(core, "provision.yml", MODES[mode], lab, syslog)
+    check_observers(outcome, lab)
     assert outcome.leaks() == []
     assert re.search(JOBS[name].says, outcome.said()), f"the case did not happen: {outcome.stdout[-3000:]}"
 

@@ -7,11 +7,13 @@ FAKE_ENGINE_STATE names the file: {"secrets": [{"ID", "Spec": {"Name", "Labels"}
 FAKE_ENGINE is empty, or
 
     quotes     refuse a secret, and quote it in the refusal
+    400, 503   refuse a secret with that status, and a page of HTML that quotes the request, as a proxy before an engine may
     breaks     raise what the SDK never should, with the secret in it
     leaderless refuse everything
 """
 
 import base64
+import html
 import json
 import os
 
@@ -45,6 +47,10 @@ class APIClient:
         if self._does == "quotes":
             encoded = base64.b64encode(data).decode("ascii")
             raise errors.APIError('cannot store "{0}": POST {{"Name": "{1}", "Data": "{2}"}}'.format(text, name, encoded))
+        if self._does.isdigit():
+            encoded = base64.urlsafe_b64encode(data).decode("ascii")
+            page = "<html><h1>{0}</h1><pre>POST /secrets/create {1}\n{2}</pre></html>".format(self._does, encoded, html.escape(text))
+            raise errors.APIError(page, self._does)
         if self._does == "breaks":
             raise ValueError("cannot make sense of " + text)
         made = {"ID": "id-of-" + name, "Spec": {"Name": name, "Labels": labels}}

@@ -11,8 +11,9 @@ class DockerException(Exception):
 class APIError(DockerException):
     """The engine refused."""
 
-    def __init__(self, explanation):
-        super().__init__("500 Server Error: " + explanation)
+    def __init__(self, explanation, status="500"):
+        super().__init__(status + " Server Error: " + explanation)
+        self.status_code = int(status)
         self.explanation = explanation
 
 

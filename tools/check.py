@@ -70,7 +70,7 @@ class Beside:
         self.output = tempfile.TemporaryFile()  # noqa: SIM115 - it is read until the process has ended
         self.started = time.monotonic()
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT)
-        self.ended = None
+        self.ended = 0.0  # not yet
         threading.Thread(target=self._wait, daemon=True).start()
 
     def _wait(self):
@@ -81,7 +81,7 @@ class Beside:
         """Show the output; return whether the process succeeded, and how long it took in seconds."""
         position = 0
         while True:
-            over = self.ended is not None  # looked at first, so that nothing written after the last look is missed
+            over = self.ended > 0  # looked at first, so that nothing written after the last look is missed
             data = os.pread(self.output.fileno(), 1 << 20, position)
             position += len(data)
             sys.stdout.buffer.write(data)

@@ -219,79 +219,28 @@ token_source:
   returned: success
 """
 
-import contextlib
 import os
 import stat
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
-from ansible_collections.expanso.edge.plugins.module_utils._account import AccountError, group_id, group_name, user_id, user_name
+from ansible_collections.expanso.edge.plugins.module_utils._account import AccountError, group_id, user_id
 from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._decision import FILE, Decision, Held, Request, decide
-from ansible_collections.expanso.edge.plugins.module_utils._directory import NEW_DIRECTORY_MODE, Directory
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import render as render_variables
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
-from ansible_collections.expanso.edge.plugins.module_utils._new_directories import NewDirectories
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
-    MAX_SIZE,
-    Attributes,
-    SecretFile,
-    SecureFileError,
-    home,
-    leftovers_in,
-    not_short_text,
-    read_in,
-    remove_in,
-    write_in,
-)
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, Token, fingerprint
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import MAX_SIZE, Attributes, SecretFile, remove_in
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import ARGUMENT_SPEC as FILE_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS, Content, read_as_asked, render, render_as_asked
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS, read_as_asked, render_as_asked
+from ansible_collections.expanso.edge.plugins.module_utils._token_place import holding, judge_directory, obsolete_among, write
+from ansible_collections.expanso.edge.plugins.module_utils._token_plan import Plan, describe, make_plan, result_of, with_obsolete_removed
 
 DIRECTORY_MODE_BITS = 0o775
-
-
-class Plan(NamedTuple):
-    """What to do with the file: the value of RV(action), a message, and the token to write or keep where it was judged."""
-
-    action: str
-    msg: str
-    token: Optional[Token] = None
-
-
-class Place(NamedTuple):
-    """A file in a directory that is held, as it was found there, and what killed runs left beside it."""
-
-    path: str
-    directory: Directory
-    name: str
-    found: Optional[SecretFile]
-    stale: List[str]
-
-
-@contextlib.contextmanager
-def holding(params: Dict[str, Any]) -> Iterator[Tuple[Place, List[Place]]]:
-    """Hold the directory of the file and those of files from an earlier way of delivery, and look at what is there."""
-    with contextlib.ExitStack() as stack:
-
-        def look(path: str, lenient: bool) -> Place:
-            directory, name = home(path, lenient)
-            stack.enter_context(directory)
-            return Place(path, directory, name, read_in(directory, name), leftovers_in(directory, name))
-
-        place = look(params["path"], params["state"] == "absent")
-        others = [look(each, True) for each in params["obsolete_paths"]]
-        yield place, [each for each in others if not same(each, place)]
-
-
-def same(one: Place, other: Place) -> bool:
-    """Whether two paths lead to one file, even through a link above it."""
-    return (one.name, one.directory.missing) == (other.name, other.directory.missing) and os.path.samestat(one.directory.status(), other.directory.status())
 
 
 def check_options(params: Dict[str, Any]) -> None:
@@ -336,93 +285,6 @@ def wanted_attributes(module: EdgeModule, removing: bool) -> Attributes:
         return Attributes(os.geteuid(), os.getegid(), mode)
 
 
-def differs(found: SecretFile, attributes: Attributes) -> bool:
-    """Whether others may reach a file: by owner, group, mode, access control list, or another hard link."""
-    return found.attributes != attributes or found.has_acl or found.links > 1
-
-
-def refuse_what_is_not_a_token(path: str, found: SecretFile) -> None:
-    """Refuse to replace or remove a file that cannot hold a token in any format: all of them are text, and short.
-
-    :raises SecureFileError: it is too long, or not text
-    """
-    what = not_short_text(found.data)
-    if what:
-        raise SecureFileError(f"{path}: {what}, so it is not a token file: name another path, or remove the file yourself")
-
-
-def make_plan(module: EdgeModule, found: Optional[SecretFile], content: Optional[Content], attributes: Attributes, marker: Optional[str]) -> Plan:
-    """Decide what to do with the file. Changes nothing.
-
-    :param content: what the file holds
-    :raises SecureFileError: what would be replaced or removed is certainly not a token
-    :raises TokenFault: the node needs a token, and there is none that it could use
-    """
-    path = module.params["path"]
-    if module.params["state"] == "absent":
-        plan = Plan("absent", f"there is no token in {path}") if found is None else Plan("removed", f"token removed from {path}")
-    else:
-        decision = decide(FILE, Request.of(module.params), marker is not None, held_in(content))
-        open_to_others = found is not None and differs(found, attributes)
-        if marker is None:
-            as_asked = decision.action == "kept" and in_form(module, found, decision.token)
-            plan = plan_for_newcomer(module.params, decision, as_asked, open_to_others)
-        else:
-            plan = plan_for_registered(path, decision, open_to_others, marker)
-    if found is not None and plan.action in ("written", "repaired", "removed"):
-        refuse_what_is_not_a_token(path, found)
-    return plan
-
-
-def held_in(content: Optional[Content]) -> Optional[Held]:
-    """Return what a file holds, as the decision wants to know it."""
-    if content is None:
-        return None
-    return Held(None, problem=content.missing) if content.text is None else Held(fingerprint(content.text), content.text)
-
-
-def in_form(module: EdgeModule, found: Optional[SecretFile], token: Optional[Token]) -> bool:
-    """Whether the bytes of a file that holds a token are those that would be written. No two encryptions of a token are alike."""
-    params = module.params
-    if params["format"] == "encrypted" or found is None or token is None:
-        return True
-    return found.data == render(token, params["format"], params["variables"])
-
-
-def plan_for_newcomer(params: Dict[str, Any], decision: Decision, as_asked: bool, open_to_others: bool) -> Plan:
-    """Return the plan for a node that still has to register.
-
-    :param as_asked: whether the file holds the token in the form asked for
-    """
-    path, token = params["path"], decision.token
-    if not as_asked:
-        return Plan("written", f"token written to {path}", token)
-    if open_to_others:
-        return Plan("repaired", f"permissions of {path} corrected; others may have read the token, consider a new one", token)
-    if not params["token"]:
-        return Plan("kept", f"no token was given, and the one in {path} is kept: it can be used", token)
-    return Plan("kept", f"the token in {path} is the one asked for", token)
-
-
-def plan_for_registered(path: str, decision: Decision, open_to_others: bool, marker: str) -> Plan:
-    """Return the plan for a node that needs no token any more."""
-    registered = f"registered already ({marker} exists)"
-    if decision.action == "not_needed":
-        return Plan("not_needed", f"{registered}: no token needed, none written{decision.note}")
-    if decision.action == "removed":
-        return Plan("removed", f"{registered}: token removed from {path}")
-    left = f"{registered}: the token left in {path} is no longer needed"
-    if open_to_others:
-        return Plan("repaired", f"{left}; its permissions were corrected{decision.note}")
-    return Plan("kept", left + decision.note)
-
-
-def with_obsolete_removed(plan: Plan, obsolete: List[str]) -> Plan:
-    """Return a plan that also tells of the removal of files from an earlier delivery."""
-    action = "removed" if plan.action in ("absent", "not_needed") else plan.action
-    return plan._replace(action=action, msg=f"{plan.msg}; an earlier delivery's token removed from {', '.join(obsolete)}")
-
-
 def bytes_to_write(module: EdgeModule, plan: Plan, found: Optional[SecretFile]) -> Optional[bytes]:
     """Return what the file is to hold, None where it is not written. In check mode nothing is encrypted, so the bytes are unknown and empty."""
     if plan.action == "repaired" and found is not None:
@@ -432,47 +294,6 @@ def bytes_to_write(module: EdgeModule, plan: Plan, found: Optional[SecretFile]) 
     if module.check_mode and module.params["format"] == "encrypted":
         return b""
     return render_as_asked(module, plan.token)
-
-
-def write(module: EdgeModule, place: Place, data: bytes, attributes: Attributes, directory_mode: Optional[int]) -> None:
-    """Write the file, in the directory that was judged."""
-
-    def label(new: str, final: str) -> None:
-        """Give a new file or directory the security context that belongs to its final place."""
-        module.set_context_if_different(new, module.selinux_default_context(final), False)
-
-    with NewDirectories(place.directory) as new:
-        new.make(NEW_DIRECTORY_MODE if directory_mode is None else directory_mode, label)
-        try:
-            write_in(new.directory, place.name, data, attributes, label)
-        except (OSError, SecureFileError):
-            new.undo()
-            raise
-
-
-def judge_directory(module: EdgeModule, directory: Directory, attributes: Attributes) -> Optional[int]:
-    """Return the permissions that the file's directory is to have, None where they are to stay.
-
-    :raises SecureFileError: others may replace what is in it
-    """
-    mode: Optional[int] = module.params["directory_mode"]
-    unsafe = directory.other_writer(attributes.uid, attributes.gid, mode)
-    if unsafe:
-        raise SecureFileError(f"{unsafe[1]} may write the directory {unsafe[0]}, and so replace what is below it: close it, or name another path")
-    return mode
-
-
-def obsolete_among(others: List[Place]) -> List[Place]:
-    """Return the files of an earlier delivery that exist.
-
-    :raises SecureFileError: one of them is certainly not a token
-    """
-    existing = []
-    for each in others:
-        if each.found is not None:
-            refuse_what_is_not_a_token(each.path, each.found)
-            existing.append(each)
-    return existing
 
 
 def apply_state(module: EdgeModule) -> Dict[str, Any]:
@@ -487,8 +308,9 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
         content = None if found is None else read_as_asked(module, found.data)
         removing = params["state"] == "absent" or (marker is not None and (params["remove_when_registered"] or found is None))
         attributes = wanted_attributes(module, removing)
-        directory_mode = judge_directory(module, directory, attributes)
-        plan = make_plan(module, found, content, attributes, marker)
+        directory_mode: Optional[int] = params["directory_mode"]
+        judge_directory(directory_mode, directory, attributes)
+        plan = make_plan(params, found, content, attributes, marker)
         obsolete = obsolete_among(others)
         if obsolete:
             plan = with_obsolete_removed(plan, [each.path for each in obsolete])
@@ -515,42 +337,6 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
     elif data is not None:
         after = describe(attributes, data, plan.token.value if plan.token else content and content.text)
     return result_of(params, plan, before, after, changed=changed, registered=marker is not None, obsolete=[each.path for each in obsolete])
-
-
-def describe(attributes: Optional[Attributes], data: Optional[bytes], text: Optional[str]) -> Dict[str, Any]:
-    """Return what may be shown of a file, for results and diffs.
-
-    :param text: what the file holds in the place of the token
-    """
-    if attributes is None or data is None:
-        return dict.fromkeys(("owner", "group", "mode", "size", "fingerprint"))
-    return {
-        "owner": user_name(attributes.uid),
-        "group": group_name(attributes.gid),
-        "mode": f"{attributes.mode:04o}",
-        "size": len(data) or None,
-        "fingerprint": fingerprint(text) if text else None,
-    }
-
-
-def result_of(
-    params: Dict[str, Any], plan: Plan, before: Dict[str, Any], after: Dict[str, Any], changed: bool, registered: bool, obsolete: List[str]
-) -> Dict[str, Any]:
-    """Return the result of what was done, or would be in check mode."""
-    path = params["path"]
-    return dict(
-        after,
-        changed=changed,
-        action=plan.action,
-        msg=plan.msg,
-        path=path,
-        token_kind=plan.token.kind if plan.token else None,
-        expires_at=plan.token.expires_at if plan.token else None,
-        registered=registered,
-        obsolete_removed=obsolete,
-        token_source=params["token_source"],
-        diff={"before": dict(before, path=path, obsolete=obsolete), "after": dict(after, path=path, obsolete=[])},
-    )
 
 
 def work(module: EdgeModule) -> Dict[str, Any]:

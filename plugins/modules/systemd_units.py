@@ -138,100 +138,18 @@ complaints:
 import grp
 import os
 import pwd
-import shutil
-import tempfile
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._account import Account, AccountError, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._process import may_access
 from ansible_collections.expanso.edge.plugins.module_utils._program import unfit
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines, mask
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, read, remove, unsafe_directory, write
-from ansible_collections.expanso.edge.plugins.module_utils._units import (
-    MARKER,
-    UnitError,
-    adapt_to_version,
-    check_name,
-    check_units,
-    complaints,
-    is_ours,
-    marked,
-    parse_version,
-)
-
-UNIT_FILE = Attributes(0, 0, 0o644)
-
-DIRECTORIES = (
-    "/etc/systemd/system",
-    "/run/systemd/transient",
-    "/run/systemd/generator.early",
-    "/run/systemd/system",
-    "/run/systemd/generator",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-    "/run/systemd/generator.late",
-)
-"""Where systemd finds units; systemd.unit(5). A unit in one of them takes the place of that in another."""
-
-
-class VerifyError(UnitError):
-    """Units that systemd does not understand."""
-
-
-class Change(NamedTuple):
-    """A unit file before and after; None where there is none."""
-
-    name: str
-    path: str
-    before: Optional[str]
-    after: Optional[str]
-    permissions_ok: bool  # whether owner and permissions were right before
-
-    @property
-    def needed(self) -> bool:
-        return self.before != self.after or not self.permissions_ok
-
-
-def systemd_version(module: EdgeModule) -> int:
-    """Return the version of systemd on the node.
-
-    :raises UnitError: there is none
-    """
-    systemctl = module.get_bin_path("systemctl")
-    version = parse_version(module.run_command([systemctl, "--version"])[1]) if systemctl else None
-    if version is None:
-        raise UnitError("this node has no systemd: choose another delivery")
-    return version
-
-
-def ask_manager(module: EdgeModule, names: List[str]) -> Tuple[bool, bool]:
-    """Return whether systemd runs, and whether it works with older unit files than those on disk."""
-    code, out, err = module.run_command([module.get_bin_path("systemctl", True), "show", "--property=NeedDaemonReload", "--"] + names)
-    running = "NeedDaemonReload=" in out or not (code or "ignoring" in out + err)  # in a chroot it ignores what it is asked
-    return running, "NeedDaemonReload=yes" in out.split()
-
-
-def verify(module: EdgeModule, units: Dict[str, str]) -> None:
-    """Let systemd check the units in a place where it would not use them.
-
-    :raises VerifyError: it complains
-    """
-    scratch = tempfile.mkdtemp(prefix="units-", dir=module.tmpdir)
-    try:
-        paths = []
-        for name, text in units.items():
-            paths.append(os.path.join(scratch, name))
-            with open(paths[-1], "w", encoding="utf-8") as handle:
-                handle.write(text)
-        _code, out, err = module.run_command([module.get_bin_path("systemd-analyze", True), "verify"] + paths)
-    finally:
-        shutil.rmtree(scratch)
-    found = complaints(out + err, scratch, list(units))
-    if found:
-        raise VerifyError(f"systemd-analyze verify complains, and nothing was changed: {'; '.join(found)}", complaints=found)
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import unsafe_directory
+from ansible_collections.expanso.edge.plugins.module_utils._systemctl import ask_manager, stop, systemd_version, verify
+from ansible_collections.expanso.edge.plugins.module_utils._unit_files import carry_out, changes
+from ansible_collections.expanso.edge.plugins.module_utils._units import UnitError, adapt_to_version, check_name, check_units, marked
 
 
 def missing(module: EdgeModule) -> List[str]:
@@ -311,89 +229,6 @@ def check_data_dir(path: str, user: str) -> None:
     unsafe = unsafe_directory(path, account.uid, account.gid)
     if unsafe:
         raise UnitError(f"{unsafe[1]} may write the directory {unsafe[0]}, and so decides what the data directory is: close it, or set another")
-
-
-def before(params: Dict[str, Any], name: str, after: Optional[str]) -> Tuple[Optional[str], bool]:
-    """Return what a unit file holds, None where there is none or none to remove, and whether owner and permissions are right.
-
-    :raises UnitError: it is not managed by this collection
-    """
-    path = os.path.join(params["directory"], name)
-    if os.path.islink(path) and os.path.realpath(path) == "/dev/null":
-        if after is None:
-            return None, True
-        raise UnitError(f"the unit {name} is masked, so it cannot be started: run 'systemctl unmask {name}' to allow it")
-    found = read(path)
-    if found is None:
-        if after is not None and not params["adopt"]:
-            check_elsewhere(params["directory"], name)
-        return None, True
-    text = found.data.decode("utf-8", "replace")
-    if not (params["adopt"] or is_ours(text) or (after is not None and after == marked(text))):
-        raise UnitError(not_ours(path, "removed" if after is None else "replaced"))
-    return text, after is None or found.attributes == UNIT_FILE
-
-
-def check_elsewhere(own: str, name: str) -> None:
-    """Check that no unit in another directory would be overridden that is not managed by this collection.
-
-    :raises UnitError: one would
-    """
-    for directory in DIRECTORIES:
-        path = os.path.join(directory, name)
-        if os.path.realpath(directory) == os.path.realpath(own) or not os.path.isfile(path):
-            continue
-        with open(path, "rb") as handle:
-            if not is_ours(handle.read(65536).decode("utf-8", "replace")):
-                raise UnitError(not_ours(path, "overridden"))
-
-
-def not_ours(path: str, what: str) -> str:
-    """Return why a unit that is not managed by this collection is left alone.
-
-    :param what: would have been done to it: removed, replaced or overridden
-    """
-    return (
-        f"the unit {path} is not managed by this collection (it has no line '{MARKER}'), so it is not {what}: choose another name (systemd_service_name), "
-        "or set adopt (systemd_service_adopt) to let this collection manage it"
-    )
-
-
-def changes(params: Dict[str, Any], units: Dict[str, str]) -> List[Change]:
-    """Compare the unit files with those that are wanted. Changes nothing.
-
-    :raises UnitError: one is not managed by this collection
-    """
-    result = []
-    for name, after in list(units.items()) + [(name, None) for name in params["absent"]]:
-        text, permissions_ok = before(params, name, after)
-        result.append(Change(name, os.path.join(params["directory"], name), text, after, permissions_ok))
-    return result
-
-
-def stop(module: EdgeModule, name: str, running: bool) -> None:
-    """Disable and stop a unit.
-
-    :raises UnitError: it cannot be stopped
-    """
-    systemctl = module.get_bin_path("systemctl", True)
-    module.run_command([systemctl, "disable", "--", name])  # a unit outside of systemd's own directories cannot be enabled
-    code, _out, err = module.run_command([systemctl, "stop", "--", name]) if running else (0, "", "")
-    if code and "not loaded" not in err:
-        output = last_lines(err.encode("utf-8", "surrogateescape"), 1)
-        raise UnitError(f"{name} cannot be stopped, so it is not removed: {output[0] if output else 'systemctl gives no reason'}")
-
-
-def carry_out(module: EdgeModule, change: Change) -> None:
-    """Write or remove one unit file."""
-
-    def label(temporary: str) -> None:
-        module.set_context_if_different(temporary, module.selinux_default_context(change.path), False)
-
-    if change.after is None:
-        remove(change.path)
-    else:
-        write(change.path, change.after.encode("utf-8"), UNIT_FILE, label)
 
 
 def apply_state(module: EdgeModule) -> Dict[str, Any]:

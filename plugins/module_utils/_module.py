@@ -90,6 +90,10 @@ class EdgeModule(AnsibleModule):
 
         return masked(value)
 
+    def warn(self, warning: str, **more: Any) -> None:
+        """Warn, masked: ansible-core 2.19 and newer do not mask warnings."""
+        super(EdgeModule, self).warn(self._masked(warning), **more)
+
     def _log_invocation(self) -> None:
         """Log that the module runs. Ansible logs the options before anybody could look at them, and ends in a fault where the log takes them not."""
         secrets = self._secrets()

@@ -9,7 +9,7 @@
 
 It is an API server with its controllers and a node that runs pods. Where it comes from, in this order:
     1. the kubeconfig that EXPANSO_EDGE_KUBECONFIG names. It is used only when asked for like this, never because it is
-       somebody's default. The tests make namespaces of their own there, and remove them;
+       the default of an account. The tests make namespaces of their own there, and remove them;
     2. k3s in a container, image EXPANSO_EDGE_K3S_IMAGE (by default one of Docker Hub, if that can be reached; empty: no);
     3. Kubernetes built from Debian's source package, in a container (tools/images/kubernetes).
 If none of them is available, that is an error.
@@ -32,7 +32,7 @@ NAMESPACES = f"edge-test-{digest(REPOSITORY)[:6]}-"  # how the namespaces of thi
 K3S = "docker.io/rancher/k3s:v1.32.5-k3s1"
 OWN = "kubernetes-bookworm"
 WITHOUT_PRIVILEGED = [
-    # not `--privileged`: an engine that lacks SYS_RESOURCE itself cannot give it
+    # not `--privileged`: an engine without SYS_RESOURCE cannot give it
     *("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"),
     *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
     *("--device-cgroup-rule", "a *:* rwm", "--device", "/dev/kmsg", "--cgroupns", "private", "--tmpfs", "/tmp:exec"),

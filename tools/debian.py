@@ -22,7 +22,7 @@ def run(command, log, environment):
 
 
 def install(packages, purpose, if_known=()):
-    """Install `packages`, and those of `if_known` that this release has; or say what somebody with the right to has to run."""
+    """Install `packages`, and those of `if_known` that this release has; or say what a user with the right to do so has to run."""
     names = " ".join(packages)
     if not may_install():
         raise SupportError(

@@ -8,7 +8,7 @@
     python3 engine.py status    print the DOCKER_HOST of the engine that `up` would use without starting anything, or fail
 
 DOCKER_HOST, or else docker's current context, says which engine is looked for first. The project's own engine is
-started only as root; on Debian and Ubuntu its packages are installed where they lack. All checkouts on a machine
+started only as root; on Debian and Ubuntu its packages are installed if they are missing. All checkouts on a machine
 share it: its socket is at one fixed place. Its data lie below the cache.
 """
 
@@ -70,7 +70,7 @@ def install_missing():
 
 
 def own_process():
-    """The process ID of the project's own engine, or None. A stale PID file never leads to somebody else's process."""
+    """The process ID of the project's own engine, or None. A stale PID file never leads to another process."""
     try:
         pid = int(PID_FILE.read_text(encoding="ascii"))
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

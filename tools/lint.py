@@ -108,7 +108,7 @@ class Lint:
         strangers = sorted({name.split("/")[0] for name in names} - SHIPPED)
         missing = [name for name in ("README.md", "CHANGELOG.md", "meta/runtime.yml", "LICENSES/GPL-3.0-or-later.txt") if name not in names]
         if strangers or missing:
-            raise SupportError(f"{archive.name} holds what users do not need: {strangers}; and lacks what they do: {missing}.")
+            raise SupportError(f"{archive.name} contains files that users do not need: {strangers}; missing: {missing}.")
         self.import_as_galaxy_does(archive)
 
     def build(self):
@@ -133,7 +133,7 @@ class Lint:
         output = self.run("ansible-builder", "introspect", "--sanitize", str(copy.parents[2]), quiet=True)
         for wanted in ("docker", "kubernetes"):
             if wanted not in output:
-                raise SupportError(f"an execution environment would lack {wanted}: see meta/ee-requirements.txt.\n{output}")
+                raise SupportError(f"{wanted} would be missing in an execution environment: see meta/ee-requirements.txt.\n{output}")
         for unwanted in ("molecule", "pytest"):
             if unwanted in output:
                 raise SupportError(f"an execution environment would get {unwanted}, a tool of the tests.\n{output}")

@@ -27,7 +27,7 @@ for node in $(seq "$nodes"); do
   mount -t proc proc root/proc
   mount -t tmpfs tmpfs root/run
   mkdir root/run/sshd
-  echo "127.0.0.1 localhost $(hostname)" > root/etc/hosts # the engine's own is no part of the image
+  echo "127.0.0.1 localhost $(hostname)" > root/etc/hosts # the engine's own file is not part of the image
   chroot root /usr/sbin/sshd -D -e -f /etc/ssh/fleet.conf -p $((2200 + node)) &
 done
 wait

@@ -205,7 +205,7 @@ CASES = [
     Case("not looked for", (put(), put(name="token.bak", mode=0o644))),
     Case("a name that tells the token", (put(), put(name=KEY, mode=0o644)), {"exposure": True}, ("error copy_readable",), says=r"{place}/\*{8} holds"),
     Case(
-        "a name that is no text",
+        "a name that is not text",
         (put(), put(name="copy\x1b[1m\n\udcff", mode=0o644)),
         {"exposure": True},
         ("error copy_readable",),

@@ -52,8 +52,8 @@ CASES = [
     Case("written by 1.0.0", there=OF_ROLE),
     Case("written by 1.0.0 without the role", there=TEXT),
     Case("changed by hand", there=MARKED.replace("true", "false")),
-    Case("somebody else's", there=OTHER, after=OTHER, says=f"/{UNIT} {NOT_OURS}replaced"),
-    Case("somebody else's, adopted", {"units": {UNIT: TEXT}, "adopt": True}, there=OTHER),
+    Case("unmanaged", there=OTHER, after=OTHER, says=f"/{UNIT} {NOT_OURS}replaced"),
+    Case("unmanaged, adopted", {"units": {UNIT: TEXT}, "adopt": True}, there=OTHER),
     Case("empty, which masks it", there="", after="", says=f"{NOT_OURS}replaced"),
     Case("removed", ABSENT, there=MARKED, after=None),
     Case("removed, written by 1.0.0", ABSENT, there=OF_ROLE, after=None),
@@ -86,7 +86,7 @@ CASES = [
 ]
 
 WARNED = ("number without an account", "page for a program", "pipe for a program")
-"""What something before may be about to bring is no failure of check mode."""
+"""What an earlier task may create does not fail check mode."""
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def put(content: str = KEY, mode: int = 0o600, name: str = "token", owner: int =
 
 
 def put_bytes(content: bytes, name: str = "token") -> Step:
-    """A file in the place that is no text."""
+    """A file in the place that is not text."""
     return lambda place: (place / name).write_bytes(content)
 
 
@@ -293,8 +293,8 @@ DONE = [
     Done("registered, data directory reached by a link", (put("", name="real/identity"), link("data", "real")), action="not_needed", **GONE),
     Done("registered, by a marker of its own", (put("", name="m"),), {"registration_markers": ["{place}/l", "{place}/m"]}, action="not_needed", **GONE),
     Done("not registered by other markers than its own", (REGISTERED,), {"registration_markers": ["{place}/m"]}),
-    Done("a directory is no marker", (directory("data/identity"), directory("data/auth/credentials.creds"))),
-    Done("a device is no marker", (directory("data"), link("data/identity", "/dev/null"))),
+    Done("a directory is not a marker", (directory("data/identity"), directory("data/auth/credentials.creds"))),
+    Done("a device is not a marker", (directory("data"), link("data/identity", "/dev/null"))),
     Done("data directory is a file", (put("", name="data"),)),
     Done("marker leads nowhere", (directory("data"), link("data/identity", "nowhere"))),
     Done(
@@ -450,7 +450,7 @@ REFUSED = [
             "0" * 10000: r"there is no account '0{60}\.\.\. \(10000 characters\)' on this node",
         }.items()
     ),
-    Refused("variable that is no text", args={"format": "env", "variables": {"A": {"b": 1}}}, says="the value of A is not a text but a dictionary"),
+    Refused("variable that is not text", args={"format": "env", "variables": {"A": {"b": 1}}}, says="the value of A is not a text but a dictionary"),
     Refused("variable that is a list, not needed", args={"variables": {"A": [1]}}, says="the value of A is not a text but a list"),
     Refused("credential_name with a slash", args={"credential_name": "a/b"}, says="option credential_name: a/b cannot be the name of a file"),
     Refused("credential_name empty", args={"credential_name": ""}, says="option credential_name: '' cannot be the name of a file"),

@@ -883,7 +883,7 @@ def systemd_removed(node: Node) -> None:
 
 
 def hand_made(node: Node, token: str) -> None:
-    """Let there be a unit that somebody wrote, with the token in all of its texts."""
+    """Create a unit by hand, with the token in all of its texts."""
     text = f"""[Unit]
 Description=Edge with {token}
 [Service]

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A control plane for tests: it registers nodes, and counts how often each token was spent.
 
-It is no product of the vendor's; the stand-in agent beside it (expanso-edge) speaks to it.
+It is not a product of the vendor; the stand-in agent beside it (expanso-edge) speaks to it.
 Standard library only, Python 3.9 or newer, one file, so that it runs anywhere:
 
     python3 control_plane.py --listen 127.0.0.1:8080 --state state.json
@@ -307,7 +307,7 @@ class Store:
         return {"label": label}
 
     def set_mode(self, request: Json) -> Json:
-        """Change how nodes are answered, and let go of those that wait."""
+        """Change how nodes are answered, and answer those that wait."""
         try:
             mode = Mode(
                 str(request["mode"]),
@@ -315,9 +315,9 @@ class Store:
                 int(request.get("failures", Mode.failures)),
             )
         except (KeyError, TypeError, ValueError):
-            raise ControlPlaneError(400, "mode is missing, or seconds or failures is no number") from None
+            raise ControlPlaneError(400, "mode is missing, or seconds or failures is not a number") from None
         if mode.name not in MODES:
-            raise ControlPlaneError(400, f"mode is none of {', '.join(MODES)}")
+            raise ControlPlaneError(400, f"mode is not one of {', '.join(MODES)}")
         with self._changed:
             self._state.mode = mode
             self._let_go()

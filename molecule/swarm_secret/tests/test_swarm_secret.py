@@ -156,7 +156,7 @@ def test_no_disk_of_a_node_has_the_token(name: str, needles: list[str]) -> None:
 
 
 def test_no_disk_of_the_controller_has_the_token(needles: list[str]) -> None:
-    """Below the directories that Ansible and molecule write to there is none, but in the files that are the source."""
+    """Below the directories that Ansible and molecule write to it is only in the files that are its source."""
     places = [STATE, Path(os.environ.get("ANSIBLE_HOME", "~/.ansible")).expanduser()]
     files = [path for place in places for path in place.rglob("*") if path.is_file()]
     with_token = [path for path in files if found(path.read_bytes().decode("utf-8", "replace"), needles)]

@@ -31,7 +31,7 @@ def test_encrypt_hands_the_token_over_on_standard_input_alone() -> None:
     assert encrypt(node, TOKEN, "name", "tpm2") == b"Whxqht+d\n"
     ((arguments, options),) = node.commands
     assert arguments == ["/usr/bin/systemd-creds", "encrypt", "--with-key=tpm2", "--name=name", "-", "-"]
-    assert options == {"data": TOKEN.encode(), "binary_data": True}, "run_command appends a line feed to what is no binary data"
+    assert options == {"data": TOKEN.encode(), "binary_data": True}, "run_command appends a line feed to data that is not binary"
 
 
 def test_encrypt_says_why_it_cannot() -> None:

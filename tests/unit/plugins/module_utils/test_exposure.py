@@ -327,7 +327,7 @@ class TestCopies:
         assert self.found(path) == [(kind, "notes.txt")]
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a file away")
-    def test_a_copy_that_belongs_to_somebody_else(self, path: Path) -> None:
+    def test_a_copy_that_belongs_to_another_account(self, path: Path) -> None:
         for name, owner in (("a", (4711, -1)), ("b", (-1, 4711))):
             self.put(path.with_name(name), mode=0o640)
             os.chown(path.with_name(name), *owner)

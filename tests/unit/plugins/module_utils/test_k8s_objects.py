@@ -26,7 +26,7 @@ def held(labels: Dict[str, str], *owned: str, manager: str = "expanso.edge") -> 
         (held({"site": "one", "policy": "1"}, "site"), held({"site": "one", "policy": "2"}, "site"), False),
         (held({"site": "one"}, "site", manager="a"), held({"site": "one"}, "site", "more", manager="a"), False),
     ],
-    ids=["the same", "another value", "one let go", "a policy's", "another manager's"],
+    ids=["the same", "another value", "one removed", "a policy's", "another manager's"],
 )
 def test_what_applying_changed(before: Dict[str, Any], after: Dict[str, Any], changed: bool) -> None:
     assert differs(before, after, MANIFEST, "expanso.edge") is changed

@@ -184,7 +184,7 @@ class TestWrite:
         write(str(path), b"new", OWN, unlabelled)
         assert (path.read_bytes(), other.read_bytes(), path.stat().st_nlink) == (b"new", b"old", 1)
 
-    def test_somebody_else_at_work_is_noticed(self, safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_another_program_at_work_is_noticed(self, safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_secure_file, "_sync_directory", lambda directory: (safe_path / "file").write_bytes(b"theirs"))
         with pytest.raises(SecureFileError, match="does not hold what was just written"):
             write(str(safe_path / "file"), b"ours", OWN, unlabelled)
@@ -240,7 +240,7 @@ def test_remove_what_is_there(safe_path: Path) -> None:
     (safe_path / "file").write_text("x")
     remove(str(safe_path / "file"))
     assert os.listdir(safe_path) == []
-    remove(str(safe_path / "file"))  # somebody else was quicker
+    remove(str(safe_path / "file"))  # another process was quicker
 
 
 class TestExists:
@@ -274,7 +274,7 @@ def test_what_a_file_permits_too_much_goes_first(safe_path: Path, monkeypatch: p
         with pytest.raises(OSError, match=f"No space left on device: '{each}'"):
             write(str(each), b"new", OWN._replace(mode=0o640), unlabelled)
     assert (stat.S_IMODE(path.stat().st_mode), path.read_bytes()) == (0o640, b"old")
-    assert stat.S_IMODE(other.stat().st_mode) == 0o666, "it has another name, by which it may be somebody else's"
+    assert stat.S_IMODE(other.stat().st_mode) == 0o666, "it has another name, by which another program may use it"
 
 
 def test_short_writes_and_reads_are_completed(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +287,7 @@ def test_short_writes_and_reads_are_completed(safe_path: Path, monkeypatch: pyte
 
 
 def test_two_writers_at_once(safe_path: Path) -> None:
-    """Neither takes what the other wrote for somebody else's work."""
+    """Neither takes what the other wrote for another program's work."""
     path = str(safe_path / "file")
 
     def work(number: int) -> None:
@@ -326,5 +326,5 @@ class TestLeftovers:
         (safe_path / ".token.aaaaaaaa.expanso-edge.tmp").mkdir()
         (safe_path / ".token.bbbbbbbb.expanso-edge.tmp").symlink_to("nowhere")
         linked = safe_path / self.put(safe_path / ".token.cccccccc.expanso-edge.tmp")
-        os.link(linked, safe_path / "somebody else's")
+        os.link(linked, safe_path / "another program's")
         assert leftovers(str(safe_path / "token"), -1) == []

@@ -140,7 +140,7 @@ PRESENT = {
     "adopted without a number": ([version(0, None)], OLD, False, False, "written", "edge_token_v1", True),
     "adopted with a number": ([version(1), version(4, None)], OLD, False, False, "written", "edge_token_v5", True),
     "adopted before ours": ([version(0, None), version(1)], OLD, False, False, "kept", "edge_token_v1", False),
-    "an empty token is none": ([version(1)], "", False, False, "kept", "edge_token_v1", False),
+    "an empty token does not count": ([version(1)], "", False, False, "kept", "edge_token_v1", False),
 }
 
 

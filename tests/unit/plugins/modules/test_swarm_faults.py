@@ -141,7 +141,7 @@ def test_an_answer_of_another_shape(run: Run, engine: Any, what: str, odd: Any) 
 NOT_A_MANAGER = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
 AWAY: Dict[str, Any] = {
     "hangs up": (0, None),
-    "is no manager yet": (503, {"message": NOT_A_MANAGER}),
+    "is not a manager yet": (503, {"message": NOT_A_MANAGER}),
     "has no leader": (500, {"message": "rpc error: The swarm does not have a leader."}),
     "a proxy": (502, b"<html>bad gateway</html>"),
     "an odd answer": (200, [{}]),

@@ -78,12 +78,12 @@ class EdgeModule(AnsibleModule):
         return [piece for each in given for piece in _checks.SURROGATE.split(each) if len(piece) >= PIECE] + self._learned
 
     def _masked(self, value: Any) -> Any:
-        """Return a failure with every piece of every secret masked, in whatever encoding, and what has a token's shape as well."""
+        """Return a structure with every piece of every secret masked, in whatever encoding, and what has a token's shape as well."""
         secrets = self._secrets()
 
         def masked(each: Any) -> Any:
             if isinstance(each, dict):
-                return {key: masked(inner) for key, inner in each.items()}
+                return {masked(key): masked(inner) for key, inner in each.items()}
             if isinstance(each, (list, tuple)):
                 return [masked(inner) for inner in each]
             return mask(each, *secrets) if isinstance(each, str) else each
@@ -113,6 +113,8 @@ class EdgeModule(AnsibleModule):
             # A blank would take every message apart. Older ansible-core returns a module's options, so there it is replaced.
             self.no_log_values.discard(token)
             self.params["token"] = token and MASK
+        # Ansible returns a module's options at -vvv, and one that is not secret may contain a token by mistake.
+        self.params: Result = self._masked(self.params)
         # ansible-core 2.22 adds the secrets to the output, for the controller; an asynchronous task's output is a file.
         new_secrets = getattr(self, "_new_secrets", None)
         if new_secrets is not None:

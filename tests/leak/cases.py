@@ -13,7 +13,6 @@ A case is a function that prepares a node and gives it a token:
     holds           whether the token is in the node's file at the end of a real run
     needs           a function that says why this machine cannot do it, or None
     playbooks       which of the playbooks `provision` and `direct` it is for
-    known_leak      what `provision` is known to leak in check mode: the case fails as soon as that is mended, and this can be removed
 
 Cases are hosts of a job that they share. What concerns a whole job is a `@job`, which prepares as many nodes as it needs.
 """
@@ -42,7 +41,6 @@ class Case(NamedTuple):
     holds: bool
     needs: Callable[[], Optional[str]]
     playbooks: tuple[str, ...]
-    known_leak: str
 
 
 class JobCase(NamedTuple):
@@ -69,12 +67,11 @@ def case(
     holds: bool = False,
     needs: Callable[[], Optional[str]] = nothing,
     playbooks: tuple[str, ...] = ("provision", "direct"),
-    known_leak: str = "",
 ) -> Callable[[Any], Any]:
     """Make a case of a function that prepares a node."""
 
     def register(prepare: Callable[[Node], None]) -> Callable[[Node], None]:
-        CASES[prepare.__name__] = Case(prepare.__name__, prepare, says, says_in_check or says, holds, needs, playbooks, known_leak)
+        CASES[prepare.__name__] = Case(prepare.__name__, prepare, says, says_in_check or says, holds, needs, playbooks)
         return prepare
 
     return register
@@ -395,16 +392,13 @@ def token_as_marker(node: Node) -> None:
     node.variables["token_file_registration_markers"] = [node.variables["expanso_edge_token"] + "/x/../.."]
 
 
-SHOWN = "edge_registration predicts without reading the token file, and -vvv shows its options"
-
-
-@case(says="missing or not executable", says_in_check="would be registered", known_leak=SHOWN)
+@case(says="missing or not executable", says_in_check="would be registered")
 def token_as_agent(node: Node) -> None:
     node.token(node.key())
     node.registers(token_file_binary=f"/nowhere/{node.variables['expanso_edge_token']}")
 
 
-@case(says="failed with exit code 13", says_in_check="would be registered", holds=True, known_leak=SHOWN)
+@case(says="failed with exit code 13", says_in_check="would be registered", holds=True)
 def token_in_url(node: Node) -> None:
     node.token(node.key())
     node.registers(hostile=True, token_file_bootstrap_url=f"http://127.0.0.1:1/?token={node.variables['expanso_edge_token']}")

@@ -12,7 +12,7 @@ import pytest
 from cases import CASES, JOBS
 from conftest import CORES, Fleets
 from lab import Lab
-from matrix import CHECK_SHOWS_MOST, Run, fleets, jobs
+from matrix import Run, fleets, jobs
 from observers import Syslog
 from paths import REPOSITORY
 from runner import HERE, MODES, check_observers, is_private, run
@@ -30,13 +30,11 @@ def at_hand(core: str) -> None:
 
 
 @pytest.mark.parametrize(("shared", "name"), CASES_OF_RUNS)
-def test_every_case(shared: Run, name: str, fleet: Fleets, request: pytest.FixtureRequest) -> None:
+def test_every_case(shared: Run, name: str, fleet: Fleets) -> None:
     at_hand(shared.core)
     case, mode = CASES[name], MODES[shared.mode]
     if case.needs():
         pytest.skip(str(case.needs()))
-    if case.known_leak and (shared.playbook, shared.mode) == ("provision", CHECK_SHOWS_MOST):
-        request.applymarker(pytest.mark.xfail(reason=case.known_leak))
     lab, outcome = fleet(shared, FLEETS[shared])
     assert outcome.leaks(f"{name}/") == []
     says, said = case.says_in_check if mode.check else case.says, outcome.said(name)

@@ -114,7 +114,7 @@ class EdgeModule(AnsibleModule):
             self.no_log_values.discard(token)
             self.params["token"] = token and MASK
         # Ansible returns a module's options at -vvv, and one that is not secret may contain a token by mistake.
-        self.params: Result = self._masked(self.params)
+        self.params = self._masked(self.params)
         # ansible-core 2.22 adds the secrets to the output, for the controller; an asynchronous task's output is a file.
         new_secrets = getattr(self, "_new_secrets", None)
         if new_secrets is not None:

@@ -71,6 +71,10 @@ class Run:
         return total
 
 
+HANGS = 1800
+"""Seconds after which a run is taken for one that hangs. A busy machine needs minutes for the larger ones."""
+
+
 class Controller:
     """An ansible-core on this machine, with a home directory of its own."""
 
@@ -98,6 +102,28 @@ class Controller:
         done = subprocess.run(command, input=text, env={"HOME": str(self.home), "LC_ALL": "C.UTF-8"}, capture_output=True, text=True, check=True)
         return done.stdout
 
+    def _settings(self, folder: Path, events: Path) -> dict[str, str]:
+        """The whole environment of a run: nothing of this process's own reaches it."""
+        configuration = folder / "ansible.cfg"
+        configuration.touch()  # empty, so that no other one is looked for
+        return {
+            "HOME": str(self.home),
+            "PATH": f"{self._programs}:{os.environ['PATH']}",
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_CONFIG": str(configuration),
+            "ANSIBLE_HOME": str(self.home / ".ansible"),
+            "ANSIBLE_COLLECTIONS_PATH": str(collections()),
+            "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback_plugins"),
+            "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "connection_plugins"),
+            "ANSIBLE_LOOKUP_PLUGINS": str(HERE / "lookup_plugins"),
+            "ANSIBLE_CALLBACKS_ENABLED": "events",
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_FORKS": "4",
+            "ANSIBLE_INJECT_FACT_VARS": "0",
+            "TEST_EVENTS": str(events),
+        }
+
     def run(
         self,
         plays: Plays | str,
@@ -115,10 +141,10 @@ class Controller:
         self._runs += 1
         folder = self.home / f"run{self._runs}"
         folder.mkdir(parents=True)
-        inventory = folder / "inventory.json"
-        hosts = {"node": {}} if hosts is None else hosts
+        inventory, events = folder / "inventory.json", folder / "events.jsonl"
+        events.touch()
         defaults = {"ansible_connection": "local", "ansible_python_interpreter": SYSTEM_PYTHON}
-        known = {name: {**defaults, **own} for name, own in hosts.items()}
+        known = {name: {**defaults, **own} for name, own in ({"node": {}} if hosts is None else hosts).items()}
         inventory.write_text(json.dumps({"all": {"hosts": known, "children": {group: {"hosts": dict.fromkeys(known, {})}}}}))
         if not isinstance(plays, str):
             # JSON is YAML; each play of a test says what it wants, not what everybody wants
@@ -126,37 +152,16 @@ class Controller:
             playbook = folder / "playbook.yml"
             playbook.write_text(json.dumps([play if "import_playbook" in play else {**common, **play} for play in plays]))
             plays = str(playbook)
-        events, configuration = folder / "events.jsonl", folder / "ansible.cfg"
-        events.touch()
-        configuration.touch()  # empty, so that no other one is looked for
-        settings = {
-            "HOME": str(self.home),
-            "PATH": f"{self._programs}:{os.environ['PATH']}",
-            "LC_ALL": "C.UTF-8",
-            "ANSIBLE_CONFIG": str(configuration),
-            "ANSIBLE_HOME": str(self.home / ".ansible"),
-            "ANSIBLE_COLLECTIONS_PATH": str(collections()),
-            "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback_plugins"),
-            "ANSIBLE_CONNECTION_PLUGINS": str(HERE / "connection_plugins"),
-            "ANSIBLE_LOOKUP_PLUGINS": str(HERE / "lookup_plugins"),
-            "ANSIBLE_CALLBACKS_ENABLED": "events",
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_PIPELINING": "1",
-            "ANSIBLE_FORKS": "4",
-            "ANSIBLE_INJECT_FACT_VARS": "0",
-            "TEST_EVENTS": str(events),
-            **(environment or {}),
-        }
         done = subprocess.run(
             [str(self._programs / "ansible-playbook"), "--inventory", str(inventory), plays, *arguments],
-            env=settings,
+            env={**self._settings(folder, events), **(environment or {})},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=300,
+            timeout=HANGS,
             check=False,
             umask=umask,
         )

@@ -373,6 +373,18 @@ class Outcome:
     spent: tuple[int, int, int]
 
 
+def prepare(case: Case, number: str, place: Path, token: str, agent: Path, plane: ControlPlane) -> None:
+    """Create what a case begins with: its files, and what the control plane knows of its token."""
+    place.mkdir(parents=True)
+    for step in case.given:
+        step(place, token)
+    plane.client.add_token(token if case.known else new_key(), label=number, single_use=case.token is new_jwt)
+    if case.spent_before:
+        variables = {TOKEN_VARIABLE: token, URL_VARIABLE: plane.url}
+        other = place.parents[1] / "another"
+        subprocess.run([str(agent), "bootstrap", "--data-dir", str(other)], env=variables, check=True, capture_output=True)
+
+
 @pytest.fixture(scope="module")
 def outcomes(controller: Controller, place: Path, agent: Path) -> dict[str, Outcome]:
     assert len({case.name for case in CASES}) == len(CASES)
@@ -383,14 +395,7 @@ def outcomes(controller: Controller, place: Path, agent: Path) -> dict[str, Outc
     with contextlib.ExitStack() as stack:
         planes = {mode: stack.enter_context(ControlPlane()) for mode in {case.mode for case in cases.values()}}
         for number, case in cases.items():
-            places[number].mkdir(parents=True)
-            for step in case.given:
-                step(places[number], tokens[number])
-            client = planes[case.mode].client
-            client.add_token(tokens[number] if case.known else new_key(), label=number, single_use=case.token is new_jwt)
-            if case.spent_before:
-                variables = {TOKEN_VARIABLE: tokens[number], URL_VARIABLE: planes[case.mode].url}
-                subprocess.run([str(agent), "bootstrap", "--data-dir", str(place / "another")], env=variables, check=True, capture_output=True)
+            prepare(case, number, places[number], tokens[number], agent, planes[case.mode])
         for mode, plane in planes.items():
             plane.client.set_mode(mode)
 

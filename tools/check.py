@@ -5,7 +5,7 @@
 
     python3 check.py CHECK...     lint, sanity, unit, functional, leak, molecule
 
-A check that fails does not stop the others. Arguments for pytest come from PYTEST_ARGS.
+A check that fails does not stop the others. Molecule runs beside the others, because it waits most of its time. Arguments for pytest come from PYTEST_ARGS.
 """
 
 import os
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from typing import NamedTuple
 
 import environments
 import lint
@@ -46,79 +47,82 @@ CHECKS = {
 
 
 WAITS = "molecule"
+"""Waits most of its time, so it runs beside the others."""
 
 
-def run(name):
-    """Run one check; return whether it passed, and how long it took in seconds."""
-    print(f"\n===== {name} =====", flush=True)
-    started = time.monotonic()
-    try:
-        CHECKS[name]()
-        passed = True
-    except SupportError as fault:
-        say(f"ERROR: {fault}")
-        passed = False
-    seconds = time.monotonic() - started
-    print(f"===== {name}: {'passed' if passed else 'FAILED'} in {seconds:.0f} s =====", flush=True)
-    return passed, seconds
+class Result(NamedTuple):
+    """How a check ended, and how many seconds it took, and took of the processor. What its containers use is not counted."""
+
+    passed: bool
+    seconds: float
+    processor: float
+
+    def __str__(self):
+        return f"{'passed' if self.passed else 'FAILED'} in {self.seconds:4.0f} s, {self.processor:4.0f} s of processor time"
 
 
-class Beside:
-    """A process whose output is shown when it is asked for its result, and from then on as it comes."""
+class Process:
+    """A command at work. With `later`, its output is shown when its result is asked for, and from then on as it comes."""
 
-    def __init__(self, command):
-        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - it is read until the process has ended
+    def __init__(self, command, later=False):
+        self.output = tempfile.TemporaryFile() if later else None  # noqa: SIM115 - it is read until the process has ended
         self.started = time.monotonic()
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT)
-        self.ended = 0.0  # not yet
-        threading.Thread(target=self._wait, daemon=True).start()
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT if later else None)
+        self.found = None
+        self.waiting = threading.Thread(target=self._wait, daemon=True)
+        self.waiting.start()
 
     def _wait(self):
-        self.process.wait()
-        self.ended = time.monotonic()
+        _pid, status, used = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.found = Result(self.process.returncode == 0, time.monotonic() - self.started, used.ru_utime + used.ru_stime)
 
     def result(self):
-        """Show the output; return whether the process succeeded, and how long it took in seconds."""
         position = 0
-        while True:
-            over = self.ended > 0  # looked at first, so that nothing written after the last look is missed
+        while self.output:
+            over = self.found is not None  # looked at first, so that nothing written after the last look is missed
             data = os.pread(self.output.fileno(), 1 << 20, position)
             position += len(data)
             sys.stdout.buffer.write(data)
             sys.stdout.flush()
             if over and not data:
-                return self.process.returncode == 0, self.ended - self.started
+                break
             if not data:
                 time.sleep(1)
+        self.waiting.join()
+        return self.found
 
 
 def run_all(names):
-    """Run checks; return what each gave. Molecule waits most of its time, so it runs beside the others."""
+    """Run checks, each in a process of its own, and say how each ended; return whether all passed."""
     started = time.monotonic()
-    beside = None
-    if WAITS in names and len(names) > 1:
+    beside = {}
+    if WAITS in names:
         say(f"{WAITS} runs beside the other checks; its output follows theirs.")
-        beside = Beside([sys.executable, __file__, WAITS])
+        beside[WAITS] = Process([sys.executable, __file__, WAITS], later=True)
+    results = {}
     try:
-        results = {name: run(name) for name in names if beside is None or name != WAITS}
-        if beside:
-            results[WAITS] = beside.result()
-    except BaseException:
-        if beside:
-            beside.process.terminate()
-        raise
-    if len(results) > 1:
-        print("\n" + "\n".join(f"{name:<12} {'passed' if passed else 'FAILED'} {seconds:6.0f} s" for name, (passed, seconds) in results.items()))
-        count = sum(passed for passed, _seconds in results.values())
-        print(f"checks: {count} passed, {len(results) - count} failed, in {time.monotonic() - started:.0f} s", flush=True)
-    return results
+        for name in [name for name in names if name not in beside] + list(beside):
+            print(f"\n===== {name} =====", flush=True)
+            results[name] = (beside.get(name) or Process([sys.executable, __file__, name])).result()
+            print(f"===== {name}: {results[name]} =====", flush=True)
+    finally:
+        for process in beside.values():
+            if process.found is None:
+                process.process.terminate()
+    print("\n" + "\n".join(f"{name:<12} {result}" for name, result in results.items()))
+    failed = sum(not result.passed for result in results.values())
+    print(f"checks: {len(results) - failed} passed, {failed} failed, in {time.monotonic() - started:.0f} s", flush=True)
+    return not failed
 
 
 def main():
     wanted = sys.argv[1:]
     if not wanted or set(wanted) - set(CHECKS):
         raise SupportError(__doc__)
-    return 0 if all(passed for passed, _seconds in run_all(wanted).values()) else 1
+    if len(wanted) > 1:
+        return 0 if run_all(wanted) else 1
+    return CHECKS[wanted[0]]()
 
 
 if __name__ == "__main__":

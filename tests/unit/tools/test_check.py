@@ -6,33 +6,35 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import check
 import pytest
-from paths import SupportError
 
 
 def test_what_runs_beside_is_shown_whole(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     script = "import sys, time; print('first', flush=True); time.sleep(1.5); print('x' * 3_000_000); print('last', file=sys.stderr); sys.exit(3)"
-    passed, seconds = check.Beside([sys.executable, "-c", script]).result()
+    result = check.Process([sys.executable, "-c", script], later=True).result()
     shown = capfdbinary.readouterr().out
-    assert (passed, seconds > 1) == (False, True)
+    assert (result.passed, result.seconds > 1) == (False, True)
     assert shown.startswith(b"first\n")
     assert shown.endswith(b"last\n")
     assert len(shown) > 3_000_000
 
 
-def test_what_runs_beside_may_succeed() -> None:
-    assert check.Beside([sys.executable, "-c", ""]).result()[0]
+def test_a_process_is_measured_with_its_children() -> None:
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time\\nwhile time.process_time() < 0.5: pass'])"
+    result = check.Process([sys.executable, "-c", script]).result()
+    assert result.passed
+    assert result.processor >= 0.5
 
 
-def test_a_fault_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def fail() -> None:
-        raise SupportError("there is a fault.")
-
-    monkeypatch.setattr(check, "CHECKS", {"lint": fail, "unit": lambda: None})
-    results = check.run_all(["lint", "unit"])
-    assert {name: passed for name, (passed, _seconds) in results.items()} == {"lint": False, "unit": True}
-    shown = capsys.readouterr()
-    assert "ERROR: there is a fault." in shown.err
-    assert "checks: 1 passed, 1 failed, in 0 s" in shown.out
+def test_a_fault_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import sys\nprint('this is', sys.argv[1])\nsys.exit(sys.argv[1] == 'lint')\n")
+    monkeypatch.setattr(check, "__file__", str(program))
+    assert not check.run_all(["lint", "molecule", "unit"])
+    lines = capfd.readouterr().out.split("\n")
+    assert [line for line in lines if line.startswith("this is")] == ["this is lint", "this is unit", "this is molecule"]
+    assert [line[:19] for line in lines[-5:-2]] == ["lint         FAILED", "unit         passed", "molecule     passed"]
+    assert lines[-2].startswith("checks: 2 passed, 1 failed, in ")

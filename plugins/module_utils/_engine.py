@@ -37,6 +37,9 @@ except Exception as exc:  # pylint: disable=broad-except
         pass
 
 
+NOT_FOUND = NotFound
+"""What the SDK raises for an object that the engine does not know."""
+
 ARGUMENT_SPEC: Dict[str, Any] = {
     "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock", "fallback": (env_fallback, ["DOCKER_HOST"])},
     "tls": {"type": "bool", "default": False, "fallback": (env_fallback, ["DOCKER_TLS"])},

@@ -66,6 +66,7 @@ def judge_directory(mode: Optional[int], directory: Directory, attributes: Attri
     if unsafe:
         raise SecureFileError(f"{unsafe[1]} may write the directory {unsafe[0]}, and so replace what is below it: close it, or name another path")
 
+
 def obsolete_among(others: List[Place]) -> List[Place]:
     """Return the files of an earlier delivery that exist.
 

@@ -217,8 +217,8 @@ from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGU
 from ansible_collections.expanso.edge.plugins.module_utils._decision import Request
 from ansible_collections.expanso.edge.plugins.module_utils._engine import (
     ARGUMENT_SPEC,
+    NOT_FOUND,
     POLL_SECONDS,
-    NotFound,
     SwarmError,
     connect,
     connect_again,
@@ -272,7 +272,7 @@ def read_service(client: Any, name: Optional[str], host: str) -> Optional[Servic
         return None
     try:
         service = client.inspect_service(name)
-    except NotFound:
+    except NOT_FOUND:
         return None
     with reading(f"the Docker engine {host}", "a service, one of its tasks or a node"):
         if service["Spec"]["Name"] != name:  # the engine takes beginnings of identifiers as well
@@ -462,7 +462,7 @@ def remove(module: EdgeModule, client: Any, versions: List[Version]) -> None:
         for version in versions:
             try:
                 client.remove_secret(version.id)
-            except NotFound:  # removed by an earlier attempt that got no answer
+            except NOT_FOUND:  # removed by an earlier attempt that got no answer
                 continue
 
 

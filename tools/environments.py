@@ -120,7 +120,7 @@ def choose(name: str) -> Interpreter:
     wanted = ENVIRONMENTS[name].pythons
     usable = [one for one in interpreters() if one.version[:2] in wanted]
     if not usable:
-        versions = ", ".join("%d.%d" % version for version in sorted(wanted))
+        versions = ", ".join(f"{major}.{minor}" for major, minor in sorted(wanted))
         found = ", ".join(map(str, interpreters())) or "none"
         raise Unavailable(
             f"environment {name} needs one of Python {versions}; found here: {found}. Install one of them,"
@@ -165,7 +165,7 @@ def make(name: str) -> Path:
             return home
         if not python.has_venv:
             # Debian ships the venv module's parts in a package of its own
-            debian.install(["python%d.%d-venv" % python.version[:2]], f"Environment {name} (Python {python})")
+            debian.install([f"python{python.version[0]}.{python.version[1]}-venv"], f"Environment {name} (Python {python})")
         seconds = ENVIRONMENTS[name].seconds
         say(f"Making environment {name} (Python {python}) in {home}: about {seconds} s ...")
         started = time.monotonic()

@@ -92,7 +92,7 @@ class EdgeModule(AnsibleModule):
 
     def warn(self, warning: str, **more: Any) -> None:
         """Warn, masked: ansible-core 2.19 and newer do not mask warnings."""
-        super(EdgeModule, self).warn(self._masked(warning), **more)
+        super().warn(self._masked(warning), **more)
 
     def _log_invocation(self) -> None:
         """Log that the module runs. Ansible logs the options before they could be checked, and fails where the log does not accept them."""

@@ -45,7 +45,7 @@ class Cluster:
 
     def hold(self, kind: str, name: str, **fields: Any) -> Json:
         """Let the cluster hold an object; metadata may be given."""
-        path = "/{0}/{1}".format(PLURALS[kind], name)
+        path = f"/{PLURALS[kind]}/{name}"
         metadata = dict({"name": name, "uid": "u-" + name}, **fields.pop("metadata", {}))
         if kind != "Namespace":
             metadata["namespace"] = "edge"
@@ -53,7 +53,7 @@ class Cluster:
         return self.objects[path]
 
     def find(self, kind: str, name: str) -> Optional[Json]:
-        return self.objects.get("/{0}/{1}".format(PLURALS[kind], name))
+        return self.objects.get(f"/{PLURALS[kind]}/{name}")
 
     def changes(self) -> List[Tuple[str, str]]:
         return [each for each in self.asked if each[0] != "GET" and "selfsubjectaccessreviews" not in each[1]]

@@ -24,7 +24,7 @@ def sabotage(file, module_name, function_name):
         caller = sys._getframe(1)
         if os.path.basename(caller.f_code.co_filename) != file:
             return original(*args, **kwargs)
-        raise Sabotage("{0} {1} {2}".format(args, caller.f_locals, (caller.f_back or caller).f_locals))
+        raise Sabotage(f"{args} {caller.f_locals} {(caller.f_back or caller).f_locals}")
 
     setattr(module, function_name, broken)
 

@@ -46,10 +46,10 @@ class APIClient:
         text = data.decode("ascii")
         if self._does == "quotes":
             encoded = base64.b64encode(data).decode("ascii")
-            raise errors.APIError('cannot store "{0}": POST {{"Name": "{1}", "Data": "{2}"}}'.format(text, name, encoded))
+            raise errors.APIError(f'cannot store "{text}": POST {{"Name": "{name}", "Data": "{encoded}"}}')
         if self._does.isdigit():
             encoded = base64.urlsafe_b64encode(data).decode("ascii")
-            page = "<html><h1>{0}</h1><pre>POST /secrets/create {1}\n{2}</pre></html>".format(self._does, encoded, html.escape(text))
+            page = f"<html><h1>{self._does}</h1><pre>POST /secrets/create {encoded}\n{html.escape(text)}</pre></html>"
             raise errors.APIError(page, self._does)
         if self._does == "breaks":
             raise ValueError("cannot make sense of " + text)

@@ -160,7 +160,7 @@ def printed(capsys: pytest.CaptureFixture, params: Dict[str, Any]) -> str:
         given = params
 
     with pytest.raises(SystemExit):
-        Given(argument_spec=SPEC).fail_json(msg="it is said: {0}".format(TOKEN))
+        Given(argument_spec=SPEC).fail_json(msg=f"it is said: {TOKEN}")
     return capsys.readouterr().out
 
 

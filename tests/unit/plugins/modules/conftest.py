@@ -19,7 +19,7 @@ Json = Dict[str, Any]
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     made = Engine()
     server = serve(made)
-    made.url = "tcp://127.0.0.1:{0}".format(server.server_port)
+    made.url = f"tcp://127.0.0.1:{server.server_port}"
     for name in ("DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_TIMEOUT", "DOCKER_API_VERSION"):
         monkeypatch.delenv(name, raising=False)
     yield made
@@ -31,7 +31,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     made = Cluster()
     server = serve(made)
-    made.url = "http://127.0.0.1:{0}".format(server.server_port)
+    made.url = f"http://127.0.0.1:{server.server_port}"
     for name in ("KUBECONFIG", "K8S_AUTH_API_KEY", "K8S_AUTH_HOST", "K8S_AUTH_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     yield made

@@ -163,7 +163,7 @@ def test_a_server_that_quotes_the_account_s_token(
 
     def quoting(method: str, path: str, body: Json) -> Any:
         if "namespaces" in path or "selfsubject" in path:
-            return 403, {"kind": "Status", "message": "no: Bearer {0} ({1})".format(API_KEY, encoded), "reason": "Forbidden", "code": 403}
+            return 403, {"kind": "Status", "message": f"no: Bearer {API_KEY} ({encoded})", "reason": "Forbidden", "code": 403}
         return None
 
     cluster.rules.append(quoting)
@@ -323,7 +323,7 @@ OTHER = "exp_bk_another0123456789"
 
 def family(cluster: Any, number: int, token: str, created: str, **metadata: Any) -> str:
     """Hold an immutable Secret of a token in the family "s"; return its name."""
-    name = "s-{0}".format(number)
+    name = f"s-{number}"
     labels = {"expanso.edge/secret": "s"}
     cluster.hold("Secret", name, metadata=dict({"creationTimestamp": created, "labels": labels}, **metadata), immutable=True, **data(token))
     return name

@@ -192,7 +192,7 @@ def test_the_advice_is_never_to_make_another_swarm(run: Run, engine: Any, path: 
 
 def test_a_removal_that_got_no_answer_is_done_all_the_same(run: Run, engine: Any) -> None:
     for number in (1, 2):
-        engine.secrets.append({"ID": "i{0}".format(number), "Spec": {"Name": "{0}_v{1}".format(NAME, number), "Labels": {"io.expanso.edge.fingerprint": "f"}}})
+        engine.secrets.append({"ID": f"i{number}", "Spec": {"Name": f"{NAME}_v{number}", "Labels": {"io.expanso.edge.fingerprint": "f"}}})
     gone = []
 
     def rule(method: str, path: str, body: Json) -> Any:
@@ -219,7 +219,7 @@ def test_what_the_engine_refuses_for_good_is_not_waited_for(run: Run, engine: An
 
 def test_what_the_sdk_raises_by_mistake_is_withheld(run: Run, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(_self: Any, _name: str, data: bytes, **_options: Any) -> Any:
-        raise ValueError("cannot make sense of {0!r}".format(data))
+        raise ValueError(f"cannot make sense of {data!r}")
 
     monkeypatch.setattr(_engine.docker.APIClient, "create_secret", failing)
     answer = run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN)

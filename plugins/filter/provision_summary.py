@@ -48,7 +48,7 @@ def provision_summary(
     if waiting and not check:
         lines.append(
             f"next: {len(waiting)} node{' holds' if len(waiting) == 1 else 's hold'} a token and {'is' if len(waiting) == 1 else 'are'} not registered "
-            f"({some_of(waiting)}): start the agent there, or let the role register the node with token_file_register"
+            f"({some_of(waiting)}): start the agent there, or let the role do it (token_file_register, systemd_service_state)"
         )
     return lines
 

@@ -94,7 +94,8 @@ def decide(delivery: Delivery, request: Request, registered: bool, held: Optiona
         return Decision("written", token) if delivery.serves_newcomers else unchanged
     if delivery.replaces:
         return Decision("written", token)
-    return unchanged._replace(note="; the token given is another one and was not written, because this node needs none: remove the token held")
+    note = "; another token was given, but a registered node needs no token, so it was not written: remove the token that is still held"
+    return unchanged._replace(note=note)
 
 
 def _for_newcomer(delivery: Delivery, request: Request, held: Optional[Held], now: Optional[float]) -> Decision:

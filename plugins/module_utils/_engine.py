@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import env_fallback
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OddAnswer
-from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
 
 try:
     import docker
@@ -68,10 +68,6 @@ _ADVICE = (
     ("Name or service not known", "the host name is unknown"),
     ("timed out", "no answer in time"),
 )
-
-
-class SwarmError(EdgeError):
-    """Why nothing can be done with a swarm, in a sentence that says what to do."""
 
 
 class UnusableError(SwarmError):
@@ -237,6 +233,6 @@ def _misfit() -> str:
         except Exception:  # pylint: disable=broad-except
             versions.append(name)
     return (
-        f"the Docker SDK for Python and its library requests do not fit together ({', '.join(versions)}): "
+        f"the Docker SDK for Python and its library requests are not compatible ({', '.join(versions)}): "
         "install docker 7.1 or newer, or requests below 2.32"
     )

@@ -19,3 +19,7 @@ class EdgeError(Exception):
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
         self.details = details
+
+
+class SwarmError(EdgeError):
+    """Why nothing can be done with a swarm, in a sentence that says what to do."""

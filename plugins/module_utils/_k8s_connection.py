@@ -115,7 +115,7 @@ def explain(status: Optional[int], body: Any, tried: str) -> str:
     if status == 403 and "system:anonymous" in output:
         return f"cannot {tried}: the request had no credentials that the API knows ({output}): give api_key, client_cert or a kubeconfig with a user"
     if status == 403 and answer.get("reason") == "Forbidden" and "forbidden: User" in output:
-        return f"the account may not {tried}: {output}"
+        return f"the account is not allowed to {tried}: {output}"
     if conflicts:
         fields = ", ".join(f"{cause.get('field', '?')} ({cause.get('message', '?')})" for cause in conflicts)
         return f"cannot {tried}: another manager owns fields with other values: {fields}; take them over with force, or choose another name"

@@ -56,7 +56,7 @@ def read_plan(params: Dict[str, Any]) -> Dict[str, Any]:
                 raise OptionError(f"option {option}: kind {each['kind'][:70]!r} is not possible, but {', '.join(possible)} are")
     for number, manifest in enumerate(params["manifests"] or [], 1):
         metadata = manifest.get("metadata")
-        if manifest.get("kind") not in KINDS or not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+        if manifest.get("kind") not in APPLICABLE or not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
             raise OptionError(f"option manifests, entry {number}: it needs a kind, one of {', '.join(APPLICABLE)}, and metadata with a name")
     secret = _read_secret_plan(params["secret"]) if params["secret"] else None
     if secret and secret["state"] == "absent" and not secret["immutable"]:

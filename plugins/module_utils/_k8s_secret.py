@@ -75,7 +75,7 @@ def check_secret(params: Dict[str, Any]) -> None:
     """
     if not _KEY.fullmatch(params["key"]):
         raise SecretError(f"{params['key'][:70]!r} cannot be a key of a Secret: use letters, digits, '-', '_' and '.'")
-    if not LABEL_VALUE.fullmatch(params["name"]):
+    if params["state"] != "absent" and not LABEL_VALUE.fullmatch(params["name"]):
         raise SecretError(f"option name: {params['name'][:70]!r} is too long: it becomes the value of a label as well, at most 63 characters")
     labels_of("option labels", params["labels"])
 

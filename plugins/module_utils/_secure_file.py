@@ -20,7 +20,6 @@ import stat
 import time
 from typing import Callable, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._checks import mode as parse_mode
 from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory, Label, temporary_name
 from ansible_collections.expanso.edge.plugins.module_utils._permissions import (
     ACL_ACCESS,
@@ -44,7 +43,6 @@ __all__ = [
     "leftovers",
     "leftovers_in",
     "not_short_text",
-    "parse_mode",
     "read",
     "read_in",
     "remove",

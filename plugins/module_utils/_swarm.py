@@ -15,7 +15,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import texts
 from ansible_collections.expanso.edge.plugins.module_utils._decision import SWARM, Held, Request, decide
-from ansible_collections.expanso.edge.plugins.module_utils._engine import SwarmError
+from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token
 
 FINGERPRINT_LABEL = "io.expanso.edge.fingerprint"
@@ -40,7 +40,7 @@ ROLLED_BACK = ("rollback_completed", "rollback_paused")
 EXIT_CODES = {
     69: "expanso-edge bootstrap succeeded, but left no registration marker: is the data directory the one that the agent uses?",
     73: "the data directory is not writable for the image's user",
-    77: "the image's user may not read the secret: its uid, gid and mode do not fit",
+    77: "the image's user cannot read the secret: its uid, gid and mode do not fit",
     78: "the node is not registered and the service has no secret: provision a token",
 }
 """Exit codes of the role's start script, see roles/swarm_secret/files/start.sh."""

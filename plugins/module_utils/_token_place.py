@@ -64,7 +64,7 @@ def judge_directory(mode: Optional[int], directory: Directory, attributes: Attri
     """
     unsafe = directory.other_writer(attributes.uid, attributes.gid, mode)
     if unsafe:
-        raise SecureFileError(f"{unsafe[1]} may write the directory {unsafe[0]}, and so replace what is below it: close it, or name another path")
+        raise SecureFileError(f"{unsafe[1]} can write to the directory {unsafe[0]}, and so replace what is below it: close it, or name another path")
 
 
 def obsolete_among(others: List[Place]) -> List[Place]:

@@ -81,7 +81,7 @@ def plan_for_newcomer(params: Dict[str, Any], decision: Decision, as_asked: bool
 
 def plan_for_registered(path: str, decision: Decision, open_to_others: bool, marker: str) -> Plan:
     """Return the plan for a node that needs no token any more."""
-    registered = f"registered already ({marker} exists)"
+    registered = f"already registered ({marker} exists)"
     if decision.action == "not_needed":
         return Plan("not_needed", f"{registered}: no token needed, none written{decision.note}")
     if decision.action == "removed":

@@ -37,7 +37,7 @@ class UntrustedLink(SecureFileError):
 
     def __init__(self, link: str, directory: str, who: str) -> None:
         super().__init__(
-            f"{who} may write the directory {shown(directory)}, and so exchange the symbolic link {shown(link)}, which is not followed: "
+            f"{who} can write to the directory {shown(directory)}, and so exchange the symbolic link {shown(link)}, which is not followed: "
             "put a directory in its place, or name the path that it leads to"
         )
         self.directory = directory

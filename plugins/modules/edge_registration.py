@@ -20,8 +20,8 @@ attributes:
   check_mode:
     details:
       - Tells whether the node would be registered. Does not look at binary and token, because earlier tasks may install them.
-  idempotent:
-    support: full
+  diff_mode:
+    support: none
 options:
   binary:
     description: The agent on the node.
@@ -40,7 +40,7 @@ options:
     type: str
   token_file:
     description:
-      - File on the node that holds the token, as M(expanso.edge.bootstrap_token) writes it in either format.
+      - File on the node that holds the token, as M(expanso.edge.bootstrap_token) writes it with O(expanso.edge.bootstrap_token#module:format=raw) or V(env).
       - Mutually exclusive with O(token).
     type: path
   user:
@@ -189,7 +189,7 @@ def check_data_dir(params: Dict[str, Any], account: Account) -> None:
     unsafe = unsafe_directory(os.path.join(path, "marker"), account.uid, account.gid)
     if unsafe:
         remedy = "close it, set data_dir, or register as that user"
-        raise RegistrationError(f"{unsafe[1]} may write the directory {unsafe[0]}, and so decides what the data directory is: {remedy}")
+        raise RegistrationError(f"{unsafe[1]} can write to the directory {unsafe[0]}, and so decides what the data directory is: {remedy}")
 
 
 def open_data_dir(module: EdgeModule, account: Account) -> int:
@@ -332,7 +332,7 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
     params["data_dir"] = os.path.normpath(params["data_dir"])
     _checks.seconds(params["timeout"], "timeout", most=LONGEST)
     marker = find_marker(params)
-    result: Dict[str, Any] = {"changed": False, "msg": "registered already"}
+    result: Dict[str, Any] = {"changed": False, "msg": "already registered"}
     if marker is None:
         result = {"changed": True, "msg": "would be registered"}
         if not module.check_mode:

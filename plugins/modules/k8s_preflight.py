@@ -147,7 +147,7 @@ def namespace_exists(api: Api, namespace: str) -> Optional[bool]:
 
 
 def missing_permissions(api: Api, plan: Dict[str, Any], exists: Optional[bool]) -> List[str]:
-    """Return what the account may not do."""
+    """Return what the account is not allowed to do."""
     return [str(right) for right in rights(plan, exists) if not api.may(*right)]
 
 
@@ -202,13 +202,14 @@ def try_out(api: Api, module: EdgeModule) -> bool:
     return True
 
 
-def refuse(faults: List[str], sentence: str = "{0}") -> None:
+def refuse(faults: List[str], before: str = "", after: str = "") -> None:
     """Fail with all faults at once.
 
+    :param before: what to say before the faults, and `after` them
     :raises ApiError: there are some
     """
     if faults:
-        raise ApiError(sentence.format("; ".join(faults)))
+        raise ApiError(f"{before}{'; '.join(faults)}{after}")
 
 
 def check(module: EdgeModule) -> Dict[str, Any]:
@@ -219,13 +220,13 @@ def check(module: EdgeModule) -> Dict[str, Any]:
     if exists is False and plan["missing_namespace"] == "refuse":
         raise ApiError(f"namespace {plan['namespace']} does not exist: create it, or let it be created")
     refuse(invalid_names_and_mounts(plan))
-    refuse(missing_permissions(api, plan, exists), "the account may not {0}: give it these rights, or use another account")
+    refuse(missing_permissions(api, plan, exists), "the account is not allowed to ", ": give it these rights, or use another account")
     refuse([] if exists is False else foreign_objects(api, plan))
     if VALIDATE_FAULT is not None and plan["require_validation"]:
         raise SetupError(unusable(VALIDATE_FAULT, "kubernetes_validate").replace("kubernetes_validate", "kubernetes-validate"))
     validated = VALIDATE_FAULT is None and bool(plan["manifests"])
     if validated:
-        refuse(schema_faults(plan["manifests"], version), f"the manifests are not valid for Kubernetes {version}: {{0}}")
+        refuse(schema_faults(plan["manifests"], version), f"the manifests are not valid for Kubernetes {version}: ")
     dry_run = try_out(api, module) if exists is not False else True
     return {
         "changed": False,

@@ -75,7 +75,7 @@ msg:
 """
 
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, record
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
@@ -145,19 +145,21 @@ def remove(api: Api, what: str, found: Dict[str, Any], timeout: int) -> None:
 
 
 def work(module: EdgeModule) -> Dict[str, Any]:
+    """Remove the objects, after all of them were checked, and return the result."""
     params = module.params
     api = Api(module)
-    removed: List[str] = []
+    existing: List[Tuple[str, Dict[str, Any]]] = []
     for each in wanted(params):
         namespace = params["namespace"] if KINDS[each["kind"]].namespaced else None
         what = title(each["kind"], each["name"], namespace)
         found = api.get(each["kind"], namespace, each["name"])
-        if found is None:
-            continue
-        check_ours(what, found, params["force"])
-        if not module.check_mode:
+        if found is not None:
+            check_ours(what, found, params["force"])
+            existing.append((what, found))
+    if not module.check_mode:
+        for what, found in existing:
             remove(api, what, found, params["timeout"])
-        removed.append(title(each["kind"], each["name"]))
+    removed = [title(found["kind"], found["metadata"]["name"]) for _what, found in existing]
     return {"changed": bool(removed), "removed": removed, "msg": f"removed {', '.join(removed)}" if removed else "there is nothing to remove"}
 
 

@@ -195,7 +195,7 @@ def way_out(api: Api, namespace: str, claims: List[str], reasons: List[str]) -> 
 
 
 def diagnose(api: Api, params: Dict[str, Any], deployment: Optional[Dict[str, Any]]) -> List[str]:
-    """Return the reasons that the cluster gives. What the account may not see is reported as well."""
+    """Return the reasons that the cluster gives. What the account is not allowed to see is reported as well."""
     if deployment is None:
         return []
     reasons: List[str] = []

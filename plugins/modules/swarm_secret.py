@@ -219,13 +219,13 @@ from ansible_collections.expanso.edge.plugins.module_utils._engine import (
     ARGUMENT_SPEC,
     NOT_FOUND,
     POLL_SECONDS,
-    SwarmError,
     connect,
     connect_again,
     end_of_restart,
     patiently,
     talk,
 )
+from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     FINGERPRINT_LABEL,

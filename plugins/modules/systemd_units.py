@@ -209,7 +209,7 @@ def check(params: Dict[str, Any]) -> None:
     data_dir = params["data_dir"] and os.path.normpath(params["data_dir"])
     unsafe = unsafe_directory(os.path.join(directory, "unit"), 0, 0)
     if unsafe:
-        raise UnitError(f"{unsafe[1]} may write the directory {unsafe[0]}, and so decides what the units are: close it, or set directory")
+        raise UnitError(f"{unsafe[1]} can write to the directory {unsafe[0]}, and so decides what the units are: close it, or set directory")
     if data_dir is not None:
         check_data_dir(data_dir, params["user"])
 
@@ -228,7 +228,7 @@ def check_data_dir(path: str, user: str) -> None:
         return
     unsafe = unsafe_directory(path, account.uid, account.gid)
     if unsafe:
-        raise UnitError(f"{unsafe[1]} may write the directory {unsafe[0]}, and so decides what the data directory is: close it, or set another")
+        raise UnitError(f"{unsafe[1]} can write to the directory {unsafe[0]}, and so decides what the data directory is: close it, or set another")
 
 
 def apply_state(module: EdgeModule) -> Dict[str, Any]:

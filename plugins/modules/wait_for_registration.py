@@ -310,7 +310,7 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
     params = module.params
     if module.check_mode:
         marker = find_marker(params)
-        msg = "registered already" if marker else "would be waited for"
+        msg = "already registered" if marker else "would be waited for"
     else:
         # before the wait: the unit removes the token after the registration, and what it printed of it stays
         token = module.learn(stored_token(module))

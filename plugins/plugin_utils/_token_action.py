@@ -26,7 +26,7 @@ NOT_ASKED = f"its source is asked on demand (variable {ON_DEMAND_VARIABLE})"
 
 STAND_IN = "exp_bk_stand-in.of.check.mode"
 """Given to a module in check mode instead of a token on demand: a prediction must not use a token that its source gives only one time."""
-UNKNOWN = "unknown in check mode"
+UNKNOWN = "unknown-in-check-mode"  # it may become part of a name
 
 display = Display()
 

@@ -47,7 +47,7 @@ STATES = [
     (f"mkdir -p {DATA}/config.d; touch {DATA}/config.d/50-connection.yaml; put {OLD_KEY} 0640", "repaired"),
     (f"mkdir -p {FOLDER}; ln -s /etc/shadow {TOKEN_FILE}", "is a symbolic link"),
     (f"mkdir -p {FOLDER}; ln -s nowhere {TOKEN_FILE}", "is a symbolic link"),
-    (f"mkdir -p {FOLDER}; chmod 0777 {FOLDER}", "every account may write the directory /etc/expanso"),
+    (f"mkdir -p {FOLDER}; chmod 0777 {FOLDER}", "every account can write to the directory /etc/expanso"),
     (f"mkdir -p {TOKEN_FILE}", "is a directory"),
     ("", "down"),
 ]
@@ -65,7 +65,7 @@ UP = [node for node in NAMES if EXPECTED[node] != "down"]
 HOLDERS = [node for node in NAMES if EXPECTED[node] in ("written", "repaired", "kept")]
 NEXT = (
     "next: {0} nodes hold a token and are not registered ({1} and {2} more): "
-    "start the agent there, or let the role register the node with token_file_register"
+    "start the agent there, or let the role do it (token_file_register, systemd_service_state)"
 )
 FAILING = [node for node in UP if EXPECTED[node] not in ACTIONS]
 

@@ -65,7 +65,7 @@ def refusal(run: Run) -> str:
     return message
 
 
-NEXT = "start the agent there, or let the role register the node with token_file_register"
+NEXT = "start the agent there, or let the role do it (token_file_register, systemd_service_state)"
 
 
 def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:

@@ -165,7 +165,7 @@ DONE = [
         (TOKEN_FILE, directory("disk"), lambda place, token: (place / "data").symlink_to("disk")),
     ),
     # nothing to do
-    Done("registered", (REGISTERED,), {"binary": "/nowhere", "token_file": "/nowhere"}, spent=0, changed=False, says="registered already"),
+    Done("registered", (REGISTERED,), {"binary": "/nowhere", "token_file": "/nowhere"}, spent=0, changed=False, says="already registered"),
     Done("registered, token left", (REGISTERED, TOKEN_FILE), spent=0, changed=False),
     Done("registered, token removed", (REGISTERED, TOKEN_FILE), {"remove_token_file": True}, spent=0, removed=True),
     Done("registered, token removed already", (REGISTERED,), {"remove_token_file": True}, spent=0, changed=False),
@@ -303,12 +303,12 @@ REFUSED = [
         "data directory below one that others may write",
         (TOKEN_FILE, directory("open", 0o1777)),
         {"data_dir": "{place}/open/data"},
-        says="every account may write the directory {place}/open, and so decides what the data directory is",
+        says="every account can write to the directory {place}/open, and so decides what the data directory is",
     ),
     Refused(
         "data directory that others may write",
         (TOKEN_FILE, directory("data", 0o777)),
-        says="every account may write the directory {place}/data",
+        says="every account can write to the directory {place}/data",
     ),
     Refused(
         "data directory is a link that leads nowhere",

@@ -71,7 +71,7 @@ CASES = [
     Case("both", {"units": {UNIT: TEXT}, "absent": [UNIT]}, after=None, says="cannot be in units and in absent"),
     Case("null", {"absent": [UNIT], "directory": None}, after=None, says="option directory"),
     Case("no directory", {"units": {UNIT: TEXT}, "directory": ""}, after=None, says="option directory: the path is not absolute: ''"),
-    Case("open directory", {"units": {UNIT: TEXT}, "directory": "/tmp"}, after=None, says="every account may write the directory /tmp"),
+    Case("open directory", {"units": {UNIT: TEXT}, "directory": "/tmp"}, after=None, says="every account can write to the directory /tmp"),
     Case("must run", {"units": {UNIT: TEXT}, "running": True}, after=None, says="systemd does not run on this node"),
     Case(
         "number without an account",
@@ -82,7 +82,7 @@ CASES = [
     Case("page for a program", {"units": {UNIT: TEXT}, "executables": ["{place}/page"]}, after=None, says="is neither a program nor a script"),
     Case("pipe for a program", {"units": {UNIT: TEXT}, "executables": ["{place}/pipe"]}, after=None, says="is not a regular file"),
     Case("data directory is a link", {"units": {UNIT: TEXT}, "data_dir": "{place}/link"}, after=None, says="is a symbolic link, to /srv"),
-    Case("data directory in an open one", {"units": {UNIT: TEXT}, "data_dir": "/tmp/data"}, after=None, says="every account may write the directory /tmp"),
+    Case("data directory in an open one", {"units": {UNIT: TEXT}, "data_dir": "/tmp/data"}, after=None, says="every account can write to the directory /tmp"),
 ]
 
 WARNED = ("number without an account", "page for a program", "pipe for a program")

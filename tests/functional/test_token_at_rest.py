@@ -318,12 +318,12 @@ DONE = [
         "registered, another token left",
         (REGISTERED, put(OTHER_KEY)),
         action="kept",
-        says="no longer needed; the token given is another one and was not written, because this node needs none: remove the token held$",
+        says="no longer needed; another token was given, but a registered node needs no token, so it was not written: remove the token that is still held$",
         content=OTHER_KEY,
     ),
     Done("registered, the token left", (REGISTERED, put()), action="kept", says="no longer needed$"),
     Done("registered, token left open", (REGISTERED, put(OTHER_KEY, 0o644)), action="repaired", says="no longer needed", content=OTHER_KEY),
-    Done("registered, token removed", (REGISTERED, put()), {"remove_when_registered": True}, action="removed", says="registered already", content=None),
+    Done("registered, token removed", (REGISTERED, put()), {"remove_when_registered": True}, action="removed", says="already registered", content=None),
     Done("not registered, token not removed", (put(),), {"remove_when_registered": True}, action="kept"),
     # absent
     Done("absent", (put(),), {"state": "absent", "token": None}, action="removed", content=None, then=lambda p: is_directory(p, 0o755)),
@@ -347,8 +347,8 @@ DONE = [
 ]
 
 
-OPEN = "may write the directory {place}/d, and so replace what is below it"
-LINK = "its owner 4711 may write the directory {place}/d, and so exchange the symbolic link {place}/d/e, which is not followed"
+OPEN = "can write to the directory {place}/d, and so replace what is below it"
+LINK = "its owner 4711 can write to the directory {place}/d, and so exchange the symbolic link {place}/d/e, which is not followed"
 NOWHERE = "{place}/etc is a symbolic link that leads nowhere, for there is no {place}/disk"
 NO_TOKEN = "so it is not a token file: name another path, or remove the file yourself"
 REFUSED = [

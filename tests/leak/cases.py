@@ -123,7 +123,7 @@ def on_demand(node: Node) -> None:
     node.variables["expanso_edge_token_on_demand"] = True
 
 
-@case(says="registered already .* no token needed")
+@case(says="already registered .* no token needed")
 def registered_on_demand(node: Node) -> None:
     node.registered()
     node.token(node.opaque())
@@ -157,13 +157,13 @@ def killed_before(node: Node) -> None:
     node.token(node.key())
 
 
-@case(says="registered already .* no token needed")
+@case(says="already registered .* no token needed")
 def registered(node: Node) -> None:
     node.registered()
     node.token(node.key())
 
 
-@case(says="registered already .* token removed")
+@case(says="already registered .* token removed")
 def registered_with_a_token_left(node: Node) -> None:
     node.registered()
     node.put("etc/bootstrap.token", node.key("left"))
@@ -414,7 +414,7 @@ def symbolic_link(node: Node) -> None:
     node.token(node.key())
 
 
-@case(says="every account may write the directory")
+@case(says="every account can write to the directory")
 def unsafe_directory(node: Node) -> None:
     node.token(node.opaque())
     node.etc.chmod(0o777)
@@ -735,7 +735,7 @@ def k8s_no_token(node: Node) -> None:
     node.kubernetes()
 
 
-@case(says="the account may not .*get secrets")
+@case(says="the account is not allowed to .*get secrets")
 def k8s_forbidden(node: Node) -> None:
     node.token(node.key())
     node.kubernetes("forbids")

@@ -137,7 +137,7 @@ class Node:
         return path
 
     def registered(self) -> None:
-        """Let the node be registered already."""
+        """Let the node be already registered."""
         self.put("data/auth/credentials.creds", "-----BEGIN NATS USER JWT-----\n")
 
     def registers(self, agent: Path = STAND_IN, *, hostile: bool = False, **variables: Any) -> None:

@@ -225,7 +225,7 @@ def test_rights_that_are_taken_away_meanwhile(cluster: Cluster, namespace: str, 
     play = {"connection": "local", "tasks": [{"name": "Put it", "expanso.edge.k8s_secret": module}]}
     run = controller.run([play], hosts={"localhost": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}}, secrets=[token])
     message = run.result("Put it")["msg"]
-    assert message.startswith(f"the account may not get secrets {NAME} in namespace {namespace}: ")
+    assert message.startswith(f"the account is not allowed to get secrets {NAME} in namespace {namespace}: ")
     assert cluster.secret(namespace) is None
 
 

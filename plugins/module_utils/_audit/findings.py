@@ -148,7 +148,7 @@ def findings_for(facts: Facts, content: Optional[Content], policy: Policy, elsew
 def _of_place(facts: Facts) -> Iterable[Finding]:
     path = facts.path
     if facts.unsafe:
-        message = f"{facts.unsafe[1]} may write the directory {facts.unsafe[0]}, and so replace what is below it"
+        message = f"{facts.unsafe[1]} can write to the directory {facts.unsafe[0]}, and so replace what is below it"
         yield Finding("directory_writable", "error", message, "close it (chmod go-w, owner root), or keep the token below /etc/expanso")
     for leftover in facts.leftovers:
         message = f"{leftover} was left by an interrupted write and may hold a token"

@@ -20,6 +20,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._permissions import A
 from ansible_collections.expanso.edge.plugins.module_utils._registration import find_marker
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, directories_above, leftovers, read, unsafe_directory
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS
+from ansible_collections.expanso.edge.plugins.module_utils._walk import UntrustedLink
 
 
 def policy_from_params(params: Dict[str, Any]) -> Tuple[Policy, List[Finding]]:
@@ -102,6 +103,8 @@ def _inspect(facts: Facts, reader: Optional[Reader]) -> Facts:
         found = read(path)
     except OSError as exc:
         return facts._replace(problem=exc.strerror)
+    except UntrustedLink as exc:
+        return facts._replace(state="unknown", problem=str(exc))
     except SecureFileError:
         found = None
     if found is None:

@@ -19,15 +19,15 @@ registered() ( # in a subshell, so that IFS stays what it was
   IFS='
 '
   for marker in $markers; do
-    [ ! -e "$marker" ] || exit 0
+    [ ! -f "$marker" ] || exit 0
   done
   exit 1
 )
 
 if ! registered; then
   [ -s "$token_file" ] || die 78 "this node is not registered (no marker in $data_dir) and has no token ($token_file): provision one"
-  [ -r "$token_file" ] || die 77 "user $(id -u) may not read $token_file: set uid, gid and mode of the secret"
-  { [ -w "$data_dir" ] && [ -x "$data_dir" ]; } || die 73 "user $(id -u) may not write $data_dir: make the volume's root directory this user's own"
+  [ -r "$token_file" ] || die 77 "user $(id -u) cannot read $token_file: set uid, gid and mode of the secret"
+  { [ -w "$data_dir" ] && [ -x "$data_dir" ]; } || die 73 "user $(id -u) cannot write to $data_dir: make the volume's root directory this user's own"
   EXPANSO_EDGE_BOOTSTRAP_TOKEN=$(cat "$token_file") "$binary" bootstrap --data-dir "$data_dir" ${config:+--config "$config"}
   registered || die 69 "bootstrap succeeded, but left no registration marker in $data_dir"
 fi

@@ -16,7 +16,7 @@ ENVIRONMENT = "EXPANSO_EDGE_BOOTSTRAP_TOKEN"
 JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJub2RlIn0.c2lnbmF0dXJl"
 EXPIRED = "eyJhbGciOiJFZERTQSJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
 KEY = "exp_bk_9f8e7d6c"
-NEXT = "start the agent there, or let the role register the node with token_file_register"
+NEXT = "start the agent there, or let the role do it (token_file_register, systemd_service_state)"
 
 
 class Unprintable:

@@ -114,7 +114,7 @@ MESSAGES: List[Tuple[Any, str]] = [
     (("no", "expired", None), "this node is not registered and there is no token for it: option token is empty; the token held cannot be used: it is a JWT"),
     (("no", "none", "API key"), "the token cannot be used: it is an API key"),
     (("yes", "A", "API key"), "; the token given cannot be used and is ignored: it is an API key"),
-    (("yes", "A", "B"), "; the token given is another one and was not written, because this node needs none: remove the token held"),
+    (("yes", "A", "B"), "; another token was given, but a registered node needs no token, so it was not written: remove the token that is still held"),
     (("yes", "A", "A"), ""),
 ]
 

@@ -105,7 +105,7 @@ class TestHold:
         os.chown(theirs, APP, -1)
         link = theirs / "mine" / "link" if between else theirs / "link"
         link.symlink_to(precious)
-        says = f"its owner {APP} may write the directory {theirs}, and so exchange the symbolic link {link}"
+        says = f"its owner {APP} can write to the directory {theirs}, and so exchange the symbolic link {link}"
         uses: "list[Callable[[str], object]]" = [
             lambda path: read(path + "/token"),
             lambda path: remove(path + "/token"),
@@ -122,7 +122,7 @@ class TestHold:
         (safe_path / "open").mkdir()
         (safe_path / "open").chmod(0o1777)
         (safe_path / "open" / "link").symlink_to(precious)
-        with pytest.raises(UntrustedLink, match="every account may write the directory"):
+        with pytest.raises(UntrustedLink, match="every account can write to the directory"):
             Directory.hold(str(safe_path / "open" / "link"))
 
     @as_root

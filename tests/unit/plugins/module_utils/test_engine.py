@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.expanso.edge.plugins.doc_fragments._engine import ModuleDocFragment
-from ansible_collections.expanso.edge.plugins.module_utils._engine import ARGUMENT_SPEC, APIError, DockerException, SwarmError, check_engine, reason
+from ansible_collections.expanso.edge.plugins.module_utils._engine import ARGUMENT_SPEC, APIError, DockerException, check_engine, reason
+from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
 
 pytest.importorskip("docker")
 
@@ -44,7 +45,7 @@ def test_an_engine_that_was_a_manager_must_not_begin_a_new_swarm() -> None:
 
 def test_versions_of_sdk_and_requests_that_do_not_fit() -> None:
     fault = DockerException("Error while fetching server API version: Not supported URL scheme http+docker")
-    assert reason(fault).startswith("the Docker SDK for Python and its library requests do not fit together (docker ")
+    assert reason(fault).startswith("the Docker SDK for Python and its library requests are not compatible (docker ")
     assert "install docker 7.1 or newer, or requests below 2.32" in reason(fault)
 
 

@@ -126,3 +126,15 @@ def test_what_the_agent_cannot_get_past() -> None:
         path.chmod(0o200)
         assert inspect_path(str(path), policy(owner="4711", group="4712")).barrier == str(path)
         assert inspect_path(str(path), policy()).barrier is None
+
+
+def test_a_link_above_that_others_may_exchange_is_named(safe_path: Path) -> None:
+    (safe_path / "real").mkdir()
+    (safe_path / "real" / "token").write_text("exp_bk_0123456789abcdef")
+    (safe_path / "open").mkdir()
+    (safe_path / "open" / "link").symlink_to("../real")
+    (safe_path / "open").chmod(0o777)
+    problem = inspect_path(str(safe_path / "open" / "link" / "token"), policy()).problem
+    assert problem
+    assert "changes" not in problem
+    assert "link" in problem

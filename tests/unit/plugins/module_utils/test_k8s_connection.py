@@ -27,7 +27,7 @@ CONFLICT = {"reason": "FieldManagerConflict", "field": ".data.token", "message":
     ("code", "body", "expected"),
     [
         (401, status("Unauthorized", "Unauthorized"), f"cannot {TRIED}: the API does not accept the credentials (Unauthorized)"),
-        (403, status(FORBIDDEN, "Forbidden"), f"the account may not {TRIED}: {FORBIDDEN}"),
+        (403, status(FORBIDDEN, "Forbidden"), f"the account is not allowed to {TRIED}: {FORBIDDEN}"),
         (403, status('pods "x" is forbidden: exceeded quota: q', "Forbidden"), f'cannot {TRIED}: pods "x" is forbidden: exceeded quota: q'),
         (404, status('namespaces "y" not found', "NotFound"), f'cannot {TRIED}: namespaces "y" not found'),
         (

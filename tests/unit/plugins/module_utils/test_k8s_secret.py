@@ -10,6 +10,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._k8s_secret import (
     Plan,
     SecretContent,
     SecretError,
+    check_secret,
     describe,
     make_plan,
     read_secret,
@@ -162,3 +163,15 @@ def test_data_that_is_not_a_token(data: Optional[dict[str, str]]) -> None:
     found = read_secret(secret(data=data), params())
     assert found is not None
     assert make_plan(params(), found, None).action == "written"
+
+
+@pytest.mark.parametrize("key", ["bootstrap.token", "a" * 253])
+def test_a_name_for_a_secret(key: str) -> None:
+    check_secret(params(state="present", name="a" * 63, key=key))
+    # with immutable=true the name of a Secret has a fingerprint at its end, and that Secret has to be removable
+    check_secret(params(state="absent", name="a" * 63 + "-0123456789ab", key=key))
+
+
+def test_a_name_that_is_too_long_for_a_label() -> None:
+    with pytest.raises(SecretError, match="at most 63 characters"):
+        check_secret(params(state="present", name="a" * 64))

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._decision import Request
-from ansible_collections.expanso.edge.plugins.module_utils._engine import SwarmError
+from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     FINGERPRINT_LABEL,
     MANAGED_BY,
@@ -302,6 +302,6 @@ def test_a_report_says_what_is_waited_for_and_why() -> None:
     state = service_state(service(mode={"Replicated": {"Replicas": 2}}), tasks, {"n1": "worker1", "n2": "worker2"})
     assert state.report == (
         "task edge.2 on worker2: ready; 1 of 2 tasks; task edge.2 on worker2 failed: No such image: agent; "
-        "task edge.1 on worker1 failed: the image's user may not read the secret: its uid, gid and mode do not fit"
+        "task edge.1 on worker1 failed: the image's user cannot read the secret: its uid, gid and mode do not fit"
     )
     assert state.nodes == ("worker1", "worker2")

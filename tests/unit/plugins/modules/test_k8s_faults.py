@@ -476,7 +476,7 @@ def test_a_wait_that_ends_with_a_fault_reports_it(run: Run, cluster: Any, connec
 def test_missing_permissions_are_not_a_reason_to_wait(run: Run, cluster: Any, connection: Json) -> None:
     Away(cluster, (403, {"kind": "Status", "message": "forbidden: User u", "reason": "Forbidden"}), 10**6)
     started = time.monotonic()
-    assert "the account may not get deployments" in run(k8s_rollout, name="d", timeout=60, **connection)["msg"]
+    assert "the account is not allowed to get deployments" in run(k8s_rollout, name="d", timeout=60, **connection)["msg"]
     assert time.monotonic() - started < 40
 
 

@@ -1008,7 +1008,7 @@ def vaulted_credential_that_is_bad(lab: Lab) -> None:
     lab.node("fresh")
 
 
-@job(says="expanso_edge_delivery is set, but has to name")
+@job(says="expanso_edge_delivery is set, but must name")
 def token_as_delivery(lab: Lab) -> None:
     lab.extra_vars["expanso_edge_delivery"] = lab.canary(canary.key(), "delivery")
     lab.node("fresh")

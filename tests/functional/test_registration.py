@@ -535,7 +535,8 @@ def test_the_token_is_seen_in_the_environment_of_the_agent_only(pipelining: str,
 
     def watch() -> None:
         while not over.wait(0.2):
-            commands, environments = command_lines(), read_proc("environ")
+            earlier, environments = command_lines(), read_proc("environ")
+            commands = {**earlier, **command_lines()}  # a process may begin or end while the others are read
             tellers.update(command for command in commands.values() if token.encode() in command)
             holders.update(commands.get(number, b"") for number, variables in environments.items() if token.encode() in variables)
 

@@ -382,6 +382,21 @@ def test_a_namespace_that_is_being_removed(run: Run, cluster: Any, connection: J
     assert "namespace edge is being removed since 2026-01-01T00:00:00Z" in run(k8s_preflight, **connection)["msg"]
 
 
+@pytest.mark.parametrize("kind", ["Event", "Pod", "Namespace"])
+def test_a_kind_that_is_not_applied_is_not_planned(run: Run, cluster: Any, connection: Json, kind: str) -> None:
+    manifest = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "m"}}
+    assert "option manifests, entry 1: it needs a kind, one of " in run(k8s_preflight, manifests=[manifest], **connection)["msg"]
+
+
+def test_a_version_with_braces_is_quoted_as_it_is(run: Run, cluster: Any, connection: Json, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(k8s_preflight, "VALIDATE_FAULT", None)
+    monkeypatch.setattr(k8s_preflight, "schema_faults", lambda manifests, version: ["a field is unknown"])
+    monkeypatch.setattr(k8s_preflight.Api, "version", lambda api: "v1.32.5+{vendor}")
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}}
+    answer = run(k8s_preflight, manifests=[manifest], missing_namespace="create", **connection)
+    assert answer["msg"] == "the manifests are not valid for Kubernetes v1.32.5+{vendor}: a field is unknown"
+
+
 OURS: Json = {"labels": {"app.kubernetes.io/managed-by": "expanso.edge"}}
 OBJECTS: List[Json] = [
     {"kind": "Deployment", "name": "d"},
@@ -402,6 +417,13 @@ def test_check_mode_removes_nothing_and_says_what_would_be_removed(run: Run, clu
     assert not cluster.objects
     assert [method for method, _path in cluster.changes()] == ["DELETE"] * 3
     assert not run(k8s_removal, objects=OBJECTS, **connection)["changed"]
+
+
+def test_nothing_is_removed_where_a_later_object_is_not_managed(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.hold("Deployment", "d", metadata=dict(OURS))
+    cluster.hold("ConfigMap", "d")
+    assert "ConfigMap d in namespace edge is not managed by this collection" in run(k8s_removal, objects=OBJECTS, **connection)["msg"]
+    assert not cluster.changes()
 
 
 def test_what_this_collection_does_not_manage_is_not_removed(run: Run, cluster: Any, connection: Json) -> None:

@@ -28,6 +28,9 @@ LONGEST_NAME = 255
 LONGEST_PATH = 4095
 """Bytes that a path may have: PATH_MAX without the NUL at its end."""
 
+A_WEEK = 7 * 24 * 3600
+"""Seconds that an agent may be waited for: more is a slip, and more than some calls of the system can take."""
+
 A_YEAR = 366 * 24 * 3600
 
 _LARGEST = 1 << 64

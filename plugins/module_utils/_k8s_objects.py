@@ -111,9 +111,10 @@ def still_there(found: Dict[str, Any]) -> str:
     return being_removed(found) or "unchanged, although the API server confirmed its deletion"
 
 
-def is_foreign(found: Dict[str, Any]) -> bool:
-    """Whether an object is not managed by this collection, by its label."""
-    return bool((found["metadata"].get("labels") or {}).get(MANAGED_BY) != FIELD_MANAGER)
+def of_another_manager(found: Dict[str, Any], what: str) -> Optional[str]:
+    """Return, in words, that an object is not managed by this collection, by its label; None for one that is."""
+    ours = (found["metadata"].get("labels") or {}).get(MANAGED_BY) == FIELD_MANAGER
+    return None if ours else f"{what} is not managed by this collection: choose another name, or remove it with force"
 
 
 def of_wrong_type(secret: Dict[str, Any], what: str) -> Optional[str]:

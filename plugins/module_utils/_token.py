@@ -228,21 +228,6 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(b"expanso.edge bootstrap token\0" + data).hexdigest()[:12]
 
 
-def decode(data: bytes) -> str:
-    """Return the text of a token *file*: without the one line feed that editors put at its end.
-
-    :raises TokenFault: the bytes are not ASCII text
-    """
-    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise TokenFault("bom", "it starts with a byte order mark; save it as plain ASCII without one")
-    if data.endswith(b"\n"):
-        data = data[:-1]
-    try:
-        return data.decode("ascii")
-    except UnicodeDecodeError as exc:
-        raise TokenFault("not_ascii", f"byte {exc.start + 1} is not ASCII; a token has only ASCII characters") from None
-
-
 def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token:
     """Return the token that a text is.
 

@@ -120,7 +120,7 @@ from typing import Any, Dict, List, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, ApiError, SetupError, unusable
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import being_removed, is_foreign, of_wrong_type, title
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import being_removed, of_another_manager, of_wrong_type, title
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_plan import invalid_names_and_mounts, read_plan, rights
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 
@@ -178,8 +178,8 @@ def foreign_objects(api: Api, plan: Dict[str, Any]) -> List[str]:
         found = api.get(each["kind"], plan["namespace"], each["name"]) if each["kind"] != "Namespace" else None
         if found and each["kind"] == "Secret":
             faults += filter(None, [of_wrong_type(found, what)])
-        elif found and not plan["force"] and is_foreign(found):
-            faults.append(f"{what} is not managed by this collection: choose another name, or remove it with force")
+        elif found and not plan["force"]:
+            faults += filter(None, [of_another_manager(found, what)])
     for manifest in plan["manifests"] or []:
         found = api.get(manifest["kind"], plan["namespace"], manifest["metadata"]["name"])
         if being_removed(found):

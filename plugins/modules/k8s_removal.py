@@ -81,7 +81,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._cluster import Optio
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, ApiError
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import KINDS, NAME, being_removed, is_foreign, still_there, title
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import KINDS, NAME, being_removed, of_another_manager, still_there, title
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 
 POSSIBLE = ("ConfigMap", "Deployment", "Namespace", "PersistentVolumeClaim")
@@ -111,8 +111,9 @@ def check_ours(what: str, found: Dict[str, Any], force: bool) -> None:
 
     :raises RemovalError: it is not
     """
-    if not force and found["kind"] != "Namespace" and is_foreign(found):
-        raise RemovalError(f"{what} is not managed by this collection: choose another name, or remove it with force")
+    foreign = of_another_manager(found, what)
+    if foreign and not force and found["kind"] != "Namespace":
+        raise RemovalError(foreign)
 
 
 def held_by(found: Dict[str, Any]) -> str:

@@ -127,8 +127,6 @@ from ansible_collections.expanso.edge.plugins.module_utils._token_file import AR
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import read_as_asked
 
 POLL_SECONDS = 0.3
-LONGEST = 7 * 24 * 3600
-"""Seconds that may be asked for: more is a slip, and more than some calls of the system can take."""
 
 SETTLED_SECONDS = 3.0
 """How long an agent has to run before it counts as running: one that dies of its configuration does so at once."""
@@ -299,7 +297,7 @@ def check(module: EdgeModule) -> None:
     """
     _checks.plain_options(module.argument_spec, module.params)
     params = module.params
-    _checks.seconds(params["timeout"], "timeout", 0, LONGEST)
+    _checks.seconds(params["timeout"], "timeout", 0, _checks.A_WEEK)
     if params["fingerprint"] is not None and not re.fullmatch("[0-9a-f]{12}", params["fingerprint"]):
         raise _checks.OptionError("fingerprint is not 12 hexadecimal digits: pass what bootstrap_token returned")
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import AnsibleVaultFormatError
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, TokenFault, decode, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, TokenFault, judge
 from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import shown_path
 
 TOKEN_VARIABLE = "expanso_edge_token"
@@ -118,6 +118,21 @@ def job_wide(file: Any, environ: Mapping[str, str], decrypt: Decrypt | None = No
     if from_environment.token and from_environment.token != from_file.token:
         raise SourceError(f"{from_file.source} and {from_environment.source} hold different tokens: unset one of them")
     return from_file
+
+
+def decode(data: bytes) -> str:
+    """Return the text of a token *file*: without the one line feed that editors put at its end.
+
+    :raises TokenFault: the bytes are not ASCII text
+    """
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise TokenFault("bom", "it starts with a byte order mark; save it as plain ASCII without one")
+    if data.endswith(b"\n"):
+        data = data[:-1]
+    try:
+        return data.decode("ascii")
+    except UnicodeDecodeError as exc:
+        raise TokenFault("not_ascii", f"byte {exc.start + 1} is not ASCII; a token has only ASCII characters") from None
 
 
 def _read(given: str, decrypt: Decrypt | None) -> Found:

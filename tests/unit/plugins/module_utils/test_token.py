@@ -14,7 +14,6 @@ from ansible_collections.expanso.edge.plugins.module_utils._token import (
     REFUSED_PRINTABLE,
     Refusal,
     TokenFault,
-    decode,
     fingerprint,
     judge,
 )
@@ -247,32 +246,6 @@ def test_the_expiry_is_told() -> None:
     assert judge(jwt({"exp": 1_801_440_000}), now=NOW).expires_at == "2027-02-01T00:00:00Z"
     assert judge(jwt({}), now=NOW).expires_at is None
     assert judge("exp_bk_a").expires_at is None
-
-
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        (b"exp_bk_a", "exp_bk_a"),
-        (b"exp_bk_a\n", "exp_bk_a"),
-        (b"exp_bk_a\n\n", "exp_bk_a\n"),
-        (b"exp_bk_a\r\n", "exp_bk_a\r"),
-        (b"\nexp_bk_a", "\nexp_bk_a"),
-        (b"", ""),
-        (b"\n", ""),
-    ],
-)
-def test_a_file_loses_one_line_feed(data: bytes, text: str) -> None:
-    assert decode(data) == text
-
-
-@pytest.mark.parametrize(
-    ("data", "code"),
-    [(b"\xef\xbb\xbfexp_bk_a", "bom"), (b"\xff\xfee\0", "bom"), (b"\xfe\xff\0e", "bom"), (b"exp_\xc3\xa9", "not_ascii"), (b"\x80", "not_ascii")],
-)
-def test_a_file_that_is_no_ascii(data: bytes, code: str) -> None:
-    with pytest.raises(TokenFault) as caught:
-        decode(data)
-    assert caught.value.code == code
 
 
 def test_fingerprint() -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.expanso.edge.plugins.plugin_utils._sources import NO_SOURCE, SourceError, job_wide, resolve
+from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault
+from ansible_collections.expanso.edge.plugins.plugin_utils._sources import NO_SOURCE, SourceError, decode, job_wide, resolve
 
 ENVIRONMENT = "EXPANSO_EDGE_BOOTSTRAP_TOKEN"
 
@@ -102,3 +103,29 @@ def test_home_and_working_directory(file: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_repr_shows_no_token(file: Path) -> None:
     assert "from-file" not in repr(job_wide(str(file), {})).replace(str(file), "")
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"exp_bk_a", "exp_bk_a"),
+        (b"exp_bk_a\n", "exp_bk_a"),
+        (b"exp_bk_a\n\n", "exp_bk_a\n"),
+        (b"exp_bk_a\r\n", "exp_bk_a\r"),
+        (b"\nexp_bk_a", "\nexp_bk_a"),
+        (b"", ""),
+        (b"\n", ""),
+    ],
+)
+def test_a_file_loses_one_line_feed(data: bytes, text: str) -> None:
+    assert decode(data) == text
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [(b"\xef\xbb\xbfexp_bk_a", "bom"), (b"\xff\xfee\0", "bom"), (b"\xfe\xff\0e", "bom"), (b"exp_\xc3\xa9", "not_ascii"), (b"\x80", "not_ascii")],
+)
+def test_a_file_that_is_no_ascii(data: bytes, code: str) -> None:
+    with pytest.raises(TokenFault) as caught:
+        decode(data)
+    assert caught.value.code == code

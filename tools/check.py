@@ -62,12 +62,12 @@ class Result(NamedTuple):
 
 
 class Process:
-    """A command at work. With `later`, its output is shown when its result is asked for, and from then on as it comes."""
+    """A command at work. Its output is kept, and shown from when its result is asked for, as it comes."""
 
-    def __init__(self, command, later=False):
-        self.output = tempfile.TemporaryFile() if later else None  # noqa: SIM115 - it is read until the process has ended
+    def __init__(self, command):
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - it is read until the process has ended
         self.started = time.monotonic()
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT if later else None)
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT)
         self.found = None
         self.waiting = threading.Thread(target=self._wait, daemon=True)
         self.waiting.start()
@@ -77,11 +77,14 @@ class Process:
         self.process.returncode = os.waitstatus_to_exitcode(status)
         self.found = Result(self.process.returncode == 0, time.monotonic() - self.started, used.ru_utime + used.ru_stime)
 
+    def _read(self, position):
+        return os.pread(self.output.fileno(), 1 << 20, position)
+
     def result(self):
         position = 0
-        while self.output:
+        while True:
             over = self.found is not None  # looked at first, so that nothing written after the last look is missed
-            data = os.pread(self.output.fileno(), 1 << 20, position)
+            data = self._read(position)
             position += len(data)
             sys.stdout.buffer.write(data)
             sys.stdout.flush()
@@ -92,27 +95,36 @@ class Process:
         self.waiting.join()
         return self.found
 
+    def last_lines(self, count=30):
+        """The end of the output: where pytest names the tests that failed, and other programs what was wrong."""
+        end = self._read(max(0, os.fstat(self.output.fileno()).st_size - (1 << 14)))
+        return "\n".join(end.decode(errors="replace").splitlines()[-count:])
+
 
 def run_all(names):
     """Run checks, each in a process of its own, and say how each ended; return whether all passed."""
     started = time.monotonic()
-    beside = {}
+    processes = {}
     if WAITS in names:
         say(f"{WAITS} runs beside the other checks; its output follows theirs.")
-        beside[WAITS] = Process([sys.executable, __file__, WAITS], later=True)
+        processes[WAITS] = Process([sys.executable, __file__, WAITS])
     results = {}
     try:
-        for name in [name for name in names if name not in beside] + list(beside):
+        for name in sorted(names, key=lambda name: name == WAITS):
             print(f"\n===== {name} =====", flush=True)
-            results[name] = (beside.get(name) or Process([sys.executable, __file__, name])).result()
+            if name not in processes:
+                processes[name] = Process([sys.executable, __file__, name])
+            results[name] = processes[name].result()
             print(f"===== {name}: {results[name]} =====", flush=True)
     finally:
-        for process in beside.values():
+        for process in processes.values():
             if process.found is None:
                 process.process.terminate()
+    failed = [name for name, result in results.items() if not result.passed]
+    for name in failed:
+        print(f"\n===== {name} failed; the end of what it printed =====\n{processes[name].last_lines()}")
     print("\n" + "\n".join(f"{name:<12} {result}" for name, result in results.items()))
-    failed = sum(not result.passed for result in results.values())
-    print(f"checks: {len(results) - failed} passed, {failed} failed, in {time.monotonic() - started:.0f} s", flush=True)
+    print(f"checks: {len(results) - len(failed)} passed, {len(failed)} failed, in {time.monotonic() - started:.0f} s", flush=True)
     return not failed
 
 

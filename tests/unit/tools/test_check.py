@@ -14,7 +14,7 @@ import pytest
 
 def test_what_runs_beside_is_shown_whole(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     script = "import sys, time; print('first', flush=True); time.sleep(1.5); print('x' * 3_000_000); print('last', file=sys.stderr); sys.exit(3)"
-    result = check.Process([sys.executable, "-c", script], later=True).result()
+    result = check.Process([sys.executable, "-c", script]).result()
     shown = capfdbinary.readouterr().out
     assert (result.passed, result.seconds > 1) == (False, True)
     assert shown.startswith(b"first\n")
@@ -35,6 +35,8 @@ def test_a_fault_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, capfd
     monkeypatch.setattr(check, "__file__", str(program))
     assert not check.run_all(["lint", "molecule", "unit"])
     lines = capfd.readouterr().out.split("\n")
-    assert [line for line in lines if line.startswith("this is")] == ["this is lint", "this is unit", "this is molecule"]
+    said = [line for line in lines if line.startswith("this is")]
+    assert said == ["this is lint", "this is unit", "this is molecule", "this is lint"], "the end of what failed is shown again"
+    assert "===== lint failed; the end of what it printed =====" in lines
     assert [line[:19] for line in lines[-5:-2]] == ["lint         FAILED", "unit         passed", "molecule     passed"]
     assert lines[-2].startswith("checks: 2 passed, 1 failed, in ")

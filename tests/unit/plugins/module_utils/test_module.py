@@ -254,7 +254,7 @@ def test_the_log_takes_every_option_and_holds_no_secret(value: Any, logged: str)
 @pytest.mark.parametrize("check_mode", [False, True])
 def test_changes_are_logged_without_the_token(monkeypatch: pytest.MonkeyPatch, check_mode: bool) -> None:
     logged = []
-    monkeypatch.setattr(Module, "log", lambda _self, text: logged.append(text))
+    monkeypatch.setattr(Module, "log", lambda _self, text, log_args=None: logged.append(text))
 
     class Given(Module):
         given = {"token": OPAQUE, "token_label": "the one of " + OPAQUE, "run_id": "this\nrun", "job_id": None, "_ansible_check_mode": check_mode}

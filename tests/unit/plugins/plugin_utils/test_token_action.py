@@ -13,8 +13,8 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._token_action import 
 
 def test_what_only_the_token_could_tell_is_left_out() -> None:
     mark = fingerprint(STAND_IN)
-    answer: Json = {"msg": f"token stored as {mark}", "fingerprint": mark, "token_kind": "bootstrap_key", "expires_at": None, "versions": [{"fingerprint": mark}]}
-    answer["record"] = {"fingerprint": mark, "kind": "bootstrap_key", "label": "spring"}
+    answer: Json = {"msg": f"token stored as {mark}", "fingerprint": mark, "token_kind": "bootstrap_key", "expires_at": None}
+    answer.update(versions=[{"fingerprint": mark}], record={"fingerprint": mark, "kind": "bootstrap_key", "label": "spring"})
     predicted = _predicted(answer)
     assert mark not in str(predicted)
     assert (predicted["fingerprint"], predicted["token_kind"]) == (None, None)

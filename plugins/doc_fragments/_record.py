@@ -13,6 +13,7 @@ options:
     description:
       - Name of the token for your records, not secret. It is noted in the enrolment record, the audit trail and the node's log.
       - If not given, the module's action on the controller takes the variable C(expanso_edge_token_label).
+      - A label that is not made of plain words is left out where the task has no token, because it may be the token by mistake.
     type: str
     version_added: 1.1.0
   run_id:

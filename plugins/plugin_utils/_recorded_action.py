@@ -49,7 +49,7 @@ class RecordedAction(ActionBase):
 
         def module(**token: str) -> Json:
             options.update(token)
-            answer: Json = self._execute_module(module_args=dict(options), task_vars=task_vars, wrap_async=in_background)
+            answer: Json = self._execute_module(module_args=_discreet(options), task_vars=task_vars, wrap_async=in_background)
             return answer
 
         try:
@@ -91,7 +91,7 @@ class RecordedAction(ActionBase):
             found = [Change("started in the background, so the result is unknown", str(self._task.action), None, None)]
         else:
             found = changes(self._task.action.rpartition(".")[2], options, result)
-        token = str(options.get("token") or "")
+        token, options = str(options.get("token") or ""), _discreet(options)
         run = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "node": variables.get("inventory_hostname"),
@@ -130,6 +130,14 @@ def _label(variable: Variable) -> str | None:
         return None
     text = mask(str(value)[: 10 * LONGEST])[:LONGEST]
     return "".join(each if each.isprintable() else "?" for each in text).strip() or None
+
+
+def _discreet(options: Json) -> Json:
+    """Return options without the label where it may be the token by mistake, and no token is known that would be masked in it."""
+    label = options.get("token_label")
+    if options.get("token") or not isinstance(label, str) or plain(label):
+        return dict(options)
+    return {**options, "token_label": None}
 
 
 def _after_a_change(result: Json, fault: str) -> str:

@@ -141,6 +141,7 @@ class Engine:
         self.services = []  # type: List[Json]
         self.tasks = []  # type: List[Json]
         self.networks = []  # type: List[Json]
+        self.configs = []  # type: List[Json]
         self.nodes = [{"ID": "n1", "Description": {"Hostname": "worker1"}}]  # type: List[Json]
         self.obedient = False  # whether each service has a task that runs at once
         self.asked = []  # type: List[Tuple[str, str]]

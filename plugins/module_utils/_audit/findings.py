@@ -43,6 +43,8 @@ class Finding(NamedTuple):
     severity: str
     message: str
     remedy: str
+    place: Optional[str] = None
+    fingerprint: Optional[str] = None
 
 
 class Facts(NamedTuple):

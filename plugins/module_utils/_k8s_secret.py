@@ -67,14 +67,22 @@ class Plan(NamedTuple):
         return f"Plan(action={self.action!r}, name={self.name!r})"
 
 
+def check_key(key: str) -> None:
+    """Check that Kubernetes accepts a key of a Secret.
+
+    :raises SecretError: it does not
+    """
+    if not _KEY.fullmatch(key):
+        raise SecretError(f"{key[:70]!r} cannot be a key of a Secret: use letters, digits, '-', '_' and '.'")
+
+
 def check_secret(params: Dict[str, Any]) -> None:
     """Check what a Secret is going to be made of.
 
     :raises SecretError: its key or its name is not possible
     :raises OptionError: a label is not possible
     """
-    if not _KEY.fullmatch(params["key"]):
-        raise SecretError(f"{params['key'][:70]!r} cannot be a key of a Secret: use letters, digits, '-', '_' and '.'")
+    check_key(params["key"])
     if params["state"] != "absent" and not LABEL_VALUE.fullmatch(params["name"]):
         raise SecretError(f"option name: {params['name'][:70]!r} is too long: it becomes the value of a label as well, at most 63 characters")
     labels_of("option labels", params["labels"])

@@ -36,6 +36,7 @@ class Search:
     def __init__(self, wanted: Iterable[str]) -> None:
         self.wanted: FrozenSet[str] = frozenset(wanted)
         self.secrets: Set[str] = set()  # what was found, to be masked
+        self._known: Dict[str, str] = {}
         self.incomplete = False  # whether there was more text than is searched
         self._left = MOST
 
@@ -54,15 +55,16 @@ class Search:
         return sorted(found)
 
     def named(self, value: str) -> List[str]:
-        """Return the fingerprint of the value of a variable for tokens, which counts as one whatever it is."""
+        """Return the fingerprint of what is in the place of a token, which counts as one whatever it is. It is looked for from then on."""
         if not value:
             return []
-        if len(value) >= PIECE:  # less would be masked by chance
+        if len(value) >= PIECE:  # less is in any text by chance
             self.secrets.add(value)
+            self._known[fingerprint(value)] = value
         return [fingerprint(value)]
 
     def _found(self, text: str, jwts: bool) -> Dict[str, str]:
-        found = {}
+        found = {mark: value for mark, value in self._known.items() if value in text}
         for pattern in (_KEY, _JWT) if jwts else (_KEY,):
             for match in pattern.finditer(text):
                 word = match.group()

@@ -30,8 +30,8 @@ from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
 )
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME
 
-MODE_BITS = 0o440
-"""The bits that the mode of a secret in a container may have."""
+TOO_WIDE = 0o037
+"""Bits that the mode of a secret in a container must not have: the account that runs the agent reads it, and at most its group."""
 
 _PARTS = (("token_in_arguments", "Command"), ("token_in_arguments", "Args"), ("token_in_arguments", "Healthcheck"), ("token_in_labels", "Labels"))
 
@@ -182,8 +182,8 @@ def _of_files(version: Version, files: List[Tuple[str, Dict[str, Any]]]) -> Iter
     remedy = "set swarm_secret_uid, swarm_secret_gid and swarm_secret_mode to those of the image's user, and apply the playbook expanso.edge.provision"
     for service, file in files:
         mode = file.get("Mode")
-        if isinstance(mode, int) and mode & 0o777 & ~MODE_BITS:
-            message = f"{place} has mode {mode:04o} in the containers of service {service}, wider than {MODE_BITS:04o}"
+        if isinstance(mode, int) and mode & TOO_WIDE:
+            message = f"{place} has mode {mode:04o} in the containers of service {service}, wider than 0440"
             yield Finding("mode_too_wide", "error", message, remedy, place, mark)
         if str(file.get("UID")) == "0":
             message = f"{place} belongs to root in the containers of service {service}: the agent runs as root there, or cannot read it"

@@ -151,7 +151,7 @@ FAULTS: Dict[str, Tuple[Callable[[Json], Any], str, List[Tuple[str, str]]]] = {
     "old version in use": (former, "warning", [("old_version_in_use", V1)]),
     "mode": (lambda s: container(s)["Secrets"][0]["File"].update(Mode=0o444), "error", [("mode_too_wide", V1)]),
     "mode of a group": (lambda s: container(s)["Secrets"][0]["File"].update(Mode=0o440), "", []),
-    "write": (lambda s: container(s)["Secrets"][0]["File"].update(Mode=0o600), "error", [("mode_too_wide", V1)]),
+    "mode that a group writes": (lambda s: container(s)["Secrets"][0]["File"].update(Mode=0o460), "error", [("mode_too_wide", V1)]),
     "root": (lambda s: container(s)["Secrets"][0]["File"].update(UID="0"), "warning", [("wrong_owner", V1)]),
     "other user": (lambda s: another_service(s, Secrets=copy.deepcopy(container(s)["Secrets"])), "warning", [("used_by_others", V1)]),
     "variable": (lambda s: container(s)["Env"].append(f"A={KEY}"), "error", [("token_in_environment", SERVICE)]),

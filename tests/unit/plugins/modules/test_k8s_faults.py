@@ -15,7 +15,7 @@ from ansible_collections.expanso.edge.plugins.module_utils import _k8s_connectio
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_text
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
-from ansible_collections.expanso.edge.plugins.modules import k8s_apply, k8s_preflight, k8s_removal, k8s_rollout, k8s_secret
+from ansible_collections.expanso.edge.plugins.modules import k8s_apply, k8s_preflight, k8s_removal, k8s_rollout, k8s_secret, k8s_secret_info
 
 TOKEN = "exp_bk_Zq81mKx02LwPd7Rt5"
 API_KEY = "Kq7vN2pX9rT4wY6z-cluster-account"
@@ -28,6 +28,7 @@ MODULES: Dict[str, Any] = {
     "k8s_rollout": (k8s_rollout, {"name": "d", "timeout": 0}),
     "k8s_apply": (k8s_apply, {"manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "b"}}]}),
     "k8s_removal": (k8s_removal, {"objects": [{"kind": "ConfigMap", "name": "c"}]}),
+    "k8s_secret_info": (k8s_secret_info, {"name": "s"}),
 }
 MODULE = pytest.mark.parametrize(("module", "options"), list(MODULES.values()), ids=list(MODULES))
 

@@ -154,7 +154,7 @@ def expired(state: Json) -> None:
 
 APPLIED = json.dumps({"data": {"bootstrap.token": base64_of(KEY)}})
 S, D = "Secret edge/token", "Deployment edge/edge"
-MANY = [{"manager": manager, "fieldsV1": {"f:data": {"f:bootstrap.token": {}}}} for manager in ("expanso.edge", "kubectl-edit")]
+MANY: List[Json] = [{"manager": manager, "fieldsV1": {"f:data": {"f:bootstrap.token": {}}}} for manager in ("expanso.edge", "kubectl-edit")]
 
 FAULTS: Dict[str, Tuple[Callable[[Json], Any], str, Told]] = {
     "malformed": (lambda s: put(s, KEY + "!"), "error", [("malformed_key", S)]),

@@ -37,6 +37,7 @@ _LARGEST = 1 << 64
 
 _MODE = re.compile("(?:0o)?([0-7]{3,5})")
 _NUMBER = re.compile("[0-9]{1,10}")
+_FINGERPRINT = re.compile("[0-9a-f]{12}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -160,6 +161,16 @@ def name(value: str, option: str) -> str:
     size = _size(text(value, option), option)
     if size > LONGEST_NAME:
         raise OptionError(f"option {option}: the name has {size} bytes, and {LONGEST_NAME} is the most")
+    return value
+
+
+def fingerprint(value: str, option: str) -> str:
+    """Return a token's fingerprint.
+
+    :raises OptionError: it is not one. The message does not show it, because it may be the token by mistake
+    """
+    if not _FINGERPRINT.fullmatch(value):
+        raise OptionError(f"{option}: a fingerprint has 12 digits of 0-9 and a-f, as results and reports show it")
     return value
 
 

@@ -16,6 +16,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import texts
 from ansible_collections.expanso.edge.plugins.module_utils._decision import SWARM, Held, Request, decide
 from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
+from ansible_collections.expanso.edge.plugins.module_utils._removal import reason_to_keep
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token
 
 FINGERPRINT_LABEL = "io.expanso.edge.fingerprint"
@@ -65,6 +66,13 @@ class Plan(NamedTuple):
     create: Optional[Token] = None
 
 
+class Retirement(NamedTuple):
+    """Which versions to remove although a service may use them."""
+
+    remove: List[Version]
+    msg: str
+
+
 class ServiceState(NamedTuple):
     """What a service's specification and tasks show."""
 
@@ -89,11 +97,12 @@ def check_name(name: str) -> None:
         raise SwarmError(f"{name[:70]!r} cannot name a secret: use letters, digits and '-_.' inside, at most {longest} characters (versions get a number)")
 
 
-def find_versions(name: str, secrets: List[Dict[str, Any]], services: List[Dict[str, Any]]) -> List[Version]:
+def find_versions(name: str, secrets: List[Dict[str, Any]], services: List[Dict[str, Any]], fingerprint: Optional[str] = None) -> List[Version]:
     """Return the secrets ``name`` and ``name_vNUMBER``, oldest first.
 
     :param secrets: answer of ``GET /secrets``
     :param services: answer of ``GET /services``
+    :param fingerprint: of a token, whose secrets count as well, whatever their names are
     """
     users: Dict[str, List[str]] = {}
     for service in services:
@@ -102,9 +111,9 @@ def find_versions(name: str, secrets: List[Dict[str, Any]], services: List[Dict[
     versions = []
     for secret in secrets:
         found = re.fullmatch(re.escape(name) + r"(?:_v([0-9]{1,9}))?", secret["Spec"]["Name"])
-        if found:
-            label = (secret["Spec"].get("Labels") or {}).get(FINGERPRINT_LABEL)
-            number = int(found.group(1) or 0)
+        label = (secret["Spec"].get("Labels") or {}).get(FINGERPRINT_LABEL)
+        if found or (fingerprint and label == fingerprint):
+            number = int(found.group(1) or 0) if found else 0
             versions.append(Version(secret["Spec"]["Name"], secret["ID"], number, label or None, tuple(sorted(users.get(secret["ID"], [])))))
     return sorted(versions, key=lambda version: (version.number, version.name))
 
@@ -155,6 +164,20 @@ def plan_prune(versions: List[Version], keep: int) -> Tuple[List[Version], List[
     """Return the versions to remove, and those that should be removed but are in use."""
     old = versions[: max(len(versions) - keep, 0)]
     return [version for version in old if not version.users], [version for version in old if version.users]
+
+
+def plan_retire(params: Dict[str, Any], versions: List[Version], registered: bool) -> Retirement:
+    """Decide which versions are not needed any more, or hold the one token that a removal is about.
+
+    :param registered: whether all tasks of the service are
+    """
+    kept = {version.name: reason_to_keep(params, registered, version.fingerprint == params["fingerprint"]) for version in versions}
+    gone = [version for version in versions if not kept[version.name]]
+    if gone:
+        return Retirement(gone, f"removed {_names(gone)}")
+    if versions:
+        return Retirement([], f"{_names(versions)} stays: {kept[versions[-1].name]}")
+    return Retirement([], "there is nothing to remove")
 
 
 def _names(versions: List[Version]) -> str:

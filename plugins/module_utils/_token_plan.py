@@ -27,16 +27,21 @@ class Plan(NamedTuple):
     token: Optional[Token] = None
 
 
-def make_plan(params: Dict[str, Any], found: Optional[SecretFile], content: Optional[Content], attributes: Attributes, marker: Optional[str]) -> Plan:
+def make_plan(
+    params: Dict[str, Any], found: Optional[SecretFile], content: Optional[Content], attributes: Attributes, marker: Optional[str], stays: Optional[str] = None
+) -> Plan:
     """Decide what to do with the file. Changes nothing.
 
     :param content: what the file holds
+    :param stays: why it is not removed although it is to be absent
     :raises SecureFileError: what would be replaced or removed is certainly not a token
     :raises TokenFault: the node needs a token, and there is none that it could use
     """
     path = params["path"]
     if params["state"] == "absent":
-        plan = Plan("absent", f"there is no token in {path}") if found is None else Plan("removed", f"token removed from {path}")
+        plan = Plan("removed", f"token removed from {path}")
+        if found is None or stays:
+            plan = Plan("absent", f"there is no token in {path}") if found is None else Plan("kept", f"the token in {path} stays: {stays}")
     else:
         decision = decide(FILE, Request.of(params), marker is not None, held_in(content))
         open_to_others = found is not None and differs(found, attributes)
@@ -92,10 +97,19 @@ def plan_for_registered(path: str, decision: Decision, open_to_others: bool, mar
     return Plan("kept", left + decision.note)
 
 
-def with_obsolete_removed(plan: Plan, obsolete: List[str]) -> Plan:
+def with_obsolete_removed(params: Dict[str, Any], plan: Plan, obsolete: List[str]) -> Plan:
     """Return a plan that also tells of the removal of files from an earlier delivery."""
-    action = "removed" if plan.action in ("absent", "not_needed") else plan.action
+    action = "removed" if params["state"] == "absent" or plan.action == "not_needed" else plan.action
     return plan._replace(action=action, msg=f"{plan.msg}; an earlier delivery's token removed from {', '.join(obsolete)}")
+
+
+def with_obsolete_kept(plan: Plan, kept: Dict[str, str]) -> Plan:
+    """Return a plan that also tells of files from an earlier delivery that stay.
+
+    :param kept: why, by path
+    """
+    notes = "".join(f"; the token in {path} stays: {why}" for path, why in sorted(kept.items()))
+    return plan._replace(action="kept" if plan.action == "absent" and kept else plan.action, msg=plan.msg + notes)
 
 
 def differs(found: SecretFile, attributes: Attributes) -> bool:

@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._registration
+  - expanso.edge._removal
   - expanso.edge._token
 attributes:
   check_mode:
@@ -74,6 +75,7 @@ options:
   obsolete_paths:
     description:
       - Further files that may hold a token, from an earlier way of delivery. They are removed in either O(state).
+        O(only_registered) and O(fingerprint) count for them as well.
     type: list
     elements: path
     default: []
@@ -149,6 +151,12 @@ EXAMPLES = r"""
   expanso.edge.bootstrap_token:
     path: /etc/expanso/bootstrap.token
     state: absent
+
+- name: Remove a token that leaked, and no other
+  expanso.edge.bootstrap_token:
+    path: /etc/expanso/bootstrap.token
+    state: absent
+    fingerprint: 5d41402abc4b
 """
 
 RETURN = r"""
@@ -157,6 +165,7 @@ action:
     - What was done, or would be done in check mode.
     - V(written) means that the node received a token it did not hold. V(repaired) means that the right token had wrong permissions.
     - V(kept) and V(absent) mean that there was nothing to do. V(not_needed) means that the node is registered and holds no token.
+    - With O(state=absent), V(kept) means that there is a token that O(only_registered) or O(fingerprint) spares.
   type: str
   returned: success
   choices: [written, repaired, kept, removed, not_needed, absent]
@@ -221,7 +230,7 @@ token_source:
 
 import os
 import stat
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._account import AccountError, group_id, user_id
@@ -233,12 +242,21 @@ from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeEr
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import MAX_SIZE, Attributes, SecretFile, remove_in
+from ansible_collections.expanso.edge.plugins.module_utils._removal import ARGUMENT_SPEC as REMOVAL_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._removal import check_removal, reason_to_keep
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import MAX_SIZE, Attributes, SecretFile, SecureFileError, remove_in
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import ARGUMENT_SPEC as FILE_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS, read_as_asked, render_as_asked
-from ansible_collections.expanso.edge.plugins.module_utils._token_place import holding, judge_directory, obsolete_among, write
-from ansible_collections.expanso.edge.plugins.module_utils._token_plan import Plan, describe, make_plan, result_of, with_obsolete_removed
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS, holds, read_as_asked, render_as_asked
+from ansible_collections.expanso.edge.plugins.module_utils._token_place import Place, holding, judge_directory, obsolete_among, write
+from ansible_collections.expanso.edge.plugins.module_utils._token_plan import (
+    Plan,
+    describe,
+    make_plan,
+    result_of,
+    with_obsolete_kept,
+    with_obsolete_removed,
+)
 
 DIRECTORY_MODE_BITS = 0o775
 
@@ -257,6 +275,7 @@ def check_options(params: Dict[str, Any]) -> None:
     else:
         params["directory_mode"] = None
     _checks.name(params["credential_name"], "credential_name")
+    check_removal(params)
     variables = {name: _checks.scalar(value, f"the value of {_checks.short(name)}") for name, value in params["variables"].items()}
     if ENV_NAME in variables:
         raise EnvFileError(f"{ENV_NAME} is the token itself: give it as option token, not among the variables")
@@ -296,6 +315,22 @@ def bytes_to_write(module: EdgeModule, plan: Plan, found: Optional[SecretFile]) 
     return render_as_asked(module, plan.token)
 
 
+def kept_files(module: EdgeModule, places: List[Place], registered: bool) -> Dict[str, Optional[str]]:
+    """Return why files are not removed although they are to be absent, by path. It is None where it is unknown whether one holds the token asked for."""
+    params = module.params
+    if params["state"] != "absent":
+        return {}
+    kept: Dict[str, Optional[str]] = {}
+    for each in places:
+        wanted = params["fingerprint"]
+        encrypted = params["format"] == "encrypted" and each.path == params["path"]
+        answer = holds(module, each.found.data, wanted, encrypted) if wanted and each.found else True
+        why = reason_to_keep(params, registered, bool(answer)) if each.found else None
+        if why:
+            kept[each.path] = None if answer is None else why
+    return kept
+
+
 def apply_state(module: EdgeModule) -> Dict[str, Any]:
     """Bring the file to its state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
@@ -310,18 +345,22 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
         attributes = wanted_attributes(module, removing)
         directory_mode: Optional[int] = params["directory_mode"]
         judge_directory(directory_mode, directory, attributes)
-        plan = make_plan(params, found, content, attributes, marker)
-        obsolete = obsolete_among(others)
+        kept = kept_files(module, [place] + others, marker is not None)
+        known = {path: why or "it is unknown whether it holds this token" for path, why in kept.items()}
+        plan = make_plan(params, found, content, attributes, marker, known.get(place.path))
+        trash = [(place, place.name)] if plan.action == "removed" else []
+        obsolete = obsolete_among([each for each in others if each.path not in kept])
         if obsolete:
-            plan = with_obsolete_removed(plan, [each.path for each in obsolete])
+            plan = with_obsolete_removed(params, plan, [each.path for each in obsolete])
+        plan = with_obsolete_kept(plan, {path: why for path, why in known.items() if path != place.path})
         data = bytes_to_write(module, plan, found)
 
         new_mode = directory_mode if params["state"] == "present" and not directory.missing else None
         if new_mode == stat.S_IMODE(directory.status().st_mode):
             new_mode = None
-        trash = [(place, place.name)] if plan.action == "removed" else []
+        gone = bool(trash)
         trash += [(each, each.name) for each in obsolete] + [(each, name) for each in [place] + others for name in each.stale]
-        changed = data is not None or plan.action == "removed" or bool(trash) or new_mode is not None
+        changed = data is not None or bool(trash) or new_mode is not None
         if changed and not module.check_mode:
             if new_mode is not None:
                 directory.chmod(new_mode)
@@ -329,10 +368,13 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
                 write(module, place, data, attributes, directory_mode)
             for each, name in trash:
                 remove_in(each.directory, name)
+    unknown = sorted(path for path, why in kept.items() if why is None)
+    if unknown:
+        raise SecureFileError(f"this node cannot decrypt {', '.join(unknown)}, so it is unknown whether it holds the token: remove it by hand ({plan.msg})")
 
     before = describe(found and found.attributes, found and found.data, content and content.text)
     after = before
-    if plan.action == "removed":
+    if gone:
         after = describe(None, None, None)
     elif data is not None:
         after = describe(attributes, data, plan.token.value if plan.token else content and content.text)
@@ -358,6 +400,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             **TOKEN_OPTIONS,
             **FILE_OPTIONS,
+            **REMOVAL_OPTIONS,
             "variables": {"type": "dict", "default": {}},
             "credential_key": {"type": "str", "choices": list(KEYS), "default": "auto", "no_log": False},
             "obsolete_paths": {"type": "list", "elements": "path", "default": []},

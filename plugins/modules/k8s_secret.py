@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._attributes.action_group_k8s
   - expanso.edge._k8s
+  - expanso.edge._removal
   - expanso.edge._token
 attributes:
   check_mode:
@@ -49,7 +50,8 @@ options:
   state:
     description:
       - V(present) makes sure that the Secret holds the token, or that the agent is known not to need it.
-      - V(absent) removes the Secret. If it holds further keys, only O(key) is removed.
+      - V(absent) removes the Secret. If it holds further keys, only O(key) is removed. With O(fingerprint), Secrets of former tokens are looked at as
+        well, if the account may list Secrets.
     type: str
     choices: [present, absent]
     default: present
@@ -72,6 +74,7 @@ options:
       - Name of the PersistentVolumeClaim that holds the agent's data directory.
       - An annotation of it, C(expanso.edge/token-fingerprint), says that there is an identity on it, so that no token is needed.
         The role P(expanso.edge.k8s_secret#role) writes it when the agent has registered.
+      - With O(state=absent) it counts for O(only_registered).
     type: str
   force:
     description: Take over fields that another manager holds with other values.
@@ -110,6 +113,7 @@ action:
     - What was done, or would be done in check mode.
     - V(written) means that the Secret received a token it did not hold. V(repaired) means that it held the right token with other labels.
     - V(kept) and V(absent) mean that there was nothing to do. V(not_needed) means that the agent is registered and there is no Secret.
+    - With O(state=absent), V(kept) means that there is a token that O(only_registered) or O(fingerprint) spares.
   type: str
   returned: success
   choices: [written, repaired, kept, removed, not_needed, absent]
@@ -187,6 +191,8 @@ from ansible_collections.expanso.edge.plugins.module_utils._k8s_secret import (
     wanted_manifest,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._removal import ARGUMENT_SPEC as REMOVAL_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._removal import check_removal, reason_to_keep
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 
 REMOVAL_SECONDS = 5
@@ -232,6 +238,7 @@ def find_family(api: Api, params: Dict[str, Any]) -> List[Dict[str, Any]]:
 def apply_state(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
     """Bring the Secret to its state and return the result."""
     check_secret(params)
+    check_removal(params)
     if params["state"] == "absent":
         return remove_all(api, params)
     last = registered_fingerprint(api, params)
@@ -309,29 +316,56 @@ def await_removal(api: Api, manifest: Dict[str, Any], params: Dict[str, Any]) ->
         time.sleep(0.2)
 
 
-def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
-    """Remove the Secret, or with O(immutable) all that share its name, except the one to keep."""
+def find_all(api: Api, params: Dict[str, Any]) -> Tuple[List[Dict[str, Any]], str]:
+    """Return the Secrets that a removal is about, and a remark on what was not looked at."""
     if params["immutable"]:
-        manifests = [each for each in find_family(api, params) if each["metadata"]["name"] != params["keep"]]
-    else:
-        manifest = api.get("Secret", params["namespace"], params["name"])
-        manifests = [manifest] if manifest else []
-    found = [each for each in (read_secret(manifest, params) for manifest in manifests) if each and (each.value is not None or not each.others)]
+        return [each for each in find_family(api, params) if each["metadata"]["name"] != params["keep"]], ""
+    manifest = api.get("Secret", params["namespace"], params["name"])
+    found, remark = [manifest] if manifest else [], ""
+    if params["fingerprint"]:
+        try:
+            found += [each for each in find_family(api, params) if each["metadata"]["name"] != params["name"]]
+        except ApiError as exc:
+            if exc.status != 403:
+                raise
+            remark = "; Secrets of former tokens were not looked at, because the account may not list Secrets"
+    return found, remark
+
+
+def kept_because(params: Dict[str, Any], found: SecretContent, registered: bool) -> Optional[str]:
+    """Return why a token is not removed, None for one that is."""
+    value = found.value or ""
+    marks = [fingerprint(each) for each in (value, value.rstrip("\r\n"))]  # as an editor or echo leaves it
+    return reason_to_keep(params, registered, params["fingerprint"] in marks)
+
+
+def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
+    """Remove the Secret, or with O(immutable) all that share its name, except the one to keep and those that are spared."""
+    registered = registered_fingerprint(api, params) is not None
+    manifests, remark = find_all(api, params)
+    contents = [each for each in (read_secret(manifest, params) for manifest in manifests) if each]
+    held = [each for each in contents if each.value is not None or not (each.others or params["fingerprint"])]
+    kept = {each.name: kept_because(params, each, registered) for each in held}
+    found, spared = [each for each in held if not kept[each.name]], [each for each in held if kept[each.name]]
     left = None
     for each in found:
         left = remove_token(api, params, each)
     if found:
         msg = f"token removed from {title('Secret', ', '.join(each.name for each in found), params['namespace'])}"
+    elif spared:
+        names = ", ".join(each.name for each in spared)
+        msg = f"the token in {title('Secret', names, params['namespace'])} stays: {kept[spared[0].name]}"
     else:
         msg = f"{title('Secret', params['name'], params['namespace'])} holds no token"
+    before = describe(found[0] if found else spared[0] if spared else None)
     return dict(
-        finish(params, params["name"], describe(found[0] if found else None), describe(read_secret(left, params))),
+        finish(params, params["name"], before, describe(spared[0]) if spared else describe(read_secret(left, params))),
         changed=bool(found),
-        action="removed" if found else "absent",
-        msg=msg,
+        action="removed" if found else "kept" if spared else "absent",
+        msg=msg + remark,
         token_kind=None,
         expires_at=None,
-        registered=False,
+        registered=registered,
         namespace_created=False,
     )
 
@@ -364,6 +398,7 @@ def main() -> None:
             "key": {"type": "str", "default": "bootstrap.token", "no_log": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             **TOKEN_OPTIONS,
+            **REMOVAL_OPTIONS,
             "immutable": {"type": "bool", "default": False},
             "keep": {"type": "str"},
             "labels": {"type": "dict", "default": {}},

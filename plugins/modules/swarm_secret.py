@@ -22,6 +22,7 @@ description:
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._engine
+  - expanso.edge._removal
   - expanso.edge._token
 attributes:
   check_mode:
@@ -42,10 +43,13 @@ options:
       - V(present) makes sure that the newest version holds the token. Removes nothing.
       - V(pruned) waits until O(service) has settled, then removes the versions that are not needed any more. Those that a service uses stay.
       - V(absent) removes O(service), where it is given, and all versions.
+      - V(retired) takes the versions from the services that use them, then removes them. The services stay. O(only_registered) and O(fingerprint) limit
+        it. With O(fingerprint) this concerns all services of the swarm and nothing is waited for, otherwise O(service) alone, and it has to settle without
+        the token first. Added in version 1.1.0.
       - V(checked) changes nothing. It checks that the engine can be reached and is a manager of a swarm, that secrets and service of these names were
         created by this collection, and that the engine accepts O(service_plan). Added in version 1.1.0.
     type: str
-    choices: [present, pruned, absent, checked]
+    choices: [present, pruned, absent, retired, checked]
     default: present
   labels:
     description: Further labels for new versions. Not secret.
@@ -121,6 +125,13 @@ EXAMPLES = r"""
     image: registry.example.com/edge@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
     secrets: "{{ stored.references }}" # read at /run/secrets/expanso_bootstrap_token
 
+- name: Remove the token from a swarm whose tasks are all registered, but not the service
+  expanso.edge.swarm_secret:
+    name: expanso_bootstrap_token
+    service: expanso-edge
+    state: retired
+    only_registered: true
+
 - name: Remove the earlier versions
   expanso.edge.swarm_secret:
     name: expanso_bootstrap_token
@@ -133,6 +144,7 @@ action:
   description:
     - What was done, or would be done in check mode.
     - V(written) means that there is a new version. V(kept), V(not_needed) and V(absent) mean that there was nothing to do.
+    - With O(state=retired), V(kept) means that there is a version that O(only_registered) or O(fingerprint) spares.
     - V(checked) is what O(state=checked) returns.
     - With O(state=present), V(removed) means that no version is needed any more. O(state=pruned) removes them when the service uses none.
   type: str
@@ -227,6 +239,8 @@ from ansible_collections.expanso.edge.plugins.module_utils._engine import (
 )
 from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._removal import ARGUMENT_SPEC as REMOVAL_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._removal import check_removal
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     FINGERPRINT_LABEL,
     ServiceState,
@@ -235,9 +249,11 @@ from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     check_name,
     check_plan,
     check_service_name,
+    container_spec,
     find_versions,
     plan_present,
     plan_prune,
+    plan_retire,
     service_state,
 )
 
@@ -262,8 +278,11 @@ class Swarm(NamedTuple):
 
 
 def find_swarm(client: Any, params: Dict[str, Any]) -> Swarm:
+    wanted = params["fingerprint"]
     with reading(f"the Docker engine {params['docker_host']}", "its list of secrets or services"):
-        versions = find_versions(params["name"], client.secrets(filters={"name": params["name"]}) or [], client.services() or [])
+        # one that is asked for may have any name
+        secrets = client.secrets(filters=None if wanted else {"name": params["name"]}) or []
+        versions = find_versions(params["name"], secrets, client.services() or [], wanted)
     return Swarm(versions, read_service(client, params["service"], params["docker_host"]))
 
 
@@ -309,13 +328,14 @@ def wait_for_service(client: Any, params: Dict[str, Any], end: float) -> Optiona
 def apply_state(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     """Bring the secret to its state and return the result."""
     params = module.params
-    check_foreign(found.versions, params["adopt"])
-    if found.service is not None and not found.service.ours and not params["adopt"]:
+    by_name = params["fingerprint"] is None  # a token that is named is ours wherever it is
+    check_foreign(found.versions, params["adopt"] or not by_name)
+    if by_name and found.service is not None and not found.service.ours and not params["adopt"]:
         raise SwarmError(
             f"service {params['service']} already exists and was not created by this collection: "
             "choose another name, or set adopt=true to let this collection manage it"
         )
-    act = {"present": be_present, "pruned": be_pruned, "absent": be_absent, "checked": be_checked}[params["state"]]
+    act = {"present": be_present, "pruned": be_pruned, "absent": be_absent, "retired": be_retired, "checked": be_checked}[params["state"]]
     result = act(module, client, found)
     before = [version.name for version in found.versions]
     after = [version.name for version in result["after"]]
@@ -457,6 +477,49 @@ def be_absent(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     }
 
 
+def be_retired(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
+    """Take versions from services and remove them. Only a service whose tasks are all registered is waited for, and not where a token is named."""
+    params = module.params
+    named = params["fingerprint"] is not None
+    plan = plan_retire(params, found.versions, found.registered)
+    users = sorted({name for version in plan.remove for name in version.users})
+    if set(users) - {params["service"]} and not named:
+        raise SwarmError(f"these cannot be removed, because they are in use: {with_users(plan.remove)}")
+    if not module.check_mode:
+        for name in users:
+            take_from_service(client, name, [version.id for version in plan.remove], name != params["service"] or not found.registered)
+        if users and found.registered and not named:
+            wait_for_service(client, dict(params, service_changed=True), time.monotonic() + params["wait_timeout"])
+        remove(module, client, plan.remove)
+    unknown = [version.name for version in found.versions if named and version.fingerprint is None]
+    if unknown:
+        raise SwarmError(f"{', '.join(unknown)} was not created by this collection, so whether it holds the token is unknown: remove it by hand ({plan.msg})")
+    msg = plan.msg
+    if users:
+        msg += f"; taken from service {', '.join(users)}, whose tasks are replaced"
+    if users and not found.registered:
+        msg += ", and need a new token where they are not registered"
+    return {
+        "changed": bool(plan.remove),
+        "action": "removed" if plan.remove else "kept" if found.versions else "absent",
+        "msg": msg,
+        "after": [version for version in found.versions if version not in plan.remove],
+    }
+
+
+def take_from_service(client: Any, name: str, versions: List[str], at_once: bool) -> None:
+    """Let a service run without versions of the secret. What else it is made of stays.
+
+    :param at_once: replace all tasks at the same time, whether or not they run afterwards. Otherwise a failed update would bring the secret back
+    """
+    service = client.inspect_service(name)
+    with reading("the Docker engine", "a service"):
+        number = service["Version"]["Index"]
+        left = [each for each in container_spec(service).get("Secrets") or [] if each["SecretID"] not in versions]
+        update = dict(service["Spec"].get("UpdateConfig") or {}, Parallelism=0, FailureAction="continue") if at_once else None
+    client.update_service(service["ID"], number, task_template={"ContainerSpec": {"Secrets": left}}, update_config=update, fetch_current_spec=True)
+
+
 def remove(module: EdgeModule, client: Any, versions: List[Version]) -> None:
     if not module.check_mode:
         for version in versions:
@@ -482,6 +545,7 @@ def check(module: EdgeModule) -> None:
     file_mode(params)
     texts("option labels", params["labels"])
     check_plan(params["service_plan"])
+    check_removal(params, "retired")
     if params["timeout"] < 1:
         raise OptionError("option timeout: the engine needs at least one second to answer")
 
@@ -505,8 +569,9 @@ def main() -> None:
     module = EdgeModule(
         argument_spec={
             "name": {"type": "str", "default": "expanso_bootstrap_token"},
-            "state": {"type": "str", "choices": ["present", "pruned", "absent", "checked"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "pruned", "absent", "retired", "checked"], "default": "present"},
             **TOKEN_OPTIONS,
+            **REMOVAL_OPTIONS,
             "labels": {"type": "dict", "default": {}},
             "adopt": {"type": "bool", "default": False},
             "versions_to_keep": {"type": "int", "default": 1},

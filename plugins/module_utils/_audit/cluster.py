@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tu
 
 from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import SEVERITIES, Finding
 from ansible_collections.expanso.edge.plugins.module_utils._audit.sightings import Search
-from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
+from ansible_collections.expanso.edge.plugins.module_utils._checks import fingerprint
 from ansible_collections.expanso.edge.plugins.module_utils._record import Entry, RecordError, parse_entry
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask, visible
 
@@ -29,7 +29,6 @@ NEW_TOKEN = "take a new token from the workspace's Keys page and revoke this one
 RETIRE = "remove it with the playbook expanso.edge.retire"
 
 _DAY, _HOUR = 86400, 3600
-_FINGERPRINT = re.compile("[0-9a-f]{12}")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(?:Z|([+-])(\d\d):(\d\d))")
 
 
@@ -55,8 +54,7 @@ def check_fingerprints(found: Sequence[str]) -> None:
     :raises OptionError: one is not
     """
     for position, each in enumerate(found, 1):
-        if not _FINGERPRINT.fullmatch(each):
-            raise OptionError(f"option fingerprints, entry {position}: a fingerprint has 12 digits of 0-9 and a-f, as results and reports show it")
+        fingerprint(each, f"option fingerprints, entry {position}")
 
 
 def seconds(text: Any) -> Optional[float]:

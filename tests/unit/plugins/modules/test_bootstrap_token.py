@@ -11,7 +11,7 @@ from typing import Any, Dict, List
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault
+from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint
 from ansible_collections.expanso.edge.plugins.modules import bootstrap_token
 from ansible_collections.expanso.edge.plugins.modules.bootstrap_token import work
 
@@ -41,6 +41,8 @@ class Module:
             "directory_mode": None,
             "remove_when_registered": False,
             "requires": [],
+            "only_registered": False,
+            "fingerprint": None,
             "data_dir": str(place / "data"),
             "registration_markers": None,
             **params,
@@ -237,3 +239,81 @@ def test_what_cannot_be_decrypted_is_not_usable(safe_path: Path) -> None:
     (safe_path / "etc" / "token").write_text("Whxqht+d")
     with pytest.raises(TokenFault, match="there is no token for it: option token is empty; what is held cannot be used: this node cannot decrypt it"):
         work(Module(safe_path, format="encrypted", token=""))
+
+
+OTHER = "exp_bk_fedcba9876543210"
+SPARED = "it holds another token"
+NEEDED = "not registered yet, so it is still needed"
+CREDENTIAL = "Whxqht+dQJax1aZeCGLxmiAAAAABAAAADAAAABAAAAC\n5ZgZ4b6NrbOiGw8A2lFDS\n"
+
+
+@pytest.mark.parametrize(
+    ("held", "former", "registered", "options", "action", "left"),
+    [
+        (KEY, None, True, {"only_registered": True}, "removed", []),
+        (KEY, None, False, {"only_registered": True}, "kept", ["token"]),
+        (None, None, False, {"only_registered": True}, "absent", []),
+        (KEY, OTHER, False, {"only_registered": True}, "kept", ["former", "token"]),
+        (None, OTHER, False, {"only_registered": True}, "kept", ["former"]),
+        (KEY, OTHER, False, {}, "removed", []),
+        (KEY, OTHER, True, {"only_registered": True}, "removed", []),
+        (KEY, OTHER, False, {"fingerprint": fingerprint(KEY)}, "removed", ["former"]),
+        (KEY + "\n", None, True, {"fingerprint": fingerprint(KEY)}, "removed", []),
+        (OTHER, f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\n", True, {"fingerprint": fingerprint(KEY)}, "removed", ["token"]),
+        (OTHER, None, True, {"fingerprint": fingerprint(KEY)}, "kept", ["token"]),
+        (None, None, True, {"fingerprint": fingerprint(KEY)}, "absent", []),
+        (OTHER, "x" * 70000, True, {"fingerprint": fingerprint(KEY)}, "kept", ["former", "token"]),
+        (KEY, None, False, {"fingerprint": fingerprint(KEY), "only_registered": True}, "kept", ["token"]),
+        (f"A=1\nEXPANSO_EDGE_BOOTSTRAP_TOKEN='{KEY}'\n", None, False, {"fingerprint": fingerprint(KEY), "format": "env"}, "removed", []),
+    ],
+)
+@pytest.mark.parametrize("check", [False, True])
+def test_a_removal_of_some_tokens(
+    safe_path: Path, check: bool, held: Any, former: Any, registered: bool, options: Dict[str, Any], action: str, left: List[str]
+) -> None:
+    place = safe_path / "etc"
+    place.mkdir()
+    for name, text in (("token", held), ("former", former)):
+        if text is not None:
+            (place / name).write_text(text)
+    if registered:
+        (safe_path / "data").mkdir()
+        (safe_path / "data" / "identity").touch()
+    before = sorted(each.name for each in place.iterdir())
+    module = Module(safe_path, state="absent", token=None, obsolete_paths=[str(place / "former")], **options)
+    module.check_mode = check
+    result = work(module)  # type: ignore[arg-type]
+    assert (result["action"], result["changed"]) == (action, action == "removed")
+    assert sorted(each.name for each in place.iterdir()) == (before if check else left)
+    assert result["registered"] is registered
+    if "token" in left and held is not None:
+        assert (SPARED if "fingerprint" in options and not options.get("only_registered") else NEEDED) in result["msg"]
+        assert result["fingerprint"] == fingerprint(held)
+    if not check:
+        again = work(Module(safe_path, state="absent", token=None, obsolete_paths=[str(place / "former")], **options))  # type: ignore[arg-type]
+        assert not again["changed"]
+
+
+@pytest.mark.parametrize(("format", "held"), [("encrypted", CREDENTIAL.replace("\n", "")), ("raw", CREDENTIAL)])
+def test_what_cannot_be_decrypted_is_not_taken_for_another_token(safe_path: Path, format: str, held: str) -> None:
+    (safe_path / "etc").mkdir()
+    (safe_path / "etc" / "token").write_text(held)
+    (safe_path / "etc" / "former").write_text(KEY)
+    module = Module(safe_path, state="absent", fingerprint=fingerprint(KEY), format=format, obsolete_paths=[str(safe_path / "etc" / "former")])
+    with pytest.raises(EdgeError, match="this node cannot decrypt .*/etc/token, so it is unknown whether it holds the token"):
+        work(module)  # type: ignore[arg-type]
+    assert [each.name for each in (safe_path / "etc").iterdir()] == ["token"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"fingerprint": fingerprint(KEY)}, "option fingerprint is possible only with state absent"),
+        ({"only_registered": True}, "option only_registered is possible only with state absent"),
+        ({"state": "absent", "fingerprint": KEY}, "option fingerprint: a fingerprint has 12 digits"),
+    ],
+)
+def test_options_of_a_removal(safe_path: Path, options: Dict[str, Any], says: str) -> None:
+    with pytest.raises(EdgeError, match=says) as caught:
+        work(Module(safe_path, **options))  # type: ignore[arg-type]
+    assert KEY not in str(caught.value)

@@ -666,3 +666,62 @@ def test_what_is_being_removed_is_not_applied(run: Run, cluster: Any, connection
     cluster.hold("Deployment", "d", metadata=dict(GOING))
     assert "Deployment d in namespace edge is being removed since" in run(k8s_apply, manifests=[workload()], **connection)["msg"]
     assert not cluster.changes()
+
+
+# Retirement
+
+
+OTHER = "exp_bk_9f8e7d6c5b4a3210"
+FAMILY = {"labels": {"app.kubernetes.io/managed-by": "expanso.edge", "expanso.edge/secret": "s"}}
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize(
+    ("held", "registered", "options", "action"),
+    [
+        (TOKEN, True, {"only_registered": True}, "removed"),
+        (TOKEN, False, {"only_registered": True}, "kept"),
+        (None, False, {"only_registered": True}, "absent"),
+        (TOKEN, False, {}, "removed"),
+        (TOKEN, False, {"fingerprint": fingerprint(TOKEN)}, "removed"),
+        (TOKEN + "\n", True, {"fingerprint": fingerprint(TOKEN)}, "removed"),
+        (OTHER, True, {"fingerprint": fingerprint(TOKEN)}, "kept"),
+        (None, True, {"fingerprint": fingerprint(TOKEN)}, "absent"),
+    ],
+)
+def test_a_removal_of_some_tokens(
+    run: Run, cluster: Any, connection: Json, check: bool, held: Any, registered: bool, options: Json, action: str
+) -> None:
+    if held:
+        cluster.hold("Secret", "s", type="Opaque", data={"bootstrap.token": encoded(held)}, metadata=dict(FAMILY))
+    cluster.hold("PersistentVolumeClaim", "data", metadata={"annotations": {"expanso.edge/token-fingerprint": "f"}} if registered else {})
+
+    def remove(check: bool = False) -> Json:
+        return run(k8s_secret, check, **dict(connection, name="s", state="absent", claim="data", **options))
+
+    answer = remove(check)
+    assert (answer["action"], answer["changed"], answer["registered"]) == (action, action == "removed", registered)
+    assert bool(cluster.find("Secret", "s")) == (action == "kept" or (check and held is not None))
+    assert answer["fingerprint"] == (fingerprint(held) if action == "kept" else None)
+    assert check or not remove()["changed"]
+
+
+@pytest.mark.parametrize("immutable", [False, True])
+def test_a_named_token_is_removed_wherever_it_is(run: Run, cluster: Any, connection: Json, immutable: bool) -> None:
+    for name, token in (("s", TOKEN), ("s-former", TOKEN), ("s-other", OTHER)):
+        cluster.hold("Secret", name, type="Opaque", data={"bootstrap.token": encoded(token)}, metadata=dict(FAMILY))
+    cluster.hold("Secret", "s-shared", type="Opaque", data={"bootstrap.token": encoded(TOKEN), "more": "YQ=="}, metadata=dict(FAMILY))
+    answer = run(k8s_secret, **dict(connection, name="s", state="absent", immutable=immutable, fingerprint=fingerprint(TOKEN)))
+    assert answer["action"] == "removed" and "s-former" in answer["msg"]
+    assert [name for name in ("s", "s-former", "s-other", "s-shared") if cluster.find("Secret", name)] == ["s-other", "s-shared"]
+    assert cluster.find("Secret", "s-shared")["data"] == {"more": "YQ=="}
+
+
+def test_what_could_not_be_listed_is_said(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.rules.append(lambda method, path, body: (403, {"kind": "Status", "message": "no"}) if "/secrets?" in path else None)
+    answer = run(k8s_secret, **dict(connection, name="s", state="absent", fingerprint=fingerprint(TOKEN)))
+    assert answer["action"] == "absent" and "may not list Secrets" in answer["msg"]

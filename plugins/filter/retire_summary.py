@@ -75,7 +75,7 @@ def _results(variables: Variables) -> list[Mapping[str, Any]]:
 def _after_emergency(fingerprint: str, unknown: list[str], check: bool) -> list[str]:
     """Return whether the token is gone, and what is left to do."""
     if unknown:
-        lines = [f"the token may still be held by {nodes(len(unknown))} ({some_of(unknown)}): run this again when they are mended"]
+        lines = [f"the token may still be held by {nodes(len(unknown))} ({some_of(unknown)}): mend what failed, and run this again"]
     else:
         lines = [f"no asked node {'would hold' if check else 'holds'} the token any more where its delivery keeps it"]
     lines.append(f"next: copies elsewhere, as in shell histories, are not removed: {AUDIT} -e expanso_edge_fingerprint={fingerprint} finds them")

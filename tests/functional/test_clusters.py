@@ -63,11 +63,14 @@ def engine() -> Iterator[Engine]:
     server.server_close()
 
 
-def play(core: Core, role: str, *arguments: str, roles: Sequence[Json] = ({},), **variables: Any) -> Run:
-    """Apply a role, once for each of the dictionaries of variables."""
+def play(core: Core, role: str, *arguments: str, roles: Sequence[Json] = ({},), entries: Sequence[str] = ("main",), **variables: Any) -> Run:
+    """Apply a role, once for each of the dictionaries of variables, and each of its files of tasks."""
     token = new_key()
     host = {"ansible_python_interpreter": core.python, "expanso_edge_token": token, **variables}
-    steps = [{"name": "Apply", "ansible.builtin.include_role": {"name": f"expanso.edge.{role}"}, "vars": own} for own in roles]
+    name = f"expanso.edge.{role}"
+    steps = [
+        {"name": "Apply", "ansible.builtin.include_role": {"name": name, "tasks_from": entry}, "vars": own} for own in roles for entry in entries
+    ]
     path = f"{collections()}:{environments.dependencies()}"
     return core.run([{"tasks": steps}], *arguments, hosts={"localhost": host}, environment={"ANSIBLE_COLLECTIONS_PATH": path}, secrets=[token])
 
@@ -279,3 +282,41 @@ def test_a_swarm_in_check_mode(core: Core, engine: Engine) -> None:
     assert all(method == "GET" for method, _path in engine.asked)
     result = run.result("Report what was done")["ansible_facts"]["swarm_secret_result"]
     assert (result["action"], result["versions"], result["removed"]) == ("written", ["expanso_bootstrap_token_v1"], [])
+
+
+LIFE = ("audit", "retire", "audit", "retire")
+
+
+def audits(run: Run, task: str) -> list[Json]:
+    assert run.returncode == 0, run.output
+    found = [event["result"] for event in run.events if event["task"].split(" : ")[-1] == task]
+    assert len(found) == 2
+    return found
+
+
+def test_a_swarm_s_token_is_audited_and_retired(core: Core, engine: Engine) -> None:
+    engine.obedient = True
+    assert swarm(core, engine).returncode == 0
+    run = swarm(core, engine, entries=LIFE)
+    before, after = audits(run, "Audit the swarm, through one manager")
+    assert [(token["place"], [each["code"] for each in token["findings"]]) for token in before["tokens"]] == [
+        ("swarm secret expanso_bootstrap_token_v1", ["left_over"])
+    ]
+    assert before["node"]["registered"] and not after["tokens"][0]["exists"] and after["error_count"] == after["warning_count"] == 0
+    assert engine.secrets == [] and len(engine.services) == 1
+    assert run.recap("localhost")["changed"] == 1
+
+
+def test_a_cluster_s_token_is_audited_and_retired(core: Core, cluster: Cluster) -> None:
+    held = new_key()
+    data = {"bootstrap.token": base64.b64encode(held.encode()).decode()}
+    cluster.hold("Secret", "expanso-bootstrap-token", type="Opaque", data=data, metadata=dict(OURS))
+    cluster.hold("PersistentVolumeClaim", "expanso-edge-data", metadata={"annotations": {"expanso.edge/token-fingerprint": "f"}})
+    cluster.hold("Deployment", "expanso-edge", spec={"replicas": 1, "template": {}}, status={"availableReplicas": 1})
+    run = k8s(core, cluster, entries=LIFE)
+    before, after = audits(run, "Audit the namespace")
+    assert [each["code"] for each in before["tokens"][0]["findings"]] == ["left_over"]
+    assert before["node"]["units"][0]["active_state"] == "active"
+    assert not after["tokens"][0]["exists"] and after["error_count"] == after["warning_count"] == 0
+    assert cluster.find("Secret", "expanso-bootstrap-token") is None and cluster.find("Deployment", "expanso-edge") is not None
+    assert run.recap("localhost")["changed"] == 1 and held not in run.output

@@ -128,7 +128,7 @@ def test_one_token_wherever_it_is(controller: Controller, home: Path) -> None:
         "  holds another token, which stays: 3 (one, two, other)",
         "  not reached, so unknown: 1 (down)",
         "    down: the host cannot be reached: this host is down",
-        "the token may still be held by 1 node (down): run this again when they are mended",
+        "the token may still be held by 1 node (down): mend what failed, and run this again",
         *lines(),
     ]
     assert held(home) == {"one/bootstrap.env", "two/bootstrap.token", "other/bootstrap.token"}

@@ -72,7 +72,7 @@ def test_what_is_not_needed_any_more(hostvars: dict[str, Any], lines: list[str])
                 "  not reached, so unknown: 1 (b)",
                 f"    b: {AWAY}",
                 "  no result (in a later batch, or skipped by tags): 1 (c)",
-                "the token may still be held by 2 nodes (b, c): run this again when they are mended",
+                "the token may still be held by 2 nodes (b, c): mend what failed, and run this again",
             ],
         ),
     ],

@@ -21,6 +21,8 @@ extends_documentation_fragment:
   - expanso.edge._registration
   - expanso.edge._removal
   - expanso.edge._token
+  - expanso.edge._record
+  - expanso.edge._record.file
 attributes:
   check_mode:
     details:
@@ -109,6 +111,25 @@ options:
     type: list
     elements: path
     default: []
+    version_added: 1.1.0
+  delivery:
+    description:
+      - How the agent gets the token, for the enrolment record.
+      - By default V(file) with O(format=raw), V(systemd) otherwise.
+    type: str
+    choices: [file, systemd]
+    version_added: 1.1.0
+  data_dir_owner:
+    description:
+      - Account that owns O(data_dir) where it is missing and is made for the enrolment record, with mode V(0700). The account that the agent runs as.
+      - By default that of the token file, O(owner).
+    type: str
+    version_added: 1.1.0
+  data_dir_group:
+    description:
+      - Group of O(data_dir), likewise.
+      - By default the primary group of O(data_dir_owner), or that of the token file, O(group).
+    type: str
     version_added: 1.1.0
 seealso:
   - module: expanso.edge.bootstrap_token_info
@@ -226,14 +247,31 @@ token_source:
   description: The value of O(token_source).
   type: str
   returned: success
+record:
+  description:
+    - The last entry of the node's enrolment record, V(null) where there is none, or where it cannot be read or written.
+    - Fingerprint and kind of the token, O(token_label), O(delivery), time in UTC, O(run_id), O(job_id) and the version of this collection.
+  type: dict
+  returned: success
+  version_added: 1.1.0
+  sample:
+    collection_version: 1.1.0
+    delivery: file
+    fingerprint: 5d41402abc4b
+    job_id: '17'
+    kind: bootstrap_key
+    label: spring
+    run_id: 20261130T095959Z-1a2b3c4d
+    written_at: '2026-11-30T10:00:00Z'
 """
 
 import os
 import stat
-from typing import Any, Dict, List, Optional
+import time
+from typing import Any, Dict, List, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
-from ansible_collections.expanso.edge.plugins.module_utils._account import AccountError, group_id, user_id
+from ansible_collections.expanso.edge.plugins.module_utils._account import AccountError, find_account, group_id, user_id
 from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError
@@ -241,6 +279,10 @@ from ansible_collections.expanso.edge.plugins.module_utils._env_file import rend
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
+from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._record import Entry, new_entry, utc
+from ansible_collections.expanso.edge.plugins.module_utils._record_file import ARGUMENT_SPEC as RECORD_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._record_file import keep
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._removal import ARGUMENT_SPEC as REMOVAL_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._removal import check_removal, reason_to_keep
@@ -315,7 +357,7 @@ def bytes_to_write(module: EdgeModule, plan: Plan, found: Optional[SecretFile]) 
     return render_as_asked(module, plan.token)
 
 
-def kept_files(module: EdgeModule, places: List[Place], registered: bool) -> Dict[str, Optional[str]]:
+def spared_files(module: EdgeModule, places: List[Place], registered: bool) -> Dict[str, Optional[str]]:
     """Return why files are not removed although they are to be absent, by path. It is None where it is unknown whether one holds the token asked for."""
     params = module.params
     if params["state"] != "absent":
@@ -329,6 +371,23 @@ def kept_files(module: EdgeModule, places: List[Place], registered: bool) -> Dic
         if why:
             kept[each.path] = None if answer is None else why
     return kept
+
+
+def entry_for(module: EdgeModule, plan: Plan, found: Optional[SecretFile], marker: Optional[str]) -> Optional[Entry]:
+    """Return what the enrolment record is to hold, None where it stays as it is: on a registered node, and where the node holds no token that can be used."""
+    if marker is not None or plan.token is None:
+        return None
+    written_at = time.time() if plan.action == "written" or found is None else found.modified
+    delivery = module.params["delivery"] or ("file" if module.params["format"] == "raw" else "systemd")
+    return new_entry(module.run_options(plan.token.value), plan.token.fingerprint, plan.token.kind, delivery, utc(written_at))
+
+
+def data_dir_owner(params: Dict[str, Any], attributes: Attributes) -> Tuple[int, int]:
+    """Return user and group of a data directory that has to be made."""
+    if params["data_dir_owner"] is None:
+        return attributes.uid, attributes.gid if params["data_dir_group"] is None else group_id(params["data_dir_group"])
+    account = find_account(params["data_dir_owner"], params["data_dir_group"])
+    return account.uid, account.gid
 
 
 def apply_state(module: EdgeModule) -> Dict[str, Any]:
@@ -345,11 +404,11 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
         attributes = wanted_attributes(module, removing)
         directory_mode: Optional[int] = params["directory_mode"]
         judge_directory(directory_mode, directory, attributes)
-        kept = kept_files(module, [place] + others, marker is not None)
-        known = {path: why or "it is unknown whether it holds this token" for path, why in kept.items()}
+        spared = spared_files(module, [place] + others, marker is not None)
+        known = {path: why or "it is unknown whether it holds this token" for path, why in spared.items()}
         plan = make_plan(params, found, content, attributes, marker, known.get(place.path))
         trash = [(place, place.name)] if plan.action == "removed" else []
-        obsolete = obsolete_among([each for each in others if each.path not in kept])
+        obsolete = obsolete_among([each for each in others if each.path not in spared])
         if obsolete:
             plan = with_obsolete_removed(params, plan, [each.path for each in obsolete])
         plan = with_obsolete_kept(plan, {path: why for path, why in known.items() if path != place.path})
@@ -368,7 +427,8 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
                 write(module, place, data, attributes, directory_mode)
             for each, name in trash:
                 remove_in(each.directory, name)
-    unknown = sorted(path for path, why in kept.items() if why is None)
+        record = keep(module, entry_for(module, plan, found, marker), lambda: data_dir_owner(params, attributes))
+    unknown = sorted(path for path, why in spared.items() if why is None)
     if unknown:
         raise SecureFileError(f"this node cannot decrypt {', '.join(unknown)}, so it is unknown whether it holds the token: remove it by hand ({plan.msg})")
 
@@ -378,7 +438,9 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
         after = describe(None, None, None)
     elif data is not None:
         after = describe(attributes, data, plan.token.value if plan.token else content and content.text)
-    return result_of(params, plan, before, after, changed=changed, registered=marker is not None, obsolete=[each.path for each in obsolete])
+    if changed:
+        module.log_change(plan.action, params["path"], before["fingerprint"], after["fingerprint"])
+    return result_of(params, plan, before, after, changed, marker is not None, [each.path for each in obsolete], record)
 
 
 def work(module: EdgeModule) -> Dict[str, Any]:
@@ -399,6 +461,8 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             **TOKEN_OPTIONS,
+            **RUN_OPTIONS,
+            **RECORD_OPTIONS,
             **FILE_OPTIONS,
             **REMOVAL_OPTIONS,
             "variables": {"type": "dict", "default": {}},
@@ -410,6 +474,9 @@ def main() -> None:
             "directory_mode": {"type": "raw"},
             **ARGUMENT_SPEC,
             "requires": {"type": "list", "elements": "path", "default": []},
+            "delivery": {"type": "str", "choices": ["file", "systemd"]},
+            "data_dir_owner": {"type": "str"},
+            "data_dir_group": {"type": "str"},
         },
         supports_check_mode=True,
     )

@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - expanso.edge._k8s
   - expanso.edge._removal
   - expanso.edge._token
+  - expanso.edge._record
 attributes:
   check_mode:
     details:
@@ -111,7 +112,7 @@ RETURN = r"""
 action:
   description:
     - What was done, or would be done in check mode.
-    - V(written) means that the Secret received a token it did not hold. V(repaired) means that it held the right token with other labels.
+    - V(written) means that the Secret received a token it did not hold. V(repaired) means that it held the right token with other labels or annotations.
     - V(kept) and V(absent) mean that there was nothing to do. V(not_needed) means that the agent is registered and there is no Secret.
     - With O(state=absent), V(kept) means that there is a token that O(only_registered) or O(fingerprint) spares.
   type: str
@@ -170,10 +171,29 @@ token_source:
   description: The value of O(token_source).
   type: str
   returned: success
+record:
+  description:
+    - Which token the agent is given, since when, and by which run, as M(expanso.edge.bootstrap_token) returns it. V(null) where that is unknown.
+    - The Secret has it as the annotation C(expanso.edge/enrolment), and so has O(claim) when the agent has registered. There it stays when the token is
+      removed.
+  type: dict
+  returned: success
+  version_added: 1.1.0
+secrets_removed:
+  description: With O(state=absent), the Secrets that held a token, each with C(name) and C(fingerprint) of the token. Empty otherwise.
+  type: list
+  elements: dict
+  returned: success
+  version_added: 1.1.0
+claim_annotations:
+  description: The annotation for O(claim) that keeps RV(record). Empty where there is no record.
+  type: dict
+  returned: success
+  version_added: 1.1.0
 """
 
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
@@ -183,14 +203,19 @@ from ansible_collections.expanso.edge.plugins.module_utils._k8s_secret import (
     FAMILY,
     SecretContent,
     SecretError,
+    annotations_of,
     check_secret,
     describe,
+    entry_for,
     make_plan,
+    read_entry,
     read_secret,
     secret_name,
     wanted_manifest,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._record import Entry, as_result
 from ansible_collections.expanso.edge.plugins.module_utils._removal import ARGUMENT_SPEC as REMOVAL_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._removal import check_removal, reason_to_keep
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
@@ -199,14 +224,14 @@ REMOVAL_SECONDS = 5
 """How long the API server may take until a Secret that it deleted is gone, where nothing holds it."""
 
 
-def registered_fingerprint(api: Api, params: Dict[str, Any]) -> Optional[str]:
-    """Return the fingerprint of the token that the agent was given last, None for one that is not registered."""
+def registered_with(api: Api, params: Dict[str, Any]) -> Tuple[Optional[str], Optional[Entry]]:
+    """Return the fingerprint of the token that the agent was given last, None for one that is not registered; and the enrolment record beside it."""
     if not params["claim"]:
-        return None
+        return None, None
     claim = api.get("PersistentVolumeClaim", params["namespace"], params["claim"])
     if being_removed(claim):  # and with it the identity
-        return None
-    return ((claim or {}).get("metadata", {}).get("annotations") or {}).get(FINGERPRINT)
+        return None, None
+    return ((claim or {}).get("metadata", {}).get("annotations") or {}).get(FINGERPRINT), read_entry(claim)
 
 
 def find_current(api: Api, params: Dict[str, Any], given: Optional[str], last: Optional[str]) -> Optional[SecretContent]:
@@ -235,26 +260,30 @@ def find_family(api: Api, params: Dict[str, Any]) -> List[Dict[str, Any]]:
     return [dict(each, kind="Secret") for each in api.find("Secret", params["namespace"], f"{FAMILY}={params['name']}")]
 
 
-def apply_state(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
-    """Bring the Secret to its state and return the result."""
+def apply_state(api: Api, params: Dict[str, Any], run: Callable[..., Dict[str, Any]]) -> Dict[str, Any]:
+    """Bring the Secret to its state and return the result.
+
+    :param run: returns the options that tell of the run, with a secret masked in them
+    """
     check_secret(params)
     check_removal(params)
     if params["state"] == "absent":
         return remove_all(api, params)
-    last = registered_fingerprint(api, params)
+    last, known = registered_with(api, params)
     given = fingerprint(params["token"]) if params["token"] else None
     current = find_current(api, params, given, last)
     plan = make_plan(params, current, last)
     before = current if current and current.name == plan.name else None
     action, msg, after, created = plan.action, plan.msg, before, False
+    entry = entry_for(run, plan, current, known, time.time())
     if plan.action == "removed":
         after = read_secret(remove_token(api, params, current), params)
     elif plan.value is not None:
-        manifest = wanted_manifest(params, plan, current)
+        manifest = wanted_manifest(params, plan, current, entry)
         applied, created = apply(api, manifest, params)
         after = read_secret(applied, params)
         if action == "kept" and differs(before.manifest if before else None, applied, manifest, FIELD_MANAGER):
-            action, msg = "repaired", f"{msg}; its labels were corrected"
+            action, msg = "repaired", f"{msg}; its labels or annotations were corrected"
     result = finish(params, plan.name, describe(before), describe(after))
     result.update(
         changed=action in ("written", "repaired", "removed"),
@@ -264,6 +293,9 @@ def apply_state(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
         expires_at=plan.token.expires_at if plan.token else None,
         registered=last is not None,
         namespace_created=created,
+        record=as_result(entry),
+        secrets_removed=[],
+        claim_annotations=annotations_of(entry),
     )
     result["fingerprint"] = result["fingerprint"] or last
     return result
@@ -341,7 +373,7 @@ def kept_because(params: Dict[str, Any], found: SecretContent, registered: bool)
 
 def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
     """Remove the Secret, or with O(immutable) all that share its name, except the one to keep and those that are spared."""
-    registered = registered_fingerprint(api, params) is not None
+    registered = registered_with(api, params)[0] is not None
     manifests, remark = find_all(api, params)
     contents = [each for each in (read_secret(manifest, params) for manifest in manifests) if each]
     held = [each for each in contents if each.value is not None or not (each.others or params["fingerprint"])]
@@ -367,6 +399,9 @@ def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
         expires_at=None,
         registered=registered,
         namespace_created=False,
+        record=None,
+        secrets_removed=[{"name": each.name, "fingerprint": fingerprint(each.value) if each.value else None} for each in found],
+        claim_annotations={},
     )
 
 
@@ -384,7 +419,13 @@ def finish(params: Dict[str, Any], name: str, before: Dict[str, Any], after: Dic
 
 def work(module: EdgeModule) -> Dict[str, Any]:
     api = Api(module)
-    result = apply_state(api, module.params)
+    params = module.params
+    result = apply_state(api, params, module.run_options)
+    for each in result["secrets_removed"]:
+        module.log_change("removed", title("Secret", each["name"], params["namespace"]), each["fingerprint"], None)
+    if result["changed"] and not result["secrets_removed"]:
+        marks = [result["diff"][when]["fingerprint"] for when in ("before", "after")]
+        module.log_change(result["action"], title("Secret", result["name"], params["namespace"]), *marks)
     api.warn(module)
     return result
 
@@ -399,6 +440,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             **TOKEN_OPTIONS,
             **REMOVAL_OPTIONS,
+            **RUN_OPTIONS,
             "immutable": {"type": "bool", "default": False},
             "keep": {"type": "str"},
             "labels": {"type": "dict", "default": {}},

@@ -21,7 +21,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit.findings impor
 from ansible_collections.expanso.edge.plugins.module_utils._audit.sightings import Search
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import FIELD_MANAGER, FINGERPRINT, being_removed, of_another_manager, of_wrong_type
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_secret import FAMILY
-from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_ANNOTATION, Entry
+from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_ANNOTATION, Entry, as_result
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
 
 _BEFORE_ALL = float("-inf")  # a time when no token was expired
@@ -132,7 +132,7 @@ def audit(subject: Subject, found: Found, search: Search, elsewhere: Iterable[Fi
         "registered": registered,
         "marker": None,
         "registered_at": _registered_at(found.claim) if registered else None,
-        "record": [each.shown for each in record] or None,
+        "record": [as_result(each) for each in record] or None,
         "time": cluster.iso(limits.now),
         "units": _units(subject, found),
         "findings": [*damaged, *_of_deployment(subject, found), *_of_unseen(subject, found), *elsewhere],

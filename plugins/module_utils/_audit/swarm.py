@@ -19,7 +19,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit import cluster
 from ansible_collections.expanso.edge.plugins.module_utils._audit.cluster import Audit, Limits, exposed
 from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Finding
 from ansible_collections.expanso.edge.plugins.module_utils._audit.sightings import Search
-from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_LABEL, Entry
+from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_LABEL, Entry, as_result
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     FINGERPRINT_LABEL,
     ServiceState,
@@ -82,7 +82,7 @@ def audit(name: str, service_name: Optional[str], fingerprints: Iterable[str], f
         "registered": service.registered,
         "marker": None,
         "registered_at": None,
-        "record": [each.shown for each in record] or None,
+        "record": [as_result(each) for each in record] or None,
         "time": cluster.iso(limits.now),
         "units": _units(service),
         "findings": findings,

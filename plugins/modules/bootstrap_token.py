@@ -108,6 +108,15 @@ options:
     elements: path
     default: []
     version_added: 1.1.0
+  reregister:
+    description:
+      - Give a registered node the token as if it were not registered, because it is to be registered anew with it.
+        That is done by M(expanso.edge.edge_registration) with O(expanso.edge.edge_registration#module:force=true), never by this module.
+      - Has no effect where the node was registered with this very token, because its registration marker is newer than the token, according to the node's
+        enrolment record or to the file at O(path). So a run that was interrupted spends no second token.
+    type: bool
+    default: false
+    version_added: 1.1.0
 seealso:
   - module: expanso.edge.bootstrap_token_info
   - module: expanso.edge.edge_registration
@@ -204,6 +213,12 @@ fingerprint:
   type: str
   returned: success
   sample: 5d41402abc4b
+previous_fingerprint:
+  description: Fingerprint of the token that was held before, V(null) where there was none, or none that is known.
+  type: str
+  returned: success
+  sample: 0a4d55a8d778
+  version_added: 1.1.0
 expires_at:
   description: When the token expires, in ISO 8601 and UTC. V(null) where it does not tell.
   type: str
@@ -213,6 +228,11 @@ registered:
   description: Whether a registration marker exists.
   type: bool
   returned: success
+reregister:
+  description: Whether the node is registered, and still has to be registered anew with the token, as O(reregister) asks for.
+  type: bool
+  returned: success
+  version_added: 1.1.0
 token_source:
   description: The value of O(token_source).
   type: str
@@ -229,16 +249,18 @@ from ansible_collections.expanso.edge.plugins.module_utils._credential import KE
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import render as render_variables
+from ansible_collections.expanso.edge.plugins.module_utils._decision import Request
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._guard import Enrolment, enrolled_with, guard, is_done
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import MAX_SIZE, Attributes, SecretFile, remove_in
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, fingerprint
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import ARGUMENT_SPEC as FILE_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS, read_as_asked, render_as_asked
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS, Content, read_as_asked, render_as_asked
 from ansible_collections.expanso.edge.plugins.module_utils._token_place import holding, judge_directory, obsolete_among, write
-from ansible_collections.expanso.edge.plugins.module_utils._token_plan import Plan, describe, make_plan, result_of, with_obsolete_removed
+from ansible_collections.expanso.edge.plugins.module_utils._token_plan import Plan, describe, held_in, make_plan, result_of, with_obsolete_removed
 
 DIRECTORY_MODE_BITS = 0o775
 
@@ -296,21 +318,40 @@ def bytes_to_write(module: EdgeModule, plan: Plan, found: Optional[SecretFile]) 
     return render_as_asked(module, plan.token)
 
 
+def has_to_register_again(params: Dict[str, Any], marker: str, content: Optional[Content], since: Optional[float], enrolled: Optional[Enrolment]) -> bool:
+    """Whether a registered node is to be registered anew, and was not yet.
+
+    :param since: when the file that holds the token was written
+    """
+    if params["state"] != "present" or not params["reregister"]:
+        return False
+    given = fingerprint(params["token"]) if params["token"] else None
+    held = held_in(content)
+    return not is_done(given, os.stat(marker).st_mtime, held.fingerprint if held else None, since, enrolled)
+
+
 def apply_state(module: EdgeModule) -> Dict[str, Any]:
     """Bring the file to its state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
     marker = find_marker(params)
-    if params["state"] == "present" and marker is None and not module.check_mode:
+    if params["state"] == "present" and (marker is None or params["reregister"]) and not module.check_mode:
         for program in params["requires"]:
             check_agent(program, "requires (token_file_binary)")
     with holding(params) as (place, others):
         found, directory = place.found, place.directory
         content = None if found is None else read_as_asked(module, found.data)
-        removing = params["state"] == "absent" or (marker is not None and (params["remove_when_registered"] or found is None))
+        enrolled = enrolled_with(params["data_dir"]) if marker else None
+        again = marker is not None and has_to_register_again(params, marker, content, found and found.modified, enrolled)
+        done = None if again else marker  # what tells that no token is needed
+        removing = params["state"] == "absent" or (done is not None and (params["remove_when_registered"] or found is None))
         attributes = wanted_attributes(module, removing)
         directory_mode: Optional[int] = params["directory_mode"]
         judge_directory(directory_mode, directory, attributes)
-        plan = make_plan(params, found, content, attributes, marker)
+        if params["state"] == "present":
+            guard(Request.of(params), held_in(content), done is not None, enrolled and enrolled.fingerprint)
+        plan = make_plan(params, found, content, attributes, done)
+        if again:
+            plan = plan._replace(msg=f"{plan.msg}; this node is registered, and is to be registered anew")
         obsolete = obsolete_among(others)
         if obsolete:
             plan = with_obsolete_removed(plan, [each.path for each in obsolete])
@@ -336,7 +377,8 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
         after = describe(None, None, None)
     elif data is not None:
         after = describe(attributes, data, plan.token.value if plan.token else content and content.text)
-    return result_of(params, plan, before, after, changed=changed, registered=marker is not None, obsolete=[each.path for each in obsolete])
+    result = result_of(params, plan, before, after, changed=changed, registered=marker is not None, obsolete=[each.path for each in obsolete])
+    return dict(result, reregister=again, previous_fingerprint=before["fingerprint"])
 
 
 def work(module: EdgeModule) -> Dict[str, Any]:
@@ -367,6 +409,7 @@ def main() -> None:
             "directory_mode": {"type": "raw"},
             **ARGUMENT_SPEC,
             "requires": {"type": "list", "elements": "path", "default": []},
+            "reregister": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -153,6 +153,12 @@ fingerprint:
   type: str
   returned: success
   sample: 5d41402abc4b
+previous_fingerprint:
+  description: Fingerprint of the token that was held before, V(null) where there was none, or none that is known.
+  type: str
+  returned: success
+  sample: 0a4d55a8d778
+  version_added: 1.1.0
 expires_at:
   description: When the token expires, in ISO 8601 and UTC. V(null) where it does not say.
   type: str
@@ -172,6 +178,8 @@ import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._decision import Held, Request
+from ansible_collections.expanso.edge.plugins.module_utils._guard import guard
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, ApiError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import FIELD_MANAGER, FINGERPRINT, being_removed, differs, still_there, title
@@ -224,6 +232,13 @@ def find_current(api: Api, params: Dict[str, Any], given: Optional[str], last: O
     return read_secret(max(family, key=lambda each: str(each["metadata"].get("creationTimestamp"))), params) if family else None
 
 
+def held_before(api: Api, params: Dict[str, Any], current: Optional[SecretContent], last: Optional[str]) -> Optional[Held]:
+    """Return what the agent has before anything is changed. Where each token has its own Secret, that is the one of the token before."""
+    if current is None and params["immutable"] and params["token"]:
+        current = find_current(api, params, None, last)
+    return None if current is None or current.value is None else Held(fingerprint(current.value), current.value)
+
+
 def find_family(api: Api, params: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Return all Secrets that share a name, where each token has its own."""
     return [dict(each, kind="Secret") for each in api.find("Secret", params["namespace"], f"{FAMILY}={params['name']}")]
@@ -237,6 +252,8 @@ def apply_state(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
     last = registered_fingerprint(api, params)
     given = fingerprint(params["token"]) if params["token"] else None
     current = find_current(api, params, given, last)
+    previous = held_before(api, params, current, last)
+    guard(Request.of(params), previous, registered=False)
     plan = make_plan(params, current, last)
     before = current if current and current.name == plan.name else None
     action, msg, after, created = plan.action, plan.msg, before, False
@@ -257,6 +274,7 @@ def apply_state(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
         expires_at=plan.token.expires_at if plan.token else None,
         registered=last is not None,
         namespace_created=created,
+        previous_fingerprint=previous and previous.fingerprint,
     )
     result["fingerprint"] = result["fingerprint"] or last
     return result
@@ -333,6 +351,7 @@ def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
         expires_at=None,
         registered=False,
         namespace_created=False,
+        previous_fingerprint=fingerprint(found[0].value) if found and found[0].value else None,
     )
 
 

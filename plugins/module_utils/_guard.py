@@ -11,21 +11,20 @@ Pure, apart from :func:`enrolled_with`, which reads the node's enrolment record.
 """
 
 import calendar
-import json
 import os
 import re
 import stat
 import time
-from typing import Any, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._decision import Held, Request
+from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_NAME, RecordError, parse
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint
 
 NOTHING = "none"
 """The value of option ``replaces`` for a place that has to hold no token."""
 
-RECORD_NAME = "enrolment.json"
 MOST_BYTES = 1 << 20
 
 
@@ -80,10 +79,7 @@ def is_done(given: Optional[str], marker_time: float, held: Optional[str], held_
 
 
 def enrolled_with(data_dir: str) -> Optional[Enrolment]:
-    """Return the last entry of the enrolment record in a data directory, None where there is none that can be used.
-
-    :raises OSError: the record is there, and cannot be read
-    """
+    """Return the last entry of the enrolment record in a data directory, None where there is none that can be read."""
     try:
         descriptor = os.open(os.path.join(data_dir, RECORD_NAME), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -96,12 +92,9 @@ def enrolled_with(data_dir: str) -> Optional[Enrolment]:
 
 
 def last_entry(data: bytes) -> Optional[Enrolment]:
-    """Return the last entry in the text of an enrolment record, None where that is damaged."""
+    """Return the last entry in the text of an enrolment record, None where there is none, or the record is damaged."""
     try:
-        entry: Any = json.loads(data.decode("utf-8"))["enrolments"][-1]
-        mark, written = entry["fingerprint"], entry["written_at"]
-        if not isinstance(mark, str) or not re.fullmatch("[0-9a-f]{12}", mark):
-            return None
-        return Enrolment(mark, float(calendar.timegm(time.strptime(written, "%Y-%m-%dT%H:%M:%SZ"))))
-    except (ValueError, LookupError, TypeError, RecursionError):
+        entries = parse(data.decode("utf-8"))
+        return Enrolment(entries[-1].fingerprint, float(calendar.timegm(time.strptime(entries[-1].written_at, "%Y-%m-%dT%H:%M:%SZ")))) if entries else None
+    except (RecordError, ValueError):
         return None

@@ -10,11 +10,14 @@
 import errno
 import os
 import stat
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._permissions import SecureFileError
 from ansible_collections.expanso.edge.plugins.module_utils._walk import shown
+
+Identity = Tuple[Tuple[str, int, int], ...]
+"""The files of an identity that exist: path, number and time of writing in nanoseconds."""
 
 MARKERS = ("auth/credentials.creds", "config.d/50-connection.yaml", "config.d/50-registration.yaml", "identity")
 """What versions of the agent are known to leave below their data directory."""
@@ -73,3 +76,33 @@ def _refuse_broken_link(marker: str) -> None:
         if os.path.islink(directory) and not os.path.exists(directory):
             raise OSError(errno.ENOLINK, "it is a symbolic link that leads nowhere: mount or create what it leads to first, or remove it", shown(directory))
         directory = os.path.dirname(directory)
+
+
+def identity(params: Dict[str, Any]) -> Identity:
+    """Return what tells one identity from another: which files of it there are, and when each was written."""
+    found = []
+    for each in markers(params):
+        try:
+            status = os.stat(each)
+        except OSError:
+            continue
+        found.append((each, status.st_ino, status.st_mtime_ns))
+    return tuple(found)
+
+
+def new_marker(params: Dict[str, Any], before: Identity, anew: bool) -> Optional[str]:
+    """Return a marker of a registered node.
+
+    :param anew: whether one does not count as long as nothing of the former identity has changed
+    """
+    marker = find_marker(params)
+    return None if anew and identity(params) == before else marker
+
+
+def what_is_left(params: Dict[str, Any], before: Identity) -> str:
+    """Return what became of a former identity, where the agent failed to replace it."""
+    now = {each[0] for each in identity(params)}
+    gone = [path for path, _number, _time in before if path not in now]
+    if gone:
+        return f"of the former identity these files are gone: {', '.join(gone)}; this node may have to be registered from the beginning"
+    return f"the files of the former identity are still there, unchanged ({', '.join(path for path, _number, _time in before)})"

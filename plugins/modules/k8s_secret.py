@@ -235,7 +235,10 @@ def find_current(api: Api, params: Dict[str, Any], given: Optional[str], last: O
 def held_before(api: Api, params: Dict[str, Any], current: Optional[SecretContent], last: Optional[str]) -> Optional[Held]:
     """Return what the agent has before anything is changed. Where each token has its own Secret, that is the one of the token before."""
     if current is None and params["immutable"] and params["token"]:
-        current = find_current(api, params, None, last)
+        try:
+            current = find_current(api, params, None, last)
+        except SecretError:  # it is being removed
+            return None
     return None if current is None or current.value is None else Held(fingerprint(current.value), current.value)
 
 

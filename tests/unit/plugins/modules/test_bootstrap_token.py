@@ -41,6 +41,7 @@ class Module:
             "directory_mode": None,
             "remove_when_registered": False,
             "requires": [],
+            "reregister": False,
             "data_dir": str(place / "data"),
             "registration_markers": None,
             **params,

@@ -34,6 +34,9 @@ class Node:
             "registration_markers": [str(place / "data" / "marker")],
             "timeout": 20,
             "remove_token_file": True,
+            "force": False,
+            "environment": {},
+            "format": None,
             **options,
         }
 

@@ -90,19 +90,20 @@ def identity(params: Dict[str, Any]) -> Identity:
     return tuple(found)
 
 
-def new_marker(params: Dict[str, Any], before: Identity, anew: bool) -> Optional[str]:
-    """Return a marker of a registered node.
-
-    :param anew: whether one does not count as long as nothing of the former identity has changed
-    """
+def new_marker(params: Dict[str, Any], before: Identity) -> Optional[str]:
+    """Return the marker of a node that was registered anew, None as long as it is the one from before."""
     marker = find_marker(params)
-    return None if anew and identity(params) == before else marker
+    return None if any(each[0] == marker and each in before for each in identity(params)) else marker
 
 
 def what_is_left(params: Dict[str, Any], before: Identity) -> str:
     """Return what became of a former identity, where the agent failed to replace it."""
-    now = {each[0] for each in identity(params)}
-    gone = [path for path, _number, _time in before if path not in now]
+    now = identity(params)
+    paths = [each[0] for each in now]
+    gone = [path for path, _number, _time in before if path not in paths]
+    changed = [each[0] for each in before if each[0] in paths and each not in now]
     if gone:
         return f"of the former identity these files are gone: {', '.join(gone)}; this node may have to be registered from the beginning"
+    if changed:
+        return f"the files of the former identity are still there, but the agent has changed {', '.join(changed)}"
     return f"the files of the former identity are still there, unchanged ({', '.join(path for path, _number, _time in before)})"

@@ -158,7 +158,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeMo
 from ansible_collections.expanso.edge.plugins.module_utils._new_directories import make_directories
 from ansible_collections.expanso.edge.plugins.module_utils._process import Program
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
-from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, identity, markers, new_marker, what_is_left
+from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, Identity, find_marker, identity, markers, new_marker, what_is_left
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import read, remove, unsafe_directory
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, judge
@@ -285,6 +285,11 @@ def start(params: Dict[str, Any], account: Account, token: str, descriptor: int)
     raise RegistrationError(f"the agent {params['binary']} could not be started: {reason}")
 
 
+def marker_of(params: Dict[str, Any], before: Identity) -> Optional[str]:
+    """Return the marker of the registration that was asked for, None as long as there is none."""
+    return new_marker(params, before) if params["force"] else find_marker(params)
+
+
 def register(module: EdgeModule, token: str, account: Account, descriptor: int, deadline: float) -> List[str]:
     """Run the agent once, wait for the marker, and return the agent's last lines.
 
@@ -298,11 +303,11 @@ def register(module: EdgeModule, token: str, account: Account, descriptor: int, 
         in_time = agent.wait(deadline, lambda: agent.code is not None)
         code = agent.code
         if code == 0:
-            agent.wait(deadline, lambda: new_marker(params, before, params["force"]) is not None)
+            agent.wait(deadline, lambda: marker_of(params, before) is not None)
     finally:
         left = agent.end(PATIENCE)
     lines = last_lines(agent.output, LAST_LINES, token)
-    marker = new_marker(params, before, params["force"])
+    marker = marker_of(params, before)
     if left:
         module.warn(f"{left} processes of the agent could not be ended, and may still hold the token")
     fault = fault_of(params, in_time, code, lines, marker)
@@ -346,7 +351,7 @@ def register_once(module: EdgeModule) -> Dict[str, Any]:
     try:
         token = module.learn(read_token(module))
     except TokenFault:
-        if new_marker(params, before, params["force"]) is None:
+        if marker_of(params, before) is None:
             raise
         return BY_ANOTHER  # which removed the token, too
     check_agent(params["binary"], "binary (token_file_binary)")
@@ -355,7 +360,7 @@ def register_once(module: EdgeModule) -> Dict[str, Any]:
     descriptor = open_data_dir(module, account)
     try:
         lock(module, descriptor, deadline)
-        if new_marker(params, before, params["force"]) is not None:
+        if marker_of(params, before) is not None:
             return BY_ANOTHER
         return {"changed": True, "msg": "registered anew" if params["force"] and before else "registered", "agent_output": register(module, token, account, descriptor, deadline)}
     finally:

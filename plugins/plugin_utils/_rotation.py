@@ -200,9 +200,9 @@ def _entry(data: Any, number: int) -> Entry:
     return entry
 
 
-def expected(planned: Any, args: Mapping[str, Any]) -> dict[str, str]:
+def expected(planned: Any) -> dict[str, str]:
     """Return the options by which a module makes sure that its place is as planned; none without a plan."""
-    return {"replaces": planned.get("old") or NOTHING} if isinstance(planned, Mapping) and planned and args else {}
+    return {"replaces": planned.get("old") or NOTHING} if isinstance(planned, Mapping) and planned else {}
 
 
 def mismatch(planned: Any, args: Mapping[str, Any], token: str | None) -> Json | None:
@@ -265,21 +265,30 @@ def second_look(variables: Mapping[str, Any]) -> list[str]:
 
     A delivery that was not audited is left out: a swarm and a cluster are looked at by their roles, which wait for the agents.
     """
-    found = []
+    found: list[str] = []
     for name, result in results(variables).items():
-        audit = variables.get(f"{name}_audit") or {}
-        if result.get("action") is None or audit.get("tokens") is None:
+        audit = variables.get(f"{name}_audit")
+        if result.get("action") is None or not audit:
             continue
-        held = held_in(audit, result)
-        node = audit.get("node") or {}
-        registered = node.get("registered", any(each.get("registered") for each in audit["tokens"]))
-        wanted = result.get("fingerprint")
-        if held != wanted and not (held is None and registered):
-            found.append(f"{place_of(result)} holds {f'token {held}' if held else 'no token'}, where token {wanted} was written")
-        if not registered and not leaves_registration(name, variables):
-            found.append("there is no registration marker, although this run registers the node")
-        if name == "systemd_service" and registered and not leaves_registration(name, variables):
-            found += [f"unit {unit['name']} is {unit.get('active_state')}" for unit in node.get("units") or [] if _should_run(unit)]
+        if audit.get("tokens") is None:
+            found.append(f"{place_of(result)} could not be looked at again: {audit.get('msg') or 'no reason given'}")
+        else:
+            found += _differences(name, result, audit, leaves_registration(name, variables))
+    return found
+
+
+def _differences(name: str, result: Mapping[str, Any], audit: Mapping[str, Any], left_to_others: bool) -> list[str]:
+    found, registered, wanted = [], is_registered(audit), result.get("fingerprint")
+    entry = held_in(audit, result)
+    held = entry.get("fingerprint")
+    encrypted = entry.get("exists") and entry.get("format") in (None, "encrypted") and not held  # only its unit can read it
+    if held != wanted and not encrypted and not (registered and not held):
+        found.append(f"{place_of(result)} holds {f'token {held}' if held else 'no token'}, and not {f'token {wanted}' if wanted else 'none'} as reported")
+    if not registered and not left_to_others:
+        found.append("there is no registration marker, although this run registers the node")
+    if name == "systemd_service" and registered and not left_to_others:
+        units = (audit.get("node") or {}).get("units") or []
+        found += [f"unit {unit.get('name')} is {unit.get('active_state') or 'in an unknown state'}" for unit in units if _should_run(unit)]
     return found
 
 
@@ -288,9 +297,13 @@ def _should_run(unit: Mapping[str, Any]) -> bool:
     return not str(unit.get("name")).endswith("-bootstrap.service") and unit.get("active_state") not in ("active", "reloading", "activating")
 
 
-def held_in(audit: Mapping[str, Any], result: Mapping[str, Any]) -> str | None:
-    """Return the fingerprint of the token that an audit found in the place of a result."""
-    for each in audit.get("tokens") or []:
-        if result.get("path") in (None, each.get("path")) and each.get("fingerprint"):
-            return str(each["fingerprint"])
-    return None
+def is_registered(audit: Mapping[str, Any]) -> bool:
+    """Return whether an audit found a registered node."""
+    node = audit.get("node") or {}
+    return bool(node["registered"] if "registered" in node else any(each.get("registered") for each in audit.get("tokens") or []))
+
+
+def held_in(audit: Mapping[str, Any], result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what an audit found in the place of a result; nothing where it did not look there."""
+    entries: list[Json] = audit.get("tokens") or []
+    return next((each for each in entries if result.get("path") in (None, each.get("path"))), {})

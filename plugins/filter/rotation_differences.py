@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import second_look
+from ansible_collections.expanso.edge.plugins.plugin_utils._summary import together
 
 
 def rotation_differences(host: str, hostvars: Mapping[str, Mapping[str, Any]], job: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return in what the audit of a host differs from what its roles reported, one sentence for each difference."""
-    return second_look({**hostvars[host], **job.get(host, {})})
+    return second_look(together([host], hostvars, job)[host])  # a copy would template all variables, and so ask the source of the token
 
 
 class FilterModule:

@@ -14,9 +14,8 @@ from typing import Optional, Union
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils._audit import exposure
+from ansible_collections.expanso.edge.plugins.module_utils._audit import exposure, reading
 from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure import (
-    Place,
     backups,
     holds,
     pipeline_files,
@@ -27,6 +26,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure impor
     units,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Finding, Policy
+from ansible_collections.expanso.edge.plugins.module_utils._audit.reading import Place
 from ansible_collections.expanso.edge.plugins.module_utils._audit.reports import report, report_backups, report_unread
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, write
 from hypothesis import given
@@ -70,7 +70,7 @@ class TestForms:
 
 def test_search_tells_apart_and_keeps_no_data() -> None:
     places = [Place("unit", "a", TOKEN.encode()), Place("unit", "b", OTHER.encode()), Place("unit", "c", None), Place("unit", "d", b"")]
-    found, unread = search(places, {TOKEN: FORMS, OTHER: searchable_encodings(OTHER)})
+    found, unread, _strangers = search(places, {TOKEN: FORMS, OTHER: searchable_encodings(OTHER)})
     assert found == {TOKEN: [Place("unit", "a", b"")], OTHER: [Place("unit", "b", b"")]}
     assert unread == [Place("unit", "c", None)]
 
@@ -103,7 +103,7 @@ def start() -> Iterator[Start]:
 
 def found_in(agents: Optional[list[Path]] = None, **arguments: object) -> dict[str, list[str]]:
     """Where on this machine the token is, by kind of place."""
-    found, _unread = search(processes(FORMS, [str(agent) for agent in agents or []], **arguments), {TOKEN: FORMS})
+    found, _unread, _strangers = search(processes(FORMS, [str(agent) for agent in agents or []], **arguments), {TOKEN: FORMS})
     kinds: dict[str, list[str]] = {}
     for place in found[TOKEN]:
         kinds.setdefault(place.kind, []).append(place.name)
@@ -238,7 +238,7 @@ class TestMadeUpProcesses:
         make_process(proc, 12)
         (proc / "12" / "stat").unlink()
         (proc / "12" / "stat").mkdir()
-        found, unread = search(processes(FORMS, [], str(proc), own=1), {TOKEN: FORMS})
+        found, unread, _strangers = search(processes(FORMS, [], str(proc), own=1), {TOKEN: FORMS})
         assert found == {TOKEN: [Place("arguments", "10 (program)", b"")]}
         assert {place.name for place in unread} == {"10 (program)", "11 (program)", "12 (?)"}
 
@@ -276,7 +276,7 @@ class TestUnits:
         (tmp_path / "masked.service").symlink_to("/dev/null")
         (tmp_path / "dangling.service").symlink_to("nowhere")
         os.mkfifo(tmp_path / "fifo.service")  # must not block
-        assert search(units([str(tmp_path)], []), {TOKEN: FORMS}) == ({TOKEN: []}, [])
+        assert search(units([str(tmp_path)], []), {TOKEN: FORMS}) == ({TOKEN: []}, [], {})
 
     def test_the_audited_file_may_be_there(self, tmp_path: Path) -> None:
         path = tmp_path / "bootstrap.env"
@@ -285,10 +285,10 @@ class TestUnits:
         assert names(units([str(tmp_path)], [str(path)])) == []
 
     def test_what_cannot_be_read(self, tmp_path: Path) -> None:
-        (tmp_path / "huge.service").write_bytes(b"x" * (exposure._MAX_FILE + 1))
+        (tmp_path / "huge.service").write_bytes(b"x" * (reading.MAX_FILE + 1))
         (tmp_path / "loop.service").symlink_to("loop.service")
-        (tmp_path / "large.service").write_bytes(b"x" * (exposure._MAX_FILE - len(TOKEN)) + TOKEN.encode())
-        found, unread = search(units([str(tmp_path)], []), {TOKEN: FORMS})
+        (tmp_path / "large.service").write_bytes(b"x" * (reading.MAX_FILE - len(TOKEN)) + TOKEN.encode())
+        found, unread, _strangers = search(units([str(tmp_path)], []), {TOKEN: FORMS})
         assert [place.name for place in found[TOKEN]] == [str(tmp_path / "large.service")]
         assert sorted(place.name for place in unread) == [str(tmp_path / "huge.service"), str(tmp_path / "loop.service")]
 
@@ -417,19 +417,19 @@ class TestCopies:
 
 
 class TestBounds:
-    @pytest.mark.parametrize("position", [0, exposure._CHUNK - 5, exposure._CHUNK, 5 * 1024 * 1024, exposure._MAX_FILE - len(TOKEN)])
+    @pytest.mark.parametrize("position", [0, reading.CHUNK - 5, reading.CHUNK, 5 * 1024 * 1024, reading.MAX_FILE - len(TOKEN)])
     def test_a_copy_in_a_long_file(self, safe_path: Path, position: int) -> None:
         with (safe_path / "log").open("wb") as handle:
-            handle.truncate(exposure._MAX_FILE)
+            handle.truncate(reading.MAX_FILE)
             handle.seek(position)
             handle.write(TOKEN.encode())
-        found, unread = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
+        found, unread, _strangers = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
         assert set(found[TOKEN]) == {Place("exposed_copy", str(safe_path / "log"), b"")} and unread == []
 
     def test_a_file_that_is_too_long_is_named(self, safe_path: Path) -> None:
         with (safe_path / "log").open("wb") as handle:
-            handle.truncate(100 * exposure._MAX_FILE)
-        _found, unread = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
+            handle.write(b"x" * (reading.MAX_FILE + 1))
+        _found, unread, _strangers = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
         (finding,) = report_unread(unread)
         assert finding.message == f"could not look everywhere for the token (processes: 0, files: 1), not to the end of {safe_path / 'log'}"
         assert ("root" in finding.remedy) == (os.geteuid() != 0)
@@ -439,7 +439,7 @@ class TestBounds:
             (safe_path / f"{number}").write_text("x")
         for name in ("token.bak", "zzz"):
             (safe_path / name).write_text(TOKEN)
-        found, unread = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
+        found, unread, _strangers = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
         assert [Path(place.name).name for place in found[TOKEN]] == ["token.bak"], "those that are named like it are looked at first"
         (finding,) = report_unread(unread)
         assert finding.message == f"the token was not looked for in 102 files in {safe_path}, which has more than 5000"
@@ -447,8 +447,8 @@ class TestBounds:
         assert [place.name for place in units_unread] == [f"files in {safe_path} beyond the first 5000"]
 
     def test_a_search_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(exposure, "_MOST_SECONDS", -1)
-        found, unread = search([Place("copy", "a", TOKEN.encode())], {TOKEN: FORMS})
+        monkeypatch.setattr(exposure, "MOST_SECONDS", -1)
+        found, unread, _strangers = search([Place("copy", "a", TOKEN.encode())], {TOKEN: FORMS})
         assert found == {TOKEN: []} and [place.kind for place in unread] == ["rest"]
 
     @pytest.mark.parametrize("kind", ["unit", "pipeline", "exposed_copy", "copy"])
@@ -473,7 +473,7 @@ def test_pipeline_secrets(tmp_path: Path) -> None:
     (tmp_path / "clean.env").write_text(f"A={OTHER}\n")
     os.mkfifo(tmp_path / "fifo")  # must not block
     names = ("secrets.yml", "clean.env", "missing", "fifo", ".")
-    found, unread = search(pipeline_files(str(tmp_path / each) for each in names), {TOKEN: FORMS})
+    found, unread, _strangers = search(pipeline_files(str(tmp_path / each) for each in names), {TOKEN: FORMS})
     assert found[TOKEN] == [Place("pipeline", str(tmp_path / "secrets.yml"), b"")]
     assert [place.name for place in unread] == [str(tmp_path / "missing"), str(tmp_path / "fifo"), str(tmp_path)]
 

@@ -86,6 +86,8 @@ def open_regular(directory: int, name: str, follow: bool = False) -> Tuple[IO[An
     found = os.open(name, os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW), dir_fd=directory)
     try:
         status = os.fstat(found)
+        if stat.S_ISLNK(status.st_mode):
+            raise OSError(errno.ELOOP, "a symbolic link")
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "nothing that can be looked into")
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC

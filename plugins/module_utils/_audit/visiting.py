@@ -99,7 +99,7 @@ class Visit:
         self._policy = policy
         self._skip = frozenset(os.path.realpath(path) for path in skip)
         self._deadline = deadline
-        self._root = root
+        self._root = os.path.realpath(root)
         self._proc = proc
         self._work = at_work(proc)
         self._remote = remote_mounts() if remote is None else remote
@@ -190,10 +190,9 @@ class Visit:
         return at
 
     def _hold(self, real: str, below: List[str]) -> _Directory:
-        exposed, at = True, "/"
-        for name in real.strip("/").split("/"):
-            at = os.path.join(at, name)
-            exposed = exposed and self._passable(os.stat(at), at)
+        exposed, at = True, real
+        while exposed and at not in ("/", self._root):
+            exposed, at = self._passable(os.stat(at), at), os.path.dirname(at)
         held = self._opened(None, real, real, real, exposed)
         for name in below:
             try:
@@ -259,7 +258,10 @@ class Visit:
             return list(spot.names), []  # whatever else there is
         files, directories = [], []
         for name in sorted(itertools.islice(_names(directory.descriptor), _MOST_NAMES)):
-            if _matches(name, spot.without) or self._is_at_work(name) or os.path.join(directory.path, name) in self._remote:
+            if _matches(name, spot.without) or self._is_at_work(name):
+                continue
+            if os.path.join(directory.path, name) in self._remote:  # which is told there
+                directories += [name] if depth else []
                 continue
             try:
                 mode = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False).st_mode

@@ -75,6 +75,18 @@ def test_search_tells_apart_and_keeps_no_data() -> None:
     assert unread == [Place("unit", "c", None)]
 
 
+def test_search_finds_tokens_that_nobody_told_us() -> None:
+    places = [Place("unit", "/a", f"{TOKEN} {OTHER}".encode()), Place("copy", "/a", OTHER.encode()), Place("temporary", "/gone", OTHER.encode())]
+    hits = search(places, {TOKEN: FORMS})
+    assert hits.found == {TOKEN: [Place("unit", "/a", b"")]}
+    assert {shape.value: places for shape, places in hits.strangers.items()} == {OTHER: [Place("unit", "/a", b"")]}
+
+
+def test_many_tokens_that_nobody_told_us() -> None:
+    hits = search([Place("unit", "/a", f"exp_bk_{number:016}".encode()) for number in range(200)], {})
+    assert len(hits.strangers) == 100 and {place.kind for place in hits.unread} == {"rest"}
+
+
 def test_no_representation_shows_the_bytes() -> None:
     assert TOKEN not in repr(Place("unit", "a", TOKEN.encode()))
 
@@ -213,6 +225,13 @@ class TestMadeUpProcesses:
         make_process(proc, 17, 10, "beside", environment=token)
         make_process(proc, 18, 1, "elsewhere", arguments=TOKEN)
         assert found_in(proc=str(proc), own=14) == {"environment": ["17 (beside)"], "arguments": ["18 (elsewhere)"]}
+
+    def test_the_run_that_has_a_token_that_nobody_told_us_is_not_looked_at(self, proc: Path) -> None:
+        make_process(proc, 12, 1, "ansible-playbook", environment=f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={OTHER}")
+        make_process(proc, 13, 12, "module")
+        make_process(proc, 18, 1, "elsewhere", arguments=f"--token={OTHER}")
+        hits = search(processes((), [], str(proc), own=13), {})
+        assert {shape.value: places for shape, places in hits.strangers.items()} == {OTHER: [Place("arguments", "18 (elsewhere)", b"")]}
 
     def test_init_hides_nobody(self, proc: Path) -> None:
         shutil.rmtree(proc / "1")
@@ -510,7 +529,7 @@ class TestReport:
     def test_backups(self) -> None:
         readable, hidden = report_backups([Place("exposed_copy", "a", b""), Place("copy", "b", b"")], "t")
         assert readable == Finding(
-            "copy_readable", "error", "a looks like a backup of t, maybe with a former token, and others can read it", "check it, and remove it"
+            "copy_readable", "error", "a looks like a backup of t, maybe with a former token, and others can read it", "check it, and remove it", "a"
         )
         assert (hidden.code, hidden.severity) == ("copy", "warning")
 

@@ -62,7 +62,8 @@ class ActionModule(ActionBase):
         run = {"run_id": RUN_ID, "job_id": job_id(variables), "user": user(variables)}
         _replace(path, render(entries, failed, run, reregister, VERSION, time.time()))
         doing = sum(entry.action != "keep" for entry in entries)
-        return {"changed": False, "path": path, "msg": f"plan written to {path}: {doing} tokens to replace, {len(entries) - doing} to keep, {len(failed)} unknown"}
+        counts = f"{doing} tokens to replace, {len(entries) - doing} to keep, {len(failed)} unknown"
+        return {"changed": False, "path": path, "msg": f"plan written to {path}: {counts}"}
 
 
 def _planned(host: str, entries: list[Entry]) -> bool:

@@ -175,7 +175,15 @@ from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUME
 from ansible_collections.expanso.edge.plugins.module_utils._record import as_result, new_entry, utc
 from ansible_collections.expanso.edge.plugins.module_utils._record_file import ARGUMENT_SPEC as RECORD_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._record_file import keep
-from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, Identity, find_marker, identity, markers, new_marker, what_is_left
+from ansible_collections.expanso.edge.plugins.module_utils._registration import (
+    ARGUMENT_SPEC,
+    Identity,
+    find_marker,
+    identity,
+    markers,
+    new_marker,
+    what_is_left,
+)
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import read, remove, unsafe_directory
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, Token, TokenFault, fingerprint, judge

@@ -694,3 +694,16 @@ def test_what_is_being_removed_is_not_applied(run: Run, cluster: Any, connection
     cluster.hold("Deployment", "d", metadata=dict(GOING))
     assert "Deployment d in namespace edge is being removed since" in run(k8s_apply, manifests=[workload()], **connection)["msg"]
     assert not cluster.changes()
+
+
+@pytest.mark.parametrize("immutable", [False, True])
+def test_only_the_token_that_was_planned_is_replaced(run: Run, cluster: Any, connection: Json, immutable: bool) -> None:
+    options = dict(connection, name="s", immutable=immutable)
+    first = run(k8s_secret, token="exp_bk_another0123456789", **options)
+    assert first["previous_fingerprint"] is None
+    refused = run(k8s_secret, token=TOKEN, replaces="0123456789ab", **options)
+    assert refused["fault"] == "held_differs" and f"token {first['fingerprint']} is held here now" in refused["msg"]
+    assert run(k8s_secret, token=TOKEN, replaces="none", **options)["fault"] == "held_differs"
+    done = run(k8s_secret, token=TOKEN, replaces=first["fingerprint"], **options)
+    assert (done["action"], done["previous_fingerprint"]) == ("written", first["fingerprint"])
+    assert run(k8s_secret, token=TOKEN, replaces=first["fingerprint"], **options)["action"] == "kept"  # as after an interruption

@@ -164,16 +164,6 @@ def name(value: str, option: str) -> str:
     return value
 
 
-def fingerprint(value: str, option: str) -> str:
-    """Return a token's fingerprint.
-
-    :raises OptionError: it is not one. The message does not show it, because it may be the token by mistake
-    """
-    if not _FINGERPRINT.fullmatch(value):
-        raise OptionError(f"{option}: a fingerprint has 12 digits of 0-9 and a-f, as results and reports show it")
-    return value
-
-
 def _size(value: str, option: str) -> int:
     """Return how many bytes a name has on the node. Python 3.6 takes a node without a locale for one that knows ASCII alone."""
     try:
@@ -205,6 +195,17 @@ def number(value: str) -> Optional[int]:
     """Return the number of an account or group, None where a text is not such a number; the largest that 32 bits hold means "none" to the kernel."""
     found = int(value) if _NUMBER.fullmatch(value) else 0xFFFFFFFF
     return found if found < 0xFFFFFFFF else None
+
+
+def fingerprint(value: str, option: str) -> str:
+    """Return the fingerprint of a token, as the collection's results show it.
+
+    :raises OptionError: it is something else
+    """
+    plain = value.strip().lower()
+    if not _FINGERPRINT.fullmatch(plain):  # not shown: it may be a token by mistake
+        raise OptionError(f"option {option}: this is not the fingerprint of a token, which has twelve hexadecimal digits, such as 5d41402abc4b")
+    return plain
 
 
 def seconds(value: int, option: str, least: int = 1, most: int = A_YEAR) -> int:

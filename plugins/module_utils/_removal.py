@@ -25,7 +25,7 @@ STILL_NEEDED = "not registered yet, so it is still needed"
 
 
 def check_removal(params: Dict[str, Any], state: str = "absent") -> None:
-    """Check the options.
+    """Check the options, and bring the fingerprint to the form in which others are compared with it.
 
     :param state: for which they are
     :raises OptionError: one cannot be used
@@ -36,7 +36,7 @@ def check_removal(params: Dict[str, Any], state: str = "absent") -> None:
     if params["fingerprint"] == "":
         params["fingerprint"] = None
     if params["fingerprint"] is not None:
-        _checks.fingerprint(params["fingerprint"], "option fingerprint")
+        params["fingerprint"] = _checks.fingerprint(params["fingerprint"], "fingerprint")
 
 
 def reason_to_keep(params: Dict[str, Any], registered: bool, is_the_one: bool) -> Optional[str]:

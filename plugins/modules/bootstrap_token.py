@@ -112,6 +112,15 @@ options:
     elements: path
     default: []
     version_added: 1.1.0
+  reregister:
+    description:
+      - Give a registered node the token as if it were not registered, because it is to be registered anew with it.
+        That is done by M(expanso.edge.edge_registration) with O(expanso.edge.edge_registration#module:force=true), never by this module.
+      - Has no effect where the node was registered with this very token, because its registration marker is newer than the token, according to the node's
+        enrolment record or to the file at O(path). So a run that was interrupted spends no second token.
+    type: bool
+    default: false
+    version_added: 1.1.0
   delivery:
     description:
       - How the agent gets the token, for the enrolment record.
@@ -234,6 +243,12 @@ fingerprint:
   type: str
   returned: success
   sample: 5d41402abc4b
+previous_fingerprint:
+  description: Fingerprint of the token that was held before, V(null) where there was none, or none that is known.
+  type: str
+  returned: success
+  sample: 0a4d55a8d778
+  version_added: 1.1.0
 expires_at:
   description: When the token expires, in ISO 8601 and UTC. V(null) where it does not tell.
   type: str
@@ -243,6 +258,11 @@ registered:
   description: Whether a registration marker exists.
   type: bool
   returned: success
+reregister:
+  description: Whether the node is registered, and still has to be registered anew with the token, as O(reregister) asks for.
+  type: bool
+  returned: success
+  version_added: 1.1.0
 token_source:
   description: The value of O(token_source).
   type: str
@@ -274,9 +294,11 @@ from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._account import AccountError, find_account, group_id, user_id
 from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._decision import Request
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import render as render_variables
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._guard import guard, is_done
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
 from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
@@ -287,13 +309,14 @@ from ansible_collections.expanso.edge.plugins.module_utils._registration import 
 from ansible_collections.expanso.edge.plugins.module_utils._removal import ARGUMENT_SPEC as REMOVAL_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._removal import check_removal, reason_to_keep
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import MAX_SIZE, Attributes, SecretFile, SecureFileError, remove_in
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, fingerprint
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import ARGUMENT_SPEC as FILE_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS, holds, read_as_asked, render_as_asked
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS, Content, holds, read_as_asked, render_as_asked
 from ansible_collections.expanso.edge.plugins.module_utils._token_place import Place, holding, judge_directory, obsolete_among, write
 from ansible_collections.expanso.edge.plugins.module_utils._token_plan import (
     Plan,
     describe,
+    held_in,
     make_plan,
     result_of,
     with_obsolete_kept,
@@ -373,6 +396,18 @@ def spared_files(module: EdgeModule, places: List[Place], registered: bool) -> D
     return kept
 
 
+def has_to_register_again(params: Dict[str, Any], marker: str, content: Optional[Content], since: Optional[float], enrolled: Optional[Entry]) -> bool:
+    """Whether a registered node is to be registered anew, and was not yet.
+
+    :param since: when the file that holds the token was written
+    """
+    if params["state"] != "present" or not params["reregister"]:
+        return False
+    given = fingerprint(params["token"]) if params["token"] else None
+    held = held_in(content)
+    return not is_done(given, os.stat(marker).st_mtime, held.fingerprint if held else None, since, enrolled)
+
+
 def entry_for(module: EdgeModule, plan: Plan, found: Optional[SecretFile], marker: Optional[str]) -> Optional[Entry]:
     """Return what the enrolment record is to hold, None where it stays as it is: on a registered node, and where the node holds no token that can be used."""
     if marker is not None or plan.token is None:
@@ -390,23 +425,42 @@ def data_dir_owner(params: Dict[str, Any], attributes: Attributes) -> Tuple[int,
     return account.uid, account.gid
 
 
+def carry_out(
+    module: EdgeModule, place: Place, data: Optional[bytes], attributes: Attributes, new_mode: Optional[int], trash: List[Tuple[Place, str]]
+) -> None:
+    """Change the directory, write the file and remove what is not needed, each where there is something to do."""
+    if new_mode is not None:
+        place.directory.chmod(new_mode)
+    if data is not None:
+        write(module, place, data, attributes, module.params["directory_mode"])
+    for each, name in trash:
+        remove_in(each.directory, name)
+
+
 def apply_state(module: EdgeModule) -> Dict[str, Any]:
     """Bring the file to its state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
     marker = find_marker(params)
-    if params["state"] == "present" and marker is None and not module.check_mode:
+    if params["state"] == "present" and (marker is None or params["reregister"]) and not module.check_mode:
         for program in params["requires"]:
             check_agent(program, "requires (token_file_binary)")
     with holding(params) as (place, others):
         found, directory = place.found, place.directory
         content = None if found is None else read_as_asked(module, found.data)
-        removing = params["state"] == "absent" or (marker is not None and (params["remove_when_registered"] or found is None))
+        enrolled = keep(module, None, lambda: (0, 0)).after if marker else None
+        again = marker is not None and has_to_register_again(params, marker, content, found and found.modified, enrolled)
+        done = None if again else marker  # what tells that no token is needed
+        removing = params["state"] == "absent" or (done is not None and (params["remove_when_registered"] or found is None))
         attributes = wanted_attributes(module, removing)
         directory_mode: Optional[int] = params["directory_mode"]
         judge_directory(directory_mode, directory, attributes)
+        if params["state"] == "present":
+            guard(Request.of(params), held_in(content), done is not None, enrolled and enrolled.fingerprint)
         spared = spared_files(module, [place] + others, marker is not None)
         known = {path: why or "it is unknown whether it holds this token" for path, why in spared.items()}
-        plan = make_plan(params, found, content, attributes, marker, known.get(place.path))
+        plan = make_plan(params, found, content, attributes, done, known.get(place.path))
+        if again:
+            plan = plan._replace(msg=f"{plan.msg}; this node is registered, and is to be registered anew")
         trash = [(place, place.name)] if plan.action == "removed" else []
         obsolete = obsolete_among([each for each in others if each.path not in spared])
         if obsolete:
@@ -421,13 +475,8 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
         trash += [(each, each.name) for each in obsolete] + [(each, name) for each in [place] + others for name in each.stale]
         changed = data is not None or bool(trash) or new_mode is not None
         if changed and not module.check_mode:
-            if new_mode is not None:
-                directory.chmod(new_mode)
-            if data is not None:
-                write(module, place, data, attributes, directory_mode)
-            for each, name in trash:
-                remove_in(each.directory, name)
-        record = keep(module, entry_for(module, plan, found, marker), lambda: data_dir_owner(params, attributes))
+            carry_out(module, place, data, attributes, new_mode, trash)
+        record = keep(module, entry_for(module, plan, found, done), lambda: data_dir_owner(params, attributes))
     unknown = sorted(path for path, why in spared.items() if why is None)
     if unknown:
         raise SecureFileError(f"this node cannot decrypt {', '.join(unknown)}, so it is unknown whether it holds the token: remove it by hand ({plan.msg})")
@@ -440,7 +489,8 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
         after = describe(attributes, data, plan.token.value if plan.token else content and content.text)
     if changed:
         module.log_change(plan.action, params["path"], before["fingerprint"], after["fingerprint"])
-    return result_of(params, plan, before, after, changed, marker is not None, [each.path for each in obsolete], record)
+    result = result_of(params, plan, before, after, changed, marker is not None, [each.path for each in obsolete], record)
+    return dict(result, reregister=again, previous_fingerprint=before["fingerprint"])
 
 
 def work(module: EdgeModule) -> Dict[str, Any]:
@@ -474,6 +524,7 @@ def main() -> None:
             "directory_mode": {"type": "raw"},
             **ARGUMENT_SPEC,
             "requires": {"type": "list", "elements": "path", "default": []},
+            "reregister": {"type": "bool", "default": False},
             "delivery": {"type": "str", "choices": ["file", "systemd"]},
             "data_dir_owner": {"type": "str"},
             "data_dir_group": {"type": "str"},

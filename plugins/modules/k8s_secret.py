@@ -158,6 +158,12 @@ fingerprint:
   type: str
   returned: success
   sample: 5d41402abc4b
+previous_fingerprint:
+  description: Fingerprint of the token that was held before, V(null) where there was none, or none that is known.
+  type: str
+  returned: success
+  sample: 0a4d55a8d778
+  version_added: 1.1.0
 expires_at:
   description: When the token expires, in ISO 8601 and UTC. V(null) where it does not say.
   type: str
@@ -196,6 +202,8 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._decision import Held, Request
+from ansible_collections.expanso.edge.plugins.module_utils._guard import guard
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, ApiError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import FIELD_MANAGER, FINGERPRINT, being_removed, differs, still_there, title
@@ -255,6 +263,16 @@ def find_current(api: Api, params: Dict[str, Any], given: Optional[str], last: O
     return read_secret(max(family, key=lambda each: str(each["metadata"].get("creationTimestamp"))), params) if family else None
 
 
+def held_before(api: Api, params: Dict[str, Any], current: Optional[SecretContent], last: Optional[str]) -> Optional[Held]:
+    """Return what the agent has before anything is changed. Where each token has its own Secret, that is the one of the token before."""
+    if current is None and params["immutable"] and params["token"]:
+        try:
+            current = find_current(api, params, None, last)
+        except SecretError:  # it is being removed
+            return None
+    return None if current is None or current.value is None else Held(fingerprint(current.value), current.value)
+
+
 def find_family(api: Api, params: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Return all Secrets that share a name, where each token has its own."""
     return [dict(each, kind="Secret") for each in api.find("Secret", params["namespace"], f"{FAMILY}={params['name']}")]
@@ -272,6 +290,8 @@ def apply_state(api: Api, params: Dict[str, Any], run: Callable[..., Dict[str, A
     last, known = registered_with(api, params)
     given = fingerprint(params["token"]) if params["token"] else None
     current = find_current(api, params, given, last)
+    previous = held_before(api, params, current, last)
+    guard(Request.of(params), previous, registered=False)
     plan = make_plan(params, current, last)
     before = current if current and current.name == plan.name else None
     action, msg, after, created = plan.action, plan.msg, before, False
@@ -293,6 +313,7 @@ def apply_state(api: Api, params: Dict[str, Any], run: Callable[..., Dict[str, A
         expires_at=plan.token.expires_at if plan.token else None,
         registered=last is not None,
         namespace_created=created,
+        previous_fingerprint=previous and previous.fingerprint,
         record=as_result(entry),
         secrets_removed=[],
         claim_annotations=annotations_of(entry),
@@ -399,6 +420,7 @@ def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
         expires_at=None,
         registered=registered,
         namespace_created=False,
+        previous_fingerprint=fingerprint(found[0].value) if found and found[0].value else None,
         record=None,
         secrets_removed=[{"name": each.name, "fingerprint": fingerprint(each.value) if each.value else None} for each in found],
         claim_annotations={},

@@ -231,7 +231,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils._audit.cluster import ARGUMENT_SPEC as AUDIT_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._audit.cluster import Limits, check_fingerprints, result
+from ansible_collections.expanso.edge.plugins.module_utils._audit.cluster import Limits, checked_fingerprints, result
 from ansible_collections.expanso.edge.plugins.module_utils._audit.k8s import Found, Subject, audit
 from ansible_collections.expanso.edge.plugins.module_utils._audit.k8s_places import findings_elsewhere, search_for
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import reading
@@ -294,7 +294,7 @@ def look(api: Api, subject: Subject) -> Found:
 def work(module: EdgeModule) -> Dict[str, Any]:
     """Look at the namespace and return what is wrong."""
     params = module.params
-    check_fingerprints(params["fingerprints"])
+    params["fingerprints"] = checked_fingerprints(params["fingerprints"])
     check_key(params["key"])
     claim, deployment = params["claim"] or None, params["deployment"] or None
     subject = Subject(params["namespace"], params["name"], params["key"], params["immutable"], claim, deployment)

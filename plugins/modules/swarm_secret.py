@@ -181,6 +181,12 @@ fingerprint:
   type: str
   returned: success
   sample: 5d41402abc4b
+previous_fingerprint:
+  description: Fingerprint of the token that was held before, V(null) where there was none, or none that is known.
+  type: str
+  returned: success
+  sample: 0a4d55a8d778
+  version_added: 1.1.0
 token_kind:
   description: Kind of the token that was stored, V(null) where none was.
   type: str
@@ -241,7 +247,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_options, learn_url, reading, texts
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._decision import Request
+from ansible_collections.expanso.edge.plugins.module_utils._decision import Held, Request
 from ansible_collections.expanso.edge.plugins.module_utils._engine import (
     ARGUMENT_SPEC,
     NOT_FOUND,
@@ -253,6 +259,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._engine import (
     talk,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
+from ansible_collections.expanso.edge.plugins.module_utils._guard import guard
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_LABEL, as_result, render_entry
@@ -363,6 +370,7 @@ def apply_state(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]
         {
             "changed": before != after,
             "fingerprint": newest.fingerprint if newest else None,
+            "previous_fingerprint": found.versions[-1].fingerprint if found.versions else None,
             "versions": after,
             "removed": [name for name in before if name not in after],
             "references": [],
@@ -422,8 +430,9 @@ def file_mode(params: Dict[str, Any]) -> int:
 
 def be_present(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     params = module.params
-    plan = plan_present(params["name"], found.versions, Request.of(params), found.registered, bool(params["service_changed"]))
     versions = list(found.versions)
+    guard(Request.of(params), Held(versions[-1].fingerprint) if versions else None, registered=False)
+    plan = plan_present(params["name"], versions, Request.of(params), found.registered, bool(params["service_changed"]))
     known, now = found.service.entry if found.service else None, time.time()
     if plan.create is not None and plan.current is not None:
         former = versions[-1] if versions else None

@@ -213,7 +213,7 @@ import time
 from typing import Any, Dict, List, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils._audit.cluster import ARGUMENT_SPEC as AUDIT_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._audit.cluster import Limits, check_fingerprints, result
+from ansible_collections.expanso.edge.plugins.module_utils._audit.cluster import Limits, checked_fingerprints, result
 from ansible_collections.expanso.edge.plugins.module_utils._audit.swarm import Found, audit
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_options, learn_url, reading
 from ansible_collections.expanso.edge.plugins.module_utils._engine import ARGUMENT_SPEC, NO_FEATURE, connect, talk
@@ -244,7 +244,7 @@ def work(module: EdgeModule) -> Dict[str, Any]:
     check_options(params, module.argument_spec)
     learn_url(module.learn, params["docker_host"])
     check_name(params["name"])
-    check_fingerprints(params["fingerprints"])
+    params["fingerprints"] = checked_fingerprints(params["fingerprints"])
     if params["service"]:
         check_service_name(params["service"])
     if params["timeout"] < 1:

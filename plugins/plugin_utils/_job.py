@@ -17,7 +17,8 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DE
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import FILE_VARIABLE, TOKEN_VARIABLE
 
 LABEL_VARIABLE = "expanso_edge_token_label"
-NAMES = (FILE_VARIABLE, LABEL_VARIABLE, DELIVERY_VARIABLE, *(each.variable for each in DELIVERIES.values() if each.variable))
+REREGISTER_VARIABLE = "expanso_edge_reregister"
+NAMES = (FILE_VARIABLE, LABEL_VARIABLE, DELIVERY_VARIABLE, REREGISTER_VARIABLE, *(each.variable for each in DELIVERIES.values() if each.variable))
 
 NOT_TEMPLATED = "{{ not templated }}"
 """Stands for a value that cannot be templated."""

@@ -15,7 +15,9 @@ from typing import Any, ClassVar
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.display import Display
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
+from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import HOLDING
 from ansible_collections.expanso.edge.plugins.plugin_utils._recorded_action import Json, Module, RecordedAction, Variable
+from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import ENTRY, FLAG, expected, is_true, mismatch
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import Found, SourceError, decrypter, resolve
 
 ON_DEMAND_VARIABLE = "expanso_edge_token_on_demand"
@@ -40,19 +42,26 @@ class TokenAction(RecordedAction):
     def _answer(self, module: Module, variable: Variable, variables: Mapping[str, Any]) -> Json:
         """Run the module one time, or two times if its first answer is that it needs a token.
 
+        With a plan of a rotation, the module also gets what its place has to hold, and is not run where it is not what was planned.
+
         :raises SourceError: the variable that asks for on demand is not a boolean
         """
         if self._task.args.get("token") is not None or self._task.args.get("state") not in (None, "present"):
             return module()
+        planned, args = variable(ENTRY), self._task.args
+
+        def asked() -> Json:
+            token = self._find(variable, variables)
+            return mismatch(planned, args, token["token"]) or module(**token, **expected(planned))
+
         # a task in the background has no answer yet
         if not _on_demand(variable) or self._task.async_val:
-            return module(**self._find(variable, variables))
-        answer = module(token_source=NOT_ASKED)
-        if not answer.get("failed") or answer.get("fault") != "missing":
+            return asked()
+        answer = mismatch(planned, args, None) or module(token_source=NOT_ASKED)
+        if not _needs_token(answer, rotating=is_true(variable(FLAG))):
             return answer
-        if self._task.check_mode:
-            return _predicted(module(token=STAND_IN, token_source=NOT_ASKED))
-        return module(**self._find(variable, variables))
+        second = _predicted(module(token=STAND_IN, token_source=NOT_ASKED)) if self._task.check_mode else asked()
+        return dict(second, changed=bool(answer.get("changed") or second.get("changed")))
 
     def _find(self, variable: Variable, variables: Mapping[str, Any]) -> dict[str, str]:
         """Return token and source as options. A source that cannot be used gives no token, and the reason instead of its name."""
@@ -69,6 +78,16 @@ class TokenAction(RecordedAction):
             display.warning(found.warning)
         display.vv(f"bootstrap token for {variables.get('inventory_hostname', 'localhost')}: {found.source}")
         return {"token": found.token or "", "token_source": found.described}
+
+
+def _needs_token(answer: Json, rotating: bool) -> bool:
+    """Return whether a module that was run without a token needs one.
+
+    :param rotating: whether a usable token is to be replaced, except on a registered node. The modules of swarms and clusters do not return V(reregister)
+    """
+    if answer.get("failed"):
+        return answer.get("fault") == "missing"
+    return rotating and answer.get("action") in HOLDING and (not answer.get("registered") or bool(answer.get("reregister", True)))
 
 
 def _on_demand(variable: Variable) -> bool:

@@ -12,7 +12,7 @@ A case is a function that prepares a node and gives it a token:
     says_in_check   what it says with `--check`, where that is something else
     holds           whether the token is in the node's file at the end of a real run
     needs           a function that says why this machine cannot do it, or None
-    playbooks       which of the playbooks `provision` and `direct` it is for
+    playbooks       which of the playbooks `provision`, `direct` and `rotate` it is for
 
 Cases are hosts of a job that they share. What concerns a whole job is a `@job`, which prepares as many nodes as it needs.
 """
@@ -1042,3 +1042,40 @@ def vaulted_credential_that_is_bad(lab: Lab) -> None:
 def token_as_delivery(lab: Lab) -> None:
     lab.extra_vars["expanso_edge_delivery"] = lab.canary(canary.key(), "delivery")
     lab.node("fresh")
+
+
+# Tokens that are replaced, by the playbook `rotate`.
+
+
+@case(says="token written to", holds=True, playbooks=("rotate",))
+def rotated(node: Node) -> None:
+    node.put("etc/bootstrap.token", node.key("old"))
+    node.token(node.key())
+
+
+@case(says="is not a directory|Not a directory", holds=False, playbooks=("rotate",))
+def rotation_that_fails(node: Node) -> None:
+    node.put("file", "")
+    node.variables["token_file_path"] = str(node.root / "file" / "bootstrap.token")
+    node.token(node.key())
+
+
+def to_be_registered_anew(node: Node, token: str) -> None:
+    """A registered node that is to spend a token on another identity, with an agent that prints its token."""
+    marker = node.put("data/auth/credentials.creds", "-----BEGIN NATS USER JWT-----\n")
+    os.utime(marker, (1_700_000_000, 1_700_000_000))
+    node.token(token)
+    node.registers(hostile=True)
+    node.variables["expanso_edge_reregister"] = True
+
+
+@case(says='"registered anew"', says_in_check="would be registered anew", holds=True, playbooks=("rotate",))
+def registers_anew(node: Node) -> None:
+    token = node.key()
+    node.lab.plane.client.add_token(token)
+    to_be_registered_anew(node, token)
+
+
+@case(says="the files of the former identity are still there", says_in_check="would be registered anew", holds=True, playbooks=("rotate",))
+def refused_anew(node: Node) -> None:
+    to_be_registered_anew(node, node.jwt())

@@ -48,13 +48,12 @@ class Audit(NamedTuple):
     secrets: Iterable[str]  # to be masked in all texts
 
 
-def check_fingerprints(found: Sequence[str]) -> None:
-    """Check that these are fingerprints, not tokens.
+def checked_fingerprints(found: Sequence[str]) -> List[str]:
+    """Return the fingerprints of an option, in the form in which others are compared with them.
 
-    :raises OptionError: one is not
+    :raises OptionError: one is something else
     """
-    for position, each in enumerate(found, 1):
-        fingerprint(each, f"option fingerprints, entry {position}")
+    return [fingerprint(each, f"fingerprints, entry {position}") for position, each in enumerate(found, 1)]
 
 
 def seconds(text: Any) -> Optional[float]:

@@ -43,6 +43,7 @@ class Module:
             "requires": [],
             "only_registered": False,
             "fingerprint": None,
+            "reregister": False,
             "data_dir": str(place / "data"),
             "registration_markers": None,
             "record": False,
@@ -324,10 +325,107 @@ def test_what_cannot_be_decrypted_is_not_taken_for_another_token(safe_path: Path
     [
         ({"fingerprint": fingerprint(KEY)}, "option fingerprint is possible only with state absent"),
         ({"only_registered": True}, "option only_registered is possible only with state absent"),
-        ({"state": "absent", "fingerprint": KEY}, "option fingerprint: a fingerprint has 12 digits"),
+        ({"state": "absent", "fingerprint": KEY}, "option fingerprint: this is not the fingerprint of a token"),
     ],
 )
 def test_options_of_a_removal(safe_path: Path, options: Dict[str, Any], says: str) -> None:
     with pytest.raises(EdgeError, match=says) as caught:
         work(Module(safe_path, **options))  # type: ignore[arg-type]
     assert KEY not in str(caught.value)
+
+
+OLD = "exp_bk_ffffffffffffffffffffffffffffffff"
+
+
+@pytest.mark.parametrize("call", ["open", "write", "fchmod", "fchown", "fsync", "rename", "replace", "unlink"])
+@pytest.mark.parametrize("how", ["killed", "full"])
+def test_a_node_holds_the_old_or_the_new_token_whole_wherever_a_run_ends(safe_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, how: str) -> None:
+    """The run ends at each call of the system that it makes, as a killed process does, or as one on a full disk."""
+    (safe_path / "etc").mkdir()
+    place, makes = safe_path / "etc" / "token", getattr(os, call)
+    for last in range(1, 60):
+        place.write_text(OLD)
+        place.chmod(0o600)
+        child = os.fork()
+        if child == 0:
+            made: List[int] = []
+
+            def ends(*arguments: Any, _made: List[int] = made, _last: int = last, **options: Any) -> Any:
+                _made.append(1)
+                if len(_made) < _last:
+                    return makes(*arguments, **options)
+                if how == "killed":
+                    os._exit(1)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            monkeypatch.setattr(os, call, ends)
+            try:
+                work(Module(safe_path))  # type: ignore[arg-type]
+            except BaseException:
+                os._exit(1)
+            os._exit(0 if len(made) < last else 1)
+        status = os.waitpid(child, 0)[1]
+        assert place.read_text() in (OLD, KEY) and place.stat().st_mode & 0o777 == 0o600
+        if status == 0:  # it made fewer calls than that
+            break
+        work(Module(safe_path))  # type: ignore[arg-type]
+        assert place.read_text() == KEY
+    assert status == 0
+
+
+def registered_node(place: Path, held: Any = OLD) -> Path:
+    """A node that was registered a while ago, and its marker."""
+    (place / "etc").mkdir()
+    if held:
+        (place / "etc" / "token").write_text(held)
+        (place / "etc" / "token").chmod(0o600)
+    (place / "data").mkdir(mode=0o700)
+    (place / "data" / "identity").touch()
+    os.utime(place / "data" / "identity", (1_700_000_000, 1_700_000_000))
+    return place / "data" / "identity"
+
+
+def test_a_registered_node_gets_a_token_to_register_anew_with_once(safe_path: Path) -> None:
+    marker = registered_node(safe_path)
+    asked = {"reregister": True, "remove_when_registered": True, "record": True}
+    result = work(Module(safe_path, **asked))  # type: ignore[arg-type]
+    assert (result["action"], result["registered"], result["reregister"]) == ("written", True, True)
+    assert result["msg"].endswith("; this node is registered, and is to be registered anew")
+    assert result["previous_fingerprint"] == fingerprint(OLD) and result["record"]["fingerprint"] == fingerprint(KEY)
+    again = work(Module(safe_path, **asked))  # type: ignore[arg-type]
+    assert (again["action"], again["changed"], again["reregister"]) == ("kept", False, True)  # the agent was not run yet
+    marker.touch()
+    done = work(Module(safe_path, **asked))  # type: ignore[arg-type]
+    assert (done["action"], done["reregister"]) == ("removed", False)
+    assert work(Module(safe_path, **asked))["action"] == "not_needed"  # type: ignore[arg-type]
+    assert work(Module(safe_path, token=OLD, **asked))["reregister"]  # type: ignore[arg-type]
+
+
+def test_a_registered_node_without_a_token_to_register_anew_with(safe_path: Path) -> None:
+    registered_node(safe_path, held=None)
+    with pytest.raises(TokenFault) as caught:
+        work(Module(safe_path, token="", reregister=True))  # type: ignore[arg-type]
+    assert caught.value.code == "missing"
+    assert work(Module(safe_path, token=""))["action"] == "not_needed"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("replaces", "fault"), [(fingerprint(OLD), None), ("none", "held_differs"), (fingerprint("x"), "held_differs")])
+def test_only_the_token_that_was_planned_is_replaced(safe_path: Path, replaces: str, fault: Any) -> None:
+    (safe_path / "etc").mkdir()
+    (safe_path / "etc" / "token").write_text(OLD)
+    (safe_path / "etc" / "token").chmod(0o644)
+    if fault is None:
+        assert work(Module(safe_path, replaces=replaces))["action"] == "written"  # type: ignore[arg-type]
+        return
+    with pytest.raises(TokenFault) as caught:
+        work(Module(safe_path, replaces=replaces))  # type: ignore[arg-type]
+    assert caught.value.code == fault and (safe_path / "etc" / "token").read_text() == OLD
+    assert (safe_path / "etc" / "token").stat().st_mode & 0o777 == 0o644 and not (safe_path / "data").exists()
+    assert work(Module(safe_path, state="absent", replaces=replaces))["action"] == "removed"  # type: ignore[arg-type]
+
+
+def test_a_node_that_registered_since_that_was_planned_is_left_as_it_is(safe_path: Path) -> None:
+    registered_node(safe_path)
+    with pytest.raises(TokenFault) as caught:
+        work(Module(safe_path, replaces=fingerprint(OLD), remove_when_registered=True))  # type: ignore[arg-type]
+    assert caught.value.code == "registered_since" and (safe_path / "etc" / "token").read_text() == OLD

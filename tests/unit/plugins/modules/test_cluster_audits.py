@@ -75,8 +75,8 @@ class TestSwarm:
     @pytest.mark.parametrize(
         ("wrong", "expected"),
         [
-            ({"fingerprints": [TOKEN]}, "option fingerprints, entry 1: a fingerprint has 12 digits"),
-            ({"fingerprints": [fingerprint(TOKEN), "ABCDEF012345"]}, "option fingerprints, entry 2"),
+            ({"fingerprints": [TOKEN]}, "option fingerprints, entry 1: this is not the fingerprint of a token"),
+            ({"fingerprints": [fingerprint(TOKEN), "5d41402abc4"]}, "option fingerprints, entry 2"),
             ({"stuck_hours": -1}, "option stuck_hours is out of range"),
             ({"max_age": 10**30}, "option max_age is out of range"),
             ({"service": "a.b"}, "cannot name a service"),

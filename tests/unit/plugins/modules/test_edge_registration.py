@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,9 @@ class Node:
             "registration_markers": [str(place / "data" / "marker")],
             "timeout": 20,
             "remove_token_file": True,
+            "force": False,
+            "environment": {},
+            "format": None,
             "record": True,
             **options,
         }
@@ -141,3 +146,47 @@ def test_the_log_of_megabytes_is_cut(safe_path: Path) -> None:
     agent = f'touch "$3/marker"; yes "config: {KEY}" | head -n 500000; echo end'
     result = apply_state(Node(safe_path, agent))
     assert result["agent_output"] == ["config: ********"] * 14 + ["end"]
+
+
+class TestAnew:
+    def node(self, place: Path, agent: str, **options: Any) -> Node:
+        """A registered node that is to be registered again."""
+        (place / "data").mkdir(mode=0o700)
+        for name in ("marker", "other"):
+            (place / "data" / name).write_text("former")
+        os.utime(place / "data" / "marker", (1_700_000_000, 1_700_000_000))
+        markers = [str(place / "data" / name) for name in ("marker", "other")]
+        return Node(place, agent, force=True, registration_markers=markers, **options)
+
+    def test_the_agent_is_told_to(self, safe_path: Path) -> None:
+        node = self.node(safe_path, 'echo "$4 $EXTRA"; echo new >"$3/marker"', environment={"EXTRA": 7})
+        result = apply_state(node)
+        assert (result["msg"], result["registered_anew"], result["agent_output"]) == ("registered anew", True, ["--force 7"])
+        assert (result["changed"], result["token_removed"], result["fingerprint"]) == (True, True, fingerprint(KEY))
+
+    def test_not_without_being_asked(self, safe_path: Path) -> None:
+        node = self.node(safe_path, "exit 1")
+        node.params["force"] = False
+        assert (apply_state(node)["msg"], (safe_path / "data" / "marker").read_text()) == ("already registered", "former")
+
+    def test_check_mode(self, safe_path: Path) -> None:
+        node = self.node(safe_path, "exit 1")
+        node.check_mode = True
+        result = apply_state(node)
+        assert (result["msg"], result["registered"], result["registered_anew"]) == ("would be registered anew", True, True)
+
+    @pytest.mark.parametrize(
+        ("agent", "says"),
+        [
+            ("echo no connection; exit 13", "the files of the former identity are still there, unchanged ("),
+            ('rm "$3/marker"; exit 13', "of the former identity these files are gone: "),
+            ('echo half >"$3/other"; exit 13', "still there, but the agent has changed "),
+            ('echo new >"$3/marker"; exit 13', "this node is registered all the same"),
+            ("exit 0", "that is new: is data_dir the one"),
+        ],
+    )
+    def test_a_failure_says_what_is_left(self, safe_path: Path, agent: str, says: str) -> None:
+        node = self.node(safe_path, agent, timeout=2)
+        with pytest.raises(RegistrationError, match=re.escape(says)):
+            apply_state(node)
+        assert (safe_path / "token").read_text() == KEY

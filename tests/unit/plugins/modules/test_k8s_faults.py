@@ -754,3 +754,16 @@ def test_what_could_not_be_listed_is_said(run: Run, cluster: Any, connection: Js
     cluster.rules.append(lambda method, path, body: (403, {"kind": "Status", "message": "no"}) if "/secrets?" in path else None)
     answer = run(k8s_secret, **dict(connection, name="s", state="absent", fingerprint=fingerprint(TOKEN)))
     assert answer["action"] == "absent" and "may not list Secrets" in answer["msg"]
+
+
+@pytest.mark.parametrize("immutable", [False, True])
+def test_only_the_token_that_was_planned_is_replaced(run: Run, cluster: Any, connection: Json, immutable: bool) -> None:
+    options = dict(connection, name="s", immutable=immutable)
+    first = run(k8s_secret, token="exp_bk_another0123456789", **options)
+    assert first["previous_fingerprint"] is None
+    refused = run(k8s_secret, token=TOKEN, replaces="0123456789ab", **options)
+    assert refused["fault"] == "held_differs" and f"token {first['fingerprint']} is held here now" in refused["msg"]
+    assert run(k8s_secret, token=TOKEN, replaces="none", **options)["fault"] == "held_differs"
+    done = run(k8s_secret, token=TOKEN, replaces=first["fingerprint"], **options)
+    assert (done["action"], done["previous_fingerprint"]) == ("written", first["fingerprint"])
+    assert run(k8s_secret, token=TOKEN, replaces=first["fingerprint"], **options)["action"] == "kept"  # as after an interruption

@@ -382,3 +382,15 @@ def test_nothing_to_record(run: Run, engine: Any) -> None:
 def test_a_label_that_is_the_token_is_masked(run: Run, engine: Any) -> None:
     answer = run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN, token_label=f"my {TOKEN}")
     assert answer["record"]["label"] == "my ********" and TOKEN not in str(engine.secrets)
+
+
+def test_only_the_token_that_was_planned_is_replaced(run: Run, engine: Any) -> None:
+    first = run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN)
+    other = "exp_bk_another0123456789"
+    assert first["previous_fingerprint"] is None
+    for replaces in ("none", "0123456789ab"):
+        refused = run(swarm_secret, docker_host=engine.url, name=NAME, token=other, replaces=replaces)
+        assert refused["fault"] == "held_differs" and len(engine.secrets) == 1
+    done = run(swarm_secret, docker_host=engine.url, name=NAME, token=other, replaces=first["fingerprint"])
+    assert (done["action"], done["previous_fingerprint"]) == ("written", first["fingerprint"])
+    assert run(swarm_secret, docker_host=engine.url, name=NAME, token=other, replaces=first["fingerprint"])["action"] == "kept"

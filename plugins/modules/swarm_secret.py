@@ -525,7 +525,7 @@ def be_retired(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
         raise SwarmError(f"these cannot be removed, because they are in use: {with_users(plan.remove)}")
     if not module.check_mode:
         for name in users:
-            take_from_service(client, name, [version.id for version in plan.remove], name != params["service"] or not found.registered)
+            take_from_service(client, name, plan.remove, name != params["service"] or not found.registered)
         if users and found.registered and not named:
             wait_for_service(client, dict(params, service_changed=True), time.monotonic() + params["wait_timeout"])
         remove(module, client, plan.remove)
@@ -545,17 +545,22 @@ def be_retired(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     }
 
 
-def take_from_service(client: Any, name: str, versions: List[str], at_once: bool) -> None:
-    """Let a service run without versions of the secret. What else it is made of stays.
+def take_from_service(client: Any, name: str, versions: List[Version], at_once: bool) -> None:
+    """Let a service run without versions of the secret. What else it is made of stays, and it keeps the enrolment record of the last one.
 
     :param at_once: replace all tasks at the same time, whether or not they run afterwards. Otherwise a failed update would bring the secret back
     """
     service = client.inspect_service(name)
     with reading("the Docker engine", "a service"):
-        number = service["Version"]["Index"]
-        left = [each for each in container_spec(service).get("Secrets") or [] if each["SecretID"] not in versions]
+        number, labels = service["Version"]["Index"], dict(service["Spec"].get("Labels") or {})
+        used = container_spec(service).get("Secrets") or []
+        left = [each for each in used if each["SecretID"] not in [version.id for version in versions]]
         update = dict(service["Spec"].get("UpdateConfig") or {}, Parallelism=0, FailureAction="continue") if at_once else None
-    client.update_service(service["ID"], number, task_template={"ContainerSpec": {"Secrets": left}}, update_config=update, fetch_current_spec=True)
+    records = [version.record for version in versions if version.record and name in version.users]
+    if records:
+        labels.setdefault(RECORD_LABEL, render_entry(records[-1]))
+    template = {"ContainerSpec": {"Secrets": left}}
+    client.update_service(service["ID"], number, task_template=template, labels=labels, update_config=update, fetch_current_spec=True)
 
 
 def remove(module: EdgeModule, client: Any, versions: List[Version]) -> None:

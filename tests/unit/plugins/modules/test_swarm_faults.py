@@ -277,6 +277,16 @@ def test_a_registered_service_runs_on_without_the_token(run: Run, engine: Any, c
     assert (again["changed"], again["action"], again["msg"]) == (False, "absent", "there is nothing to remove")
 
 
+def test_the_enrolment_record_outlives_the_token(run: Run, engine: Any) -> None:
+    """With a service that was made before it had the label."""
+    stored = run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN, run_id="first")
+    run_with(engine, stored["secret_id"])
+    assert retire(run, engine, only_registered=True)["action"] == "removed"
+    labels = engine.services[0]["Spec"]["Labels"]
+    assert json.loads(labels["io.expanso.edge.enrolment"]) == stored["record"]
+    assert labels["io.expanso.edge.managed-by"] == "expanso.edge.swarm_secret"
+
+
 @pytest.mark.parametrize("everything", [False, True])
 def test_a_service_that_still_has_to_register_loses_its_token_only_on_request(run: Run, engine: Any, everything: bool) -> None:
     store(engine, 1)

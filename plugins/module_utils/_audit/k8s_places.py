@@ -93,7 +93,7 @@ def _of_workload(subject: Subject, place: str, workload: Json, search: Search, j
     for container in _containers(template):
         for variable in container.get("env") or []:
             name, value = variable.get("name"), str(variable.get("value") or "")
-            told += [("token_in_environment", mark) for mark in (search.named(value) if name == ENV_NAME else search.look(value, jwts=jwts))]
+            told += [("token_in_environment", mark) for mark in (search.assigned(value) if name == ENV_NAME else search.look(value, jwts=jwts))]
         words = "\n".join(map(str, [*(container.get("command") or []), *(container.get("args") or [])]))
         told += [("token_in_arguments", mark) for mark in search.look(words, jwts=jwts)]
     for code, mark in dict.fromkeys(told):

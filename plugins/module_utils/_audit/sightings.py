@@ -24,6 +24,7 @@ MOST = 8 * 1024 * 1024
 _KEY = re.compile(r"(?i:exp_[ab]k_)[A-Za-z0-9._-]{4,}")
 _JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
+_NO_TOKENS = ("empty", "masked", "no_text", "path", "placeholder", "template", "url")
 _ALPHABET = str.maketrans("-_", "+/")
 
 
@@ -62,6 +63,15 @@ class Search:
             self.secrets.add(value)
             self._known[fingerprint(value)] = value
         return [fingerprint(value)]
+
+    def assigned(self, value: str) -> List[str]:
+        """Return the fingerprint of the value of the variable for tokens, unless it is certainly none, such as the path of a file."""
+        try:
+            judge(value)
+        except TokenFault as exc:
+            if exc.code in _NO_TOKENS:
+                return []
+        return self.named(value)
 
     def _found(self, text: str, jwts: bool) -> Dict[str, str]:
         found = {mark: value for mark, value in self._known.items() if value in text}

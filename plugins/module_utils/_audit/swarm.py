@@ -261,7 +261,7 @@ def _in_specification(spec: Dict[str, Any], search: Search, own: bool) -> Iterat
     container = container_spec({"Spec": spec})
     for variable in container.get("Env") or []:
         title, _equals, value = str(variable).partition("=")
-        marks = search.named(value) if title == ENV_NAME else search.look(str(variable), jwts=own)
+        marks = search.assigned(value) if title == ENV_NAME else search.look(str(variable), jwts=own)
         yield from (("token_in_environment", mark) for mark in marks)
     for code, part in _PARTS:
         yield from ((code, mark) for mark in search.look(_text(container.get(part)), jwts=own))

@@ -157,6 +157,7 @@ FAULTS: Dict[str, Tuple[Callable[[Json], Any], str, List[Tuple[str, str]]]] = {
     "variable": (lambda s: container(s)["Env"].append(f"A={KEY}"), "error", [("token_in_environment", SERVICE)]),
     "variable of tokens": (lambda s: container(s)["Env"].append("EXPANSO_EDGE_BOOTSTRAP_TOKEN=opaque"), "error", [("token_in_environment", SERVICE)]),
     "another's variable": (lambda s: another_service(s, Env=["EXPANSO_EDGE_BOOTSTRAP_TOKEN=x1y2"]), "error", [("token_in_environment", "service web")]),
+    "path in it": (lambda s: container(s)["Env"].append("EXPANSO_EDGE_BOOTSTRAP_TOKEN=/run/secrets/expanso_bootstrap_token"), "", []),
     "another's JWT": (lambda s: another_service(s, Env=[f"A={JWT}"]), "", []),
     "JWT": (lambda s: container(s)["Env"].append(f"A={JWT}"), "error", [("token_in_environment", SERVICE)]),
     "API key": (lambda s: container(s)["Env"].append("A=exp_ak_9f8e7d6c5b4a"), "error", [("token_in_environment", SERVICE)]),

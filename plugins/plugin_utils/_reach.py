@@ -15,7 +15,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 
 VARIABLE = "expanso_edge_tell_unreachable"
-"""Set by the playbook ``expanso.edge.provision``, which shows such hosts in its summary and marks them as failed at its end."""
+"""Set by the playbooks, which show such hosts in their summary or report and fail at their end."""
 
 
 def failure(fault: AnsibleConnectionFailure, variables: Mapping[str, Any]) -> dict[str, Any]:

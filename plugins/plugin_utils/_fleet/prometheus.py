@@ -54,7 +54,7 @@ def render(report: Json, fail_on: str = "error") -> bytes:
     gauge("token_age_seconds", "How long ago a token was written, on the node that holds it longest, in whole days.", ages)
     expiries = [(labels, end.timestamp()) for labels, token in tokens if (end := moment(token["expires_at"])) is not None]
     gauge("token_expiry_timestamp_seconds", "When a token expires or expired.", expiries)
-    return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
+    return "".join(f"{line}\n" for line in lines).encode("utf-8")
 
 
 def _token(token: Json) -> dict[str, str]:
@@ -67,7 +67,8 @@ def _labels(labels: dict[str, str]) -> str:
 
 def escaped(value: str) -> str:
     """Return the value of a label as it is written between quotation marks."""
-    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    printable = value.encode("utf-8", "backslashreplace").decode("utf-8")  # before the backslashes are escaped
+    return printable.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
 def _number(value: float) -> str:

@@ -122,6 +122,7 @@ class Page:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
+        self.call("Page.bringToFront")  # a page behind another gets no keys and draws nothing
         self.call("Page.navigate", url=file.as_uri())
         self.browser.wait("Page.loadEventFired", session)
 

@@ -115,11 +115,10 @@ class Bins:
 
 
 def _x_ticks(bins: Bins, left: float, scale: float, most: int) -> list[Tick]:
-    each = max(math.ceil(bins.number / most), 1)
-    if bins.limit:  # so that the limit has a tick
-        border = round(bins.limit / bins.step)
-        each = next((number for number in range(each, border) if border % number == 0), max(each, border))
-    return [Tick(left + index * bins.step * scale, label(index * bins.step)) for index in range(0, bins.number + 1, each)]
+    step = nice(bins.end / most)
+    known = bins.end - bins.step if bins.open else bins.end
+    ticks = [Tick(left + days * scale, label(days)) for days in (step * index for index in range(math.floor(known / step + 1e-9) + 1))]
+    return [*ticks, Tick(left + (known + bins.end) / 2 * scale, "older")] if bins.open else ticks
 
 
 def chart(ages: Sequence[Age], limit: int | None, width: int) -> Chart | None:

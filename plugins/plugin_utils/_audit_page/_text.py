@@ -13,23 +13,20 @@ import re
 import unicodedata
 from datetime import datetime, timezone
 
-UNSEEN = re.compile("[^ -~\u00a1-\u00ac\u00ae-\u02ff]")
-"""What `visible` has to look at: anything but the usual."""
+ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def _escape(found: re.Match[str]) -> str:
-    character = found.group()
-    # controls, formats (as those that turn the direction of writing), surrogates, unassigned, private; line and paragraph separators
-    if unicodedata.category(character)[0] != "C" and character not in "\u2028\u2029":
+def _seen(character: str) -> str:
+    # spaces of other widths are harmless, and names in some languages have them
+    if character.isprintable() or unicodedata.category(character) == "Zs":
         return character
-    shown = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character)
     code = ord(character)
-    return shown or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+    return ESCAPES.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
 
 
 def visible(text: str) -> str:
     """The text with every character that cannot be seen, or that changes how others are shown, written as an escape such as \\u202e."""
-    return UNSEEN.sub(_escape, str(text))
+    return text if text.isprintable() else "".join(map(_seen, text))
 
 
 def when(text: str | None, nothing: str = "unknown") -> str:

@@ -115,7 +115,9 @@ class Browser:
 class Page:
     """A file that is shown in a tab, with all that it logs and asks the network for."""
 
-    def __init__(self, browser: Browser, target: str, session: str, file: Path, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True) -> None:
+    def __init__(
+        self, browser: Browser, target: str, session: str, file: Path, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True
+    ) -> None:
         self.browser, self.target, self.session = browser, target, session
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")

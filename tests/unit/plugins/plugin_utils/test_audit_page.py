@@ -134,13 +134,16 @@ def test_what_is_closed_was_open_and_identifiers_are_unique() -> None:
         assert len(identifiers) == len(set(identifiers))
         links = {value[1:] for dummy, name, value in reader.attributes if name == "href"} - {"ata:,"}
         assert links <= set(identifiers)
-        referred = {one for name in ("aria-labelledby",) for value in reader.values(name) for one in value.split()}
+        referred = {one for name in ("aria-labelledby", "aria-describedby") for value in reader.values(name) for one in value.split()}
         assert referred <= set(identifiers)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["</script><script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "<!--", "]]>", "&lt;b&gt;", "{{ 7 * 7 }}", "{% raw %}", "\u202egnp.exe", "\udce4\x00\x1b[31m"],
+    [
+        "</script><script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "<!--", "]]>", "&lt;b&gt;", "{{ 7 * 7 }}", "{% raw %}",
+        "\u202egnp.exe", "\udce4\x00\x1b[31m",
+    ],
 )  # fmt: skip
 def test_texts_stay_texts(text: str) -> None:
     check_same_shape(text)
@@ -280,9 +283,10 @@ def test_no_plot_without_ages() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("", ""), ("edge01", "edge01"), ("F\u00fc\u00dfe-\u6771\u4eac-\u043c\u0438\u0440-\U0001f680", "F\u00fc\u00dfe-\u6771\u4eac-\u043c\u0438\u0440-\U0001f680"), ("a\u00a0b", "a\u00a0b"),
-        ("a\tb\r\nc", "a\\tb\\r\\nc"), ("\x00\x1b\x7f\x9b", "\\x00\\x1b\\x7f\\x9b"), ("\u202egnp.exe", "\\u202egnp.exe"), ("\u200b\ufeff\u2028", "\\u200b\\ufeff\\u2028"),
-        ("\udc80", "\\udc80"), ("\U000e0041", "\\U000e0041"), ("<b>", "<b>"),
+        ("", ""), ("edge01", "edge01"), ("<b>", "<b>"), ("a\u00a0b", "a\u00a0b"), ("a\tb\r\nc", "a\\tb\\r\\nc"),
+        ("F\u00fc\u00dfe-\u6771\u4eac-\u043c\u0438\u0440-\U0001f680", "F\u00fc\u00dfe-\u6771\u4eac-\u043c\u0438\u0440-\U0001f680"),
+        ("\x00\x1b\x7f\x9b", "\\x00\\x1b\\x7f\\x9b"), ("\u202egnp.exe", "\\u202egnp.exe"), ("\u200b\ufeff\u2028", "\\u200b\\ufeff\\u2028"),
+        ("\udc80", "\\udc80"), ("\U000e0041", "\\U000e0041"),
     ],
 )  # fmt: skip
 def test_visible(text: str, shown: str) -> None:

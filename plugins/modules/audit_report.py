@@ -78,7 +78,8 @@ options:
     description: The audit trail on the controller, which is verified.
     type: path
   prometheus_file:
-    description: File for the format V(prometheus), in the directory of the textfile collector. By default it is in O(directory), which only its owner may enter.
+    description:
+      - File for the format V(prometheus), in the directory of the textfile collector. By default it is in O(directory), which only its owner may enter.
     type: path
   only_check:
     description: Only check the options, the data and the deliveries of the hosts, before any host is asked.

@@ -45,10 +45,9 @@ def sha256(report: Json) -> str:
 
 def as_html(report: Json, fail_on: str = "error") -> bytes:
     """Return the page for people."""
-    from ansible_collections.expanso.edge.plugins.plugin_utils import _audit_page
+    from ansible_collections.expanso.edge.plugins.plugin_utils._audit_page import render  # Jinja2 and the page's files are needed only here
 
-    page: str = _audit_page.render(report, sha256=sha256(report))
-    return page.encode("utf-8", "backslashreplace")
+    return render(report, sha256=sha256(report)).encode("utf-8", "backslashreplace")
 
 
 def as_csv(report: Json, fail_on: str = "error") -> bytes:

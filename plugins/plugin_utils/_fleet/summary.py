@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import SEVERITIES, Json
@@ -86,10 +87,10 @@ def _tokens(report: Json) -> list[str]:
     if not tokens:
         return ["tokens: none"]
     result = [f"tokens: {len(tokens)}"]
+    enrolled = Counter(node["enrolled_with"] for node in report["nodes"])
     for token in tokens[:_MOST_TOKENS]:
         name = f"{token['label']} ({token['fingerprint']})" if token["label"] else token["fingerprint"]
-        enrolled = sum(each["registered_at"] is not None for each in token["enrolled"])
-        result.append(f"  {name}: on {_nodes(len(token['held_by']))}, enrolled {_nodes(enrolled)}")
+        result.append(f"  {name}: on {_nodes(len(token['held_by']))}, enrolled {_nodes(enrolled[token['fingerprint']])}")
     if len(tokens) > _MOST_TOKENS:
         result.append(f"  and {len(tokens) - _MOST_TOKENS} more, which are in the report")
     return result

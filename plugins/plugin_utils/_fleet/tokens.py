@@ -16,9 +16,6 @@ from datetime import datetime
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import Json, Node, end_of, iso, moment, named
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.registry import Entry, Registry
 
-COPIES = ("copy", "copy_readable", "pipeline_secret", "token_in_arguments", "token_in_environment", "token_in_unit")
-"""Findings of a node that name a token which is elsewhere than in its place."""
-
 
 @dataclass
 class Use:
@@ -99,9 +96,14 @@ def uses(nodes: Iterable[Node], registry: Registry) -> dict[str, Use]:
             use(fingerprint).given.append(node)
         if node.enrolled_with:
             use(node.enrolled_with).enrolled.append(node)
-        for fingerprint in sorted({each.fingerprint for each in node.findings if each.fingerprint and each.code in COPIES}):
+        for fingerprint in sorted({each.fingerprint for each in node.findings if each.fingerprint and _is_copy(each.code)}):
             use(fingerprint).copied.append(node)
     return found
+
+
+def _is_copy(code: str) -> bool:
+    """Return whether a node's finding says that a token is elsewhere than in its place."""
+    return code.startswith(("copy", "token_in_")) or code in ("pipeline_secret", "sought_token")
 
 
 def _learn(use: Use, token: Json) -> None:

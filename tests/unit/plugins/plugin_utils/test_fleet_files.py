@@ -79,7 +79,8 @@ def test_data_of_variables_and_of_files(tmp_path: Path) -> None:
     (tmp_path / "tokens.yml").write_text("\ufeff- fingerprint: '5d41402abc4b'\n  expires: 2026-12-31\n", encoding="utf-8")
     (tmp_path / "nodes.csv").write_text("name\nedge01\n")
     (tmp_path / "waivers.json").write_text("[]")
-    found = given(tmp_path, {"expanso_edge_audit_registry": str(tmp_path / "tokens.yml")}, waivers=str(tmp_path / "waivers.json"), nodes=str(tmp_path / "nodes.csv"))
+    files = {"waivers": str(tmp_path / "waivers.json"), "nodes": str(tmp_path / "nodes.csv")}
+    found = given(tmp_path, {"expanso_edge_audit_registry": str(tmp_path / "tokens.yml")}, **files)
     assert (found.registry["5d41402abc4b"].expires, found.enrolled) == (date(2026, 12, 31), ["edge01"])
     listed = given(tmp_path, {"expanso_edge_audit_registry": [{"fingerprint": "5d41402abc4b", "expires": date(2027, 1, 1)}]})
     assert listed.registry["5d41402abc4b"].expires == date(2027, 1, 1)

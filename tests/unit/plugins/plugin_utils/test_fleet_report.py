@@ -31,7 +31,7 @@ RUN = {"run_id": "r", "job_id": None, "user": "me", "collection_version": "1.1.0
 
 
 def report(fleet: dict[str, Json | None], inventory: list[str] | None = None, **given: Any) -> Json:
-    hosts = [Host(name, ["edge"], ["token_file"], {"token_file": result} if result else {}, None if result else "down", False) for name, result in fleet.items()]
+    hosts = [Host(name, ["edge"], ["token_file"], {"token_file": each} if each else {}, None if each else "down", False) for name, each in fleet.items()]
     made = build(nodes(hosts), Given(**given), Limits(), RUN, inventory or list(fleet), NOW)
     SCHEMA.validate(made)
     return made
@@ -43,11 +43,12 @@ def earlier(of: Json) -> compare.Earlier:
 
 WAIVER = {"finding": "left_over", "node": "*", "owner": "ops", "reason": "soon", "expires": "2026-12-31"}
 LEFT = registered(token("k", findings=[finding("left_over")]), record=[enrolment("k")])
+UNIT = {"name": "expanso-edge.service", "load_state": "loaded", "active_state": "active", "sub_state": "running", "enabled": True}
 MIXED = {
     "waiting": answer(token("k", age_days=3, findings=[finding("mode_too_wide", "error"), finding("unknown_shape", "info")])),
     "left": LEFT,
     "down": None,
-    "shares": answer(jwt("j"), units=[{"name": "expanso-edge.service", "load_state": "loaded", "active_state": "active", "sub_state": "running", "enabled": True}]),
+    "shares": answer(jwt("j"), units=[UNIT]),
     "spent": registered(jwt("j"), record=[enrolment("j", kind="jwt")], time="1970-01-01T00:00:00Z"),
 }
 

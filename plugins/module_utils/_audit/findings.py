@@ -43,6 +43,8 @@ class Finding(NamedTuple):
     severity: str
     message: str
     remedy: str
+    place: Optional[str] = None  # where, so that it is the same finding next month
+    fingerprint: Optional[str] = None  # of the token that it is about
 
 
 class Facts(NamedTuple):

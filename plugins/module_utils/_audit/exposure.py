@@ -66,6 +66,7 @@ def search(
     found: Dict[str, Dict[Tuple[str, str], Place]] = {key: {} for key in tokens}
     strangers: Dict[Shape, Dict[Tuple[str, str], Place]] = {}
     unread: List[Place] = []
+    too_many = False
     deadline = time.monotonic() + MOST_SECONDS if deadline is None else deadline
     for place in places:
         if time.monotonic() > deadline:
@@ -85,7 +86,9 @@ def search(
             if shape in strangers or len(strangers) < _MOST_STRANGERS:
                 strangers.setdefault(shape, {}).setdefault(name, bare)
             else:
-                unread.append(Place("rest", f"places that hold other tokens than the first {_MOST_STRANGERS} that were found", None))
+                too_many = True
+    if too_many:
+        unread.append(Place("rest", f"places that hold other tokens than the first {_MOST_STRANGERS} that were found", None))
     if time.monotonic() > deadline:  # those who go through directories end without a word
         unread.append(Place("rest", f"what comes after {int(MOST_SECONDS)} seconds of searching", None))
     there = {key: _there(places_of.values()) for key, places_of in found.items()}

@@ -60,7 +60,7 @@ WORDING = {
         "token_in_ansible_files",
         None,
         "{token} is in {name}, which a run of Ansible left behind",
-        "remove it; runs with pipelining leave nothing on a node, and neither does one that ends by itself without ANSIBLE_KEEP_REMOTE_FILES",
+        "remove it; files stay where a run was killed, or ANSIBLE_KEEP_REMOTE_FILES was set, and with pipelining there are none",
     ),
     "cloud_init": _Words(
         "token_in_cloud_init",

@@ -63,8 +63,9 @@ def subjects(params: Dict[str, Any], policy: Policy, common: List[Finding], decr
     contents = [_content(each, each.path in params["encrypted_paths"], policy.now, decrypt) for each in facts]
     elsewhere = any(each.state != "absent" for each in facts)
     found = []
-    for each, content in zip(facts, contents):
-        findings = common + findings_for(each, content, policy, elsewhere)
+    for count, (each, content) in enumerate(zip(facts, contents)):
+        # one place is enough: where all are missing, the first one says so
+        findings = common + findings_for(each, content, policy, elsewhere or count > 0)
         if content and content.format == "encrypted" and not content.token and not content.fault:
             message = f"the credential {each.path} cannot be decrypted here, so it is unknown which token is in it"
             remedy = "run this as root (become: true) on the node that encrypted it; where that fails, write it again with expanso.edge.bootstrap_token"

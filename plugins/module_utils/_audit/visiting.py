@@ -155,9 +155,12 @@ class Visit:
         except Remote as exc:
             yield Place("remote", str(exc), None)
         except GONE:
-            pass
+            ways = (os.path.join(fixed, *below[: count + 1]) for count in range(len(below)))
+            link = next((way for way in ways if os.path.islink(way)), None)
+            if link and spot.directory.startswith(HOME):  # where it is not followed
+                yield Place(spot.kind, link, None)
         except OSError as exc:
-            if exc.errno not in (errno.ELOOP, errno.ENOTDIR):
+            if exc.errno != errno.ELOOP:
                 yield Place(spot.kind, os.path.join(fixed, *below), None)
         finally:
             if directory is not None:

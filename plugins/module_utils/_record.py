@@ -66,13 +66,13 @@ class Entry(NamedTuple):
     job_id: Optional[str]
     collection_version: str
 
-    @property
-    def shown(self) -> Dict[str, Any]:
-        """The entry as results hold it."""
-        return dict(zip(FIELDS, self))
-
 
 FIELDS = Entry._fields
+
+
+def as_result(entry: Optional[Entry]) -> Optional[Dict[str, Any]]:
+    """Return an entry as results hold it."""
+    return None if entry is None else dict(zip(FIELDS, entry))
 
 
 def utc(seconds: float) -> str:
@@ -86,7 +86,7 @@ def utc(seconds: float) -> str:
 def new_entry(params: Dict[str, Any], fingerprint: str, kind: Optional[str], delivery: str, written_at: str) -> Entry:
     """Return the entry for a token.
 
-    :param params: a module's options, those of :data:`ARGUMENT_SPEC`
+    :param params: a module's options, those of :data:`ARGUMENT_SPEC`, masked
     """
     return Entry(
         fingerprint=fingerprint,
@@ -115,7 +115,7 @@ def with_entry(entries: List[Entry], entry: Entry) -> List[Entry]:
 
 def render(entries: List[Entry]) -> str:
     """Return the text of a record file."""
-    return json.dumps({"version": LAYOUT, "enrolments": [each.shown for each in entries]}, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+    return json.dumps({"version": LAYOUT, "enrolments": [as_result(each) for each in entries]}, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
 
 def parse(text: str) -> List[Entry]:
@@ -135,7 +135,7 @@ def parse(text: str) -> List[Entry]:
 
 def render_entry(entry: Entry) -> str:
     """Return the text of a label or an annotation."""
-    return json.dumps(entry.shown, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return json.dumps(as_result(entry), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def parse_entry(text: str) -> Entry:

@@ -14,6 +14,8 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils._account import group_name, user_name
 from ansible_collections.expanso.edge.plugins.module_utils._decision import FILE, Decision, Held, Request, decide
+from ansible_collections.expanso.edge.plugins.module_utils._record import as_result
+from ansible_collections.expanso.edge.plugins.module_utils._record_file import Kept
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, SecretFile, SecureFileError, not_short_text
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, fingerprint
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import Content, render
@@ -130,13 +132,13 @@ def describe(attributes: Optional[Attributes], data: Optional[bytes], text: Opti
 
 
 def result_of(
-    params: Dict[str, Any], plan: Plan, before: Dict[str, Any], after: Dict[str, Any], changed: bool, registered: bool, obsolete: List[str]
+    params: Dict[str, Any], plan: Plan, before: Dict[str, Any], after: Dict[str, Any], changed: bool, registered: bool, obsolete: List[str], kept: Kept
 ) -> Dict[str, Any]:
     """Return the result of what was done, or would be in check mode."""
     path = params["path"]
     return dict(
         after,
-        changed=changed,
+        changed=changed or kept.changed,
         action=plan.action,
         msg=plan.msg,
         path=path,
@@ -145,5 +147,9 @@ def result_of(
         registered=registered,
         obsolete_removed=obsolete,
         token_source=params["token_source"],
-        diff={"before": dict(before, path=path, obsolete=obsolete), "after": dict(after, path=path, obsolete=[])},
+        record=as_result(kept.after),
+        diff={
+            "before": dict(before, path=path, obsolete=obsolete, record=as_result(kept.before)),
+            "after": dict(after, path=path, obsolete=[], record=as_result(kept.after)),
+        },
     )

@@ -16,6 +16,8 @@ description:
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._registration
+  - expanso.edge._record
+  - expanso.edge._record.file
 attributes:
   check_mode:
     details:
@@ -109,6 +111,17 @@ agent_output:
   type: list
   elements: str
   returned: when the agent was run
+fingerprint:
+  description: Twelve hexadecimal digits that tell which token the node was registered with, or which one was removed. V(null) where neither was done.
+  type: str
+  returned: success, and when the agent was run
+  sample: 5d41402abc4b
+  version_added: 1.1.0
+record:
+  description: The last entry of the node's enrolment record, as M(expanso.edge.bootstrap_token) returns it. V(null) where there is none.
+  type: dict
+  returned: success
+  version_added: 1.1.0
 fault:
   description: Stable name of what is wrong with the token, such as V(missing), V(whitespace) or V(expired).
   type: str
@@ -129,10 +142,14 @@ from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeMo
 from ansible_collections.expanso.edge.plugins.module_utils._new_directories import make_directories
 from ansible_collections.expanso.edge.plugins.module_utils._process import Program
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
+from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._record import as_result, new_entry, utc
+from ansible_collections.expanso.edge.plugins.module_utils._record_file import ARGUMENT_SPEC as RECORD_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._record_file import keep
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import read, remove, unsafe_directory
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, Token, TokenFault, fingerprint, judge
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import read as read_content
 
 URL_ENV_NAME = "EXPANSO_EDGE_BOOTSTRAP_URL"
@@ -149,7 +166,7 @@ class RegistrationError(EdgeError):
     """Why a node could not be registered, with the agent's last words where it was run."""
 
 
-def read_token(params: Dict[str, Any]) -> str:
+def read_token(params: Dict[str, Any]) -> Token:
     """Return the token that was given, or the one in the file on the node; judged.
 
     :raises TokenFault: there is none, or it is certainly not a bootstrap token
@@ -158,12 +175,12 @@ def read_token(params: Dict[str, Any]) -> str:
     if path is None:
         if not params["token"]:
             raise TokenFault("missing", "this node is not registered and no token was given to register it with")
-        return judge(params["token"]).value
+        return judge(params["token"])
     found = read(path)
     if found is None:
         raise TokenFault("missing", f"bootstrap token file not found: {path}; provision the token first")
     try:
-        return read_content(found.data).token().value
+        return read_content(found.data).token()
     except TokenFault as exc:
         raise TokenFault(exc.code, f"invalid bootstrap token in {path}: {exc.message}") from None
 
@@ -271,11 +288,14 @@ def register(module: EdgeModule, token: str, account: Account, descriptor: int, 
     if left:
         module.warn(f"{left} processes of the agent could not be ended, and may still hold the token")
     fault = fault_of(params, in_time, code, lines, marker)
+    mark = fingerprint(token)
+    if marker:
+        module.log_change("registered", params["data_dir"], None, mark)
     if fault is None:
         return lines
     if marker:
         fault += f"; this node is registered all the same: {marker} exists, and the next run continues from there"
-    raise RegistrationError(fault, agent_output=lines, registered=marker is not None, marker=marker)
+    raise RegistrationError(fault, agent_output=lines, registered=marker is not None, marker=marker, fingerprint=mark)
 
 
 def fault_of(params: Dict[str, Any], in_time: bool, code: Optional[int], lines: List[str], marker: Optional[str]) -> Optional[str]:
@@ -305,11 +325,12 @@ def register_once(module: EdgeModule) -> Dict[str, Any]:
     params = module.params
     deadline = time.monotonic() + params["timeout"]
     try:
-        token = module.learn(read_token(params))
+        token = read_token(params)
     except TokenFault:
         if find_marker(params) is None:
             raise
         return BY_ANOTHER  # which removed the token, too
+    module.learn(token.value)
     check_agent(params["binary"], "binary (token_file_binary)")
     account = find_account(params["user"], params["group"])
     check_data_dir(params, account)
@@ -318,7 +339,11 @@ def register_once(module: EdgeModule) -> Dict[str, Any]:
         lock(module, descriptor, deadline)
         if find_marker(params) is not None:
             return BY_ANOTHER
-        return {"changed": True, "msg": "registered", "agent_output": register(module, token, account, descriptor, deadline)}
+        # before the agent is run: what a killed run leaves is a node that was given this token
+        entry = new_entry(module.run_options(token.value), token.fingerprint, token.kind, "file", utc(time.time()))
+        keep(module, entry, lambda: (account.uid, account.gid), locked=True)
+        output = register(module, token.value, account, descriptor, deadline)
+        return {"changed": True, "msg": "registered", "agent_output": output, "fingerprint": token.fingerprint}
     finally:
         os.close(descriptor)
 
@@ -338,15 +363,20 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
             marker = find_marker(params)
 
     wants_removal = params["remove_token_file"] and params["token_file"] is not None
-    token_removed = bool(wants_removal and read(params["token_file"]) is not None)
+    left = read(params["token_file"]) if wants_removal else None
+    token_removed = left is not None
     if token_removed and not module.check_mode:
         try:
             remove(params["token_file"])
         except FileNotFoundError:  # another run did so at the same time
             token_removed = False
-    if token_removed:
+    if left is not None and token_removed:
         result["changed"] = True
-    return dict(result, marker=marker, registered=marker is not None, token_removed=token_removed)
+        mark = fingerprint(read_content(left.data).text or "")
+        result.setdefault("fingerprint", mark)
+        module.log_change("removed", params["token_file"], mark, None)
+    last = keep(module, None, lambda: (0, 0)).after
+    return dict({"fingerprint": None}, **dict(result, marker=marker, registered=marker is not None, token_removed=token_removed, record=as_result(last)))
 
 
 def main() -> None:
@@ -360,6 +390,8 @@ def main() -> None:
             "user": {"type": "str"},
             "group": {"type": "str"},
             **ARGUMENT_SPEC,
+            **RUN_OPTIONS,
+            **RECORD_OPTIONS,
             "timeout": {"type": "int", "default": 120},
             "remove_token_file": {"type": "bool", "default": False, "no_log": False},
         },

@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - expanso.edge._attributes.action_group_k8s
   - expanso.edge._k8s
   - expanso.edge._token
+  - expanso.edge._record
 attributes:
   check_mode:
     details:
@@ -108,7 +109,7 @@ RETURN = r"""
 action:
   description:
     - What was done, or would be done in check mode.
-    - V(written) means that the Secret received a token it did not hold. V(repaired) means that it held the right token with other labels.
+    - V(written) means that the Secret received a token it did not hold. V(repaired) means that it held the right token with other labels or annotations.
     - V(kept) and V(absent) mean that there was nothing to do. V(not_needed) means that the agent is registered and there is no Secret.
   type: str
   returned: success
@@ -166,10 +167,23 @@ token_source:
   description: The value of O(token_source).
   type: str
   returned: success
+record:
+  description:
+    - Which token the agent is given, since when, and by which run, as M(expanso.edge.bootstrap_token) returns it. V(null) where that is unknown.
+    - The Secret has it as the annotation C(expanso.edge/enrolment), and so has O(claim) when the agent has registered. There it stays when the token is
+      removed.
+  type: dict
+  returned: success
+  version_added: 1.1.0
+claim_annotations:
+  description: The annotation for O(claim) that keeps RV(record). Empty where there is no record.
+  type: dict
+  returned: success
+  version_added: 1.1.0
 """
 
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
@@ -179,28 +193,33 @@ from ansible_collections.expanso.edge.plugins.module_utils._k8s_secret import (
     FAMILY,
     SecretContent,
     SecretError,
+    annotations_of,
     check_secret,
     describe,
+    entry_for,
     make_plan,
+    read_entry,
     read_secret,
     secret_name,
     wanted_manifest,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._record import Entry, as_result
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 
 REMOVAL_SECONDS = 5
 """How long the API server may take until a Secret that it deleted is gone, where nothing holds it."""
 
 
-def registered_fingerprint(api: Api, params: Dict[str, Any]) -> Optional[str]:
-    """Return the fingerprint of the token that the agent was given last, None for one that is not registered."""
+def registered_with(api: Api, params: Dict[str, Any]) -> Tuple[Optional[str], Optional[Entry]]:
+    """Return the fingerprint of the token that the agent was given last, None for one that is not registered; and the enrolment record beside it."""
     if not params["claim"]:
-        return None
+        return None, None
     claim = api.get("PersistentVolumeClaim", params["namespace"], params["claim"])
     if being_removed(claim):  # and with it the identity
-        return None
-    return ((claim or {}).get("metadata", {}).get("annotations") or {}).get(FINGERPRINT)
+        return None, None
+    return ((claim or {}).get("metadata", {}).get("annotations") or {}).get(FINGERPRINT), read_entry(claim)
 
 
 def find_current(api: Api, params: Dict[str, Any], given: Optional[str], last: Optional[str]) -> Optional[SecretContent]:
@@ -229,25 +248,29 @@ def find_family(api: Api, params: Dict[str, Any]) -> List[Dict[str, Any]]:
     return [dict(each, kind="Secret") for each in api.find("Secret", params["namespace"], f"{FAMILY}={params['name']}")]
 
 
-def apply_state(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
-    """Bring the Secret to its state and return the result."""
+def apply_state(api: Api, params: Dict[str, Any], run: Callable[..., Dict[str, Any]]) -> Dict[str, Any]:
+    """Bring the Secret to its state and return the result.
+
+    :param run: returns the options that tell of the run, with a secret masked in them
+    """
     check_secret(params)
     if params["state"] == "absent":
         return remove_all(api, params)
-    last = registered_fingerprint(api, params)
+    last, known = registered_with(api, params)
     given = fingerprint(params["token"]) if params["token"] else None
     current = find_current(api, params, given, last)
     plan = make_plan(params, current, last)
     before = current if current and current.name == plan.name else None
     action, msg, after, created = plan.action, plan.msg, before, False
+    entry = entry_for(run, plan, current, known, time.time())
     if plan.action == "removed":
         after = read_secret(remove_token(api, params, current), params)
     elif plan.value is not None:
-        manifest = wanted_manifest(params, plan, current)
+        manifest = wanted_manifest(params, plan, current, entry)
         applied, created = apply(api, manifest, params)
         after = read_secret(applied, params)
         if action == "kept" and differs(before.manifest if before else None, applied, manifest, FIELD_MANAGER):
-            action, msg = "repaired", f"{msg}; its labels were corrected"
+            action, msg = "repaired", f"{msg}; its labels or annotations were corrected"
     result = finish(params, plan.name, describe(before), describe(after))
     result.update(
         changed=action in ("written", "repaired", "removed"),
@@ -257,6 +280,8 @@ def apply_state(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
         expires_at=plan.token.expires_at if plan.token else None,
         registered=last is not None,
         namespace_created=created,
+        record=as_result(entry),
+        claim_annotations=annotations_of(entry),
     )
     result["fingerprint"] = result["fingerprint"] or last
     return result
@@ -333,6 +358,8 @@ def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
         expires_at=None,
         registered=False,
         namespace_created=False,
+        record=None,
+        claim_annotations={},
     )
 
 
@@ -350,7 +377,11 @@ def finish(params: Dict[str, Any], name: str, before: Dict[str, Any], after: Dic
 
 def work(module: EdgeModule) -> Dict[str, Any]:
     api = Api(module)
-    result = apply_state(api, module.params)
+    params = module.params
+    result = apply_state(api, params, module.run_options)
+    if result["changed"]:
+        where = title("Secret", result["name"], params["namespace"])
+        module.log_change(result["action"], where, *(result["diff"][when]["fingerprint"] for when in ("before", "after")))
     api.warn(module)
     return result
 
@@ -364,6 +395,7 @@ def main() -> None:
             "key": {"type": "str", "default": "bootstrap.token", "no_log": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             **TOKEN_OPTIONS,
+            **RUN_OPTIONS,
             "immutable": {"type": "bool", "default": False},
             "keep": {"type": "str"},
             "labels": {"type": "dict", "default": {}},

@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._engine
   - expanso.edge._token
+  - expanso.edge._record
 attributes:
   check_mode:
     details:
@@ -205,6 +206,20 @@ token_source:
   description: The value of O(token_source).
   type: str
   returned: success
+record:
+  description:
+    - Which token the tasks of O(service) are given, since when, and by which run, as M(expanso.edge.bootstrap_token) returns it. V(null) where that is
+      unknown.
+    - Each version has it as the label C(io.expanso.edge.enrolment). There it is removed with the token, so the service needs it, too.
+    - The kind is V(null) for a version from before there were such records, because the engine never gives a token back.
+  type: dict
+  returned: success
+  version_added: 1.1.0
+service_labels:
+  description: A label for O(service) that keeps RV(record) when the secret is removed. Changing it replaces no task. Empty where there is no record.
+  type: dict
+  returned: success
+  version_added: 1.1.0
 """
 
 import re
@@ -227,6 +242,8 @@ from ansible_collections.expanso.edge.plugins.module_utils._engine import (
 )
 from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_LABEL, as_result, render_entry
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     FINGERPRINT_LABEL,
     ServiceState,
@@ -235,6 +252,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     check_name,
     check_plan,
     check_service_name,
+    entry_for,
     find_versions,
     plan_present,
     plan_prune,
@@ -332,6 +350,8 @@ def apply_state(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]
             "registered": found.registered,
             "nodes": list(found.service.nodes) if found.service else [],
             "token_source": params["token_source"],
+            "record": as_result(found.service.entry) if found.service else None,
+            "service_labels": {RECORD_LABEL: found.service.record} if found.service and found.service.record else {},
             "diff": {"before": show(found.versions), "after": show(result["after"])},
         }
     )
@@ -384,14 +404,21 @@ def be_present(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     params = module.params
     plan = plan_present(params["name"], found.versions, Request.of(params), found.registered, bool(params["service_changed"]))
     versions = list(found.versions)
+    known, now = found.service.entry if found.service else None, time.time()
     if plan.create is not None and plan.current is not None:
-        identifier = NEW_ID
+        former = versions[-1] if versions else None
+        new = Version(plan.current, NEW_ID, former.number + 1 if former else 1, plan.create.fingerprint, ())
+        new = new._replace(record=entry_for(module.run_options(plan.create.value), known, new, plan.kind, now))
         if not module.check_mode:
             labels = {**texts("option labels", params["labels"]), FINGERPRINT_LABEL: plan.create.fingerprint}
+            if new.record is not None:
+                labels[RECORD_LABEL] = render_entry(new.record)
             made = client.create_secret(plan.current, plan.create.value.encode("ascii"), labels=labels)
             with reading(f"the Docker engine {params['docker_host']}", "its answer about the new secret"):
-                identifier = made["ID"]
-        versions.append(Version(plan.current, identifier, versions[-1].number + 1 if versions else 1, plan.create.fingerprint, ()))
+                new = new._replace(id=made["ID"])
+            module.log_change("written", f"swarm secret {new.name}", former.fingerprint if former else None, new.fingerprint)
+        versions.append(new)
+    entry = entry_for(module.run_options(), known, versions[-1] if versions else None, plan.kind, now)
     used = [version for version in versions if version.name == plan.current]
     return {
         "action": plan.action,
@@ -402,6 +429,8 @@ def be_present(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
         "references": [reference(params, version) for version in used],
         "token_kind": plan.create.kind if plan.create else None,
         "expires_at": plan.create.expires_at if plan.create else None,
+        "record": as_result(entry),
+        "service_labels": {RECORD_LABEL: render_entry(entry)} if entry else {},
     }
 
 
@@ -464,6 +493,7 @@ def remove(module: EdgeModule, client: Any, versions: List[Version]) -> None:
                 client.remove_secret(version.id)
             except NOT_FOUND:  # removed by an earlier attempt that got no answer
                 continue
+            module.log_change("removed", f"swarm secret {version.name}", version.fingerprint, None)
 
 
 def check(module: EdgeModule) -> None:
@@ -507,6 +537,7 @@ def main() -> None:
             "name": {"type": "str", "default": "expanso_bootstrap_token"},
             "state": {"type": "str", "choices": ["present", "pruned", "absent", "checked"], "default": "present"},
             **TOKEN_OPTIONS,
+            **RUN_OPTIONS,
             "labels": {"type": "dict", "default": {}},
             "adopt": {"type": "bool", "default": False},
             "versions_to_keep": {"type": "int", "default": 1},

@@ -9,16 +9,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
-from ansible_collections.expanso.edge.plugins.plugin_utils._reach import failure
-from ansible_collections.expanso.edge.plugins.plugin_utils._rendering import reader
+from ansible_collections.expanso.edge.plugins.plugin_utils._recorded_action import Json, Module, RecordedAction, Variable
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import Found, SourceError, decrypter, resolve
 
 ON_DEMAND_VARIABLE = "expanso_edge_token_on_demand"
@@ -30,49 +27,23 @@ UNKNOWN = "unknown-in-check-mode"  # it may become part of a name
 
 display = Display()
 
-Json = dict[str, Any]
 
-
-class TokenAction(ActionBase):
+class TokenAction(RecordedAction):
     """Runs the module of the same name, with token and source if the task gives no token.
 
     The token is never judged here, but by the module on the node, because only the node knows whether it needs a token.
     """
 
-    _supports_check_mode = True
-    _supports_async = True
-
     _asked: ClassVar[tuple[Any, Found] | None] = None
     """The last task that a token was found for. A retried task gets a new action, which must not ask the source again."""
 
-    def run(self, tmp: Any = None, task_vars: Json | None = None) -> Json:
-        result: Json = super().run(tmp, task_vars)
-        variables = {} if task_vars is None else task_vars
-        in_background = bool(self._task.async_val) and not getattr(self._connection, "has_native_async", False)
-
-        def module(**token: str) -> Json:
-            answer: Json = self._execute_module(module_args={**self._task.args, **token}, task_vars=task_vars, wrap_async=in_background)
-            return answer
-
-        try:
-            result.update(self._with_token(module, variables))
-        except SourceError as exc:
-            result.update(failed=True, msg=str(exc))
-        except AnsibleConnectionFailure as exc:
-            result.update(failure(exc, variables))
-        finally:
-            if not in_background:
-                self._remove_tmp_path(self._connection._shell.tmpdir)
-        return result
-
-    def _with_token(self, module: Callable[..., Json], variables: Mapping[str, Any]) -> Json:
+    def _answer(self, module: Module, variable: Variable, variables: Mapping[str, Any]) -> Json:
         """Run the module one time, or two times if its first answer is that it needs a token.
 
         :raises SourceError: the variable that asks for on demand is not a boolean
         """
         if self._task.args.get("token") is not None or self._task.args.get("state") not in (None, "present"):
             return module()
-        variable = reader(self._templar, variables)
         # a task in the background has no answer yet
         if not _on_demand(variable) or self._task.async_val:
             return module(**self._find(variable, variables))
@@ -83,7 +54,7 @@ class TokenAction(ActionBase):
             return _predicted(module(token=STAND_IN, token_source=NOT_ASKED))
         return module(**self._find(variable, variables))
 
-    def _find(self, variable: Callable[[str], Any], variables: Mapping[str, Any]) -> dict[str, str]:
+    def _find(self, variable: Variable, variables: Mapping[str, Any]) -> dict[str, str]:
         """Return token and source as options. A source that cannot be used gives no token, and the reason instead of its name."""
         last = TokenAction._asked
         if last is not None and last[0] is self._task:
@@ -100,7 +71,7 @@ class TokenAction(ActionBase):
         return {"token": found.token or "", "token_source": found.described}
 
 
-def _on_demand(variable: Callable[[str], Any]) -> bool:
+def _on_demand(variable: Variable) -> bool:
     value = variable(ON_DEMAND_VARIABLE)
     try:
         return value not in (None, "") and bool(boolean(value))

@@ -5,6 +5,7 @@
 
 import json
 from pathlib import Path
+from typing import List
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._record import (
     MOST_ENTRIES,
     Entry,
     RecordError,
+    as_result,
     new_entry,
     parse,
     parse_entry,
@@ -29,7 +31,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ENTRY = Entry("0123456789ab", "jwt", "site 7", "file", "2026-11-30T10:00:00Z", "20261130T095959Z-1a2b3c4d", "17", "1.1.0")
-SHOWN = ENTRY.shown
+SHOWN = as_result(ENTRY)
 
 texts = st.text(min_size=1, max_size=30).filter(str.isprintable)
 entries = st.builds(
@@ -141,7 +143,7 @@ def test_same_token_is_not_entered_twice():
 
 def test_oldest_entries_give_way():
     some = [ENTRY._replace(fingerprint=f"{number:012x}") for number in range(MOST_ENTRIES + 5)]
-    kept = []
+    kept: List[Entry] = []
     for each in some:
         kept = with_entry(kept, each)
     assert kept == some[-MOST_ENTRIES:]

@@ -43,8 +43,22 @@ class Module:
             "requires": [],
             "data_dir": str(place / "data"),
             "registration_markers": None,
+            "record": False,
+            "token_label": None,
+            "run_id": None,
+            "job_id": None,
+            "delivery": None,
+            "data_dir_owner": None,
+            "data_dir_group": None,
             **params,
         }
+
+    def run_options(self, *_secrets: str) -> Dict[str, str]:
+        """A run that tells nothing of itself."""
+        return dict.fromkeys(("token_label", "run_id", "job_id"), "")
+
+    def log_change(self, *_change: Any) -> None:
+        """A node without a log."""
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.expanso.edge.plugins.module_utils._record import as_result, parse
+from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.modules import edge_registration
-from ansible_collections.expanso.edge.plugins.modules.edge_registration import apply_state
+from ansible_collections.expanso.edge.plugins.modules.edge_registration import RegistrationError, apply_state
 
 KEY = "exp_bk_Zq81mKx02LwPd7"
 
@@ -34,8 +36,16 @@ class Node:
             "registration_markers": [str(place / "data" / "marker")],
             "timeout": 20,
             "remove_token_file": True,
+            "record": True,
             **options,
         }
+        self.logged: list[tuple[Any, ...]] = []
+
+    def run_options(self, *_secrets: str) -> dict[str, str]:
+        return {"token_label": "site 7", "run_id": "this run", "job_id": ""}
+
+    def log_change(self, *change: Any) -> None:
+        self.logged.append(change)
 
     def learn(self, secret: str) -> str:
         return secret
@@ -54,6 +64,41 @@ def test_registers(safe_path: Path) -> None:
     result = apply_state(Node(safe_path, 'touch "$3/marker"; echo done'))
     assert (result["changed"], result["msg"], result["agent_output"], result["token_removed"]) == (True, "registered", ["done"], True)
     assert not (safe_path / "token").exists()
+
+
+def test_registers_and_says_with_which_token(safe_path: Path) -> None:
+    node = Node(safe_path, 'cp "$3/enrolment.json" "$3/seen"; touch "$3/marker"')
+    result = apply_state(node)
+    mark = fingerprint(KEY)
+    assert result["fingerprint"] == mark
+    assert node.logged == [("registered", str(safe_path / "data"), None, mark), ("removed", str(safe_path / "token"), mark, None)]
+    entry = result["record"]
+    assert (entry["fingerprint"], entry["kind"], entry["label"], entry["run_id"], entry["delivery"]) == (mark, "bootstrap_key", "site 7", "this run", "file")
+    assert [as_result(each) for each in parse((safe_path / "data" / "enrolment.json").read_text())] == [entry]
+    # whatever becomes of the run, it is on record before the token can be spent
+    assert (safe_path / "data" / "seen").read_text() == (safe_path / "data" / "enrolment.json").read_text()
+    again = apply_state(Node(safe_path, "exit 1", token="exp_bk_another0another0another0another0", token_file=None))
+    assert (again["changed"], again["record"], again["fingerprint"]) == (False, entry, None)
+
+
+def test_a_failed_registration_is_on_record_too(safe_path: Path) -> None:
+    node = Node(safe_path, "exit 3")
+    with pytest.raises(RegistrationError):
+        apply_state(node)
+    assert [each.fingerprint for each in parse((safe_path / "data" / "enrolment.json").read_text())] == [fingerprint(KEY)]
+    assert node.logged == []
+
+
+def test_an_agent_that_fails_after_it_registered(safe_path: Path) -> None:
+    node = Node(safe_path, 'touch "$3/marker"; exit 3')
+    with pytest.raises(RegistrationError) as failure:
+        apply_state(node)
+    assert failure.value.details["fingerprint"] == fingerprint(KEY) and [each[0] for each in node.logged] == ["registered"]
+
+
+def test_no_record(safe_path: Path) -> None:
+    assert apply_state(Node(safe_path, 'touch "$3/marker"', record=False))["record"] is None
+    assert [each.name for each in (safe_path / "data").iterdir()] == ["marker"]
 
 
 def test_another_run_removes_the_token_first(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -317,6 +317,35 @@ def test_the_secret_of_an_earlier_token_that_is_being_removed_does_not_count(run
     assert run(k8s_secret, name="s", token=TOKEN, immutable=True, claim="c", **connection)["action"] == "not_needed"
 
 
+def test_record_of_an_agent(run: Run, cluster: Any, connection: Json) -> None:
+    """On the Secret, and for the claim, where it stays."""
+    name, options = "expanso.edge/enrolment", dict(connection, name="s", claim="c", token_label="spring")
+    stored = run(k8s_secret, token=TOKEN, run_id="first", **options)
+    text = stored["claim_annotations"][name]
+    assert json.loads(text) == stored["record"] and cluster.find("Secret", "s")["metadata"]["annotations"][name] == text
+    assert (stored["record"]["delivery"], stored["record"]["label"], stored["record"]["run_id"]) == ("kubernetes", "spring", "first")
+    again = run(k8s_secret, token=TOKEN, run_id="second", **options)
+    assert (again["changed"], again["record"]) == (False, stored["record"])
+
+    cluster.hold("PersistentVolumeClaim", "c", metadata={"annotations": {"expanso.edge/token-fingerprint": stored["fingerprint"], name: text}})
+    removed = run(k8s_secret, remove_when_registered=True, run_id="third", **options)
+    assert (removed["action"], removed["claim_annotations"]) == ("removed", stored["claim_annotations"])
+    later = run(k8s_secret, remove_when_registered=True, run_id="fourth", **options)
+    assert (later["action"], later["record"]) == ("not_needed", stored["record"])
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]"])
+def test_a_secret_from_before_there_were_records(run: Run, cluster: Any, connection: Json, text: Any) -> None:
+    run(k8s_secret, name="s", token=TOKEN, **connection)
+    annotations = cluster.find("Secret", "s")["metadata"]["annotations"]
+    del annotations["expanso.edge/enrolment"]
+    if text is not None:
+        annotations["expanso.edge/enrolment"] = text
+    upgraded = run(k8s_secret, name="s", **connection)
+    assert (upgraded["action"], upgraded["record"]["kind"], upgraded["record"]["run_id"]) == ("repaired", "bootstrap_key", "unknown")
+    assert not run(k8s_secret, name="s", **connection)["changed"]
+
+
 MARK = "expanso.edge/token-fingerprint"
 OTHER = "exp_bk_another0123456789"
 

@@ -5,6 +5,7 @@
 
 """What users of a swarm run into. The whole module, with the real SDK, against an engine on loopback."""
 
+import json
 import time
 from typing import Any, Callable, Dict
 
@@ -225,3 +226,53 @@ def test_what_the_sdk_raises_by_mistake_is_withheld(run: Run, engine: Any, monke
     answer = run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN)
     assert "unexpected ValueError" in answer["msg"]
     assert TOKEN[7:] not in answer["printed"]
+
+
+# Enrolment record
+
+
+def test_record_of_a_service(run: Run, engine: Any) -> None:
+    """On each secret, and for a label of the service, where it stays."""
+    other = "exp_bk_9fTn3RbVx5YcHj21kQ"
+    options = {"docker_host": engine.url, "name": NAME, "service": "edge", "token_label": "spring", "run_id": "first"}
+    predicted = run(swarm_secret, check=True, token=TOKEN, **options)
+    assert not engine.secrets and predicted["record"]["label"] == "spring"
+    stored = run(swarm_secret, token=TOKEN, **options)
+    assert (stored["record"]["run_id"], stored["record"]["kind"], stored["record"]["delivery"]) == ("first", "bootstrap_key", "swarm")
+    label = stored["service_labels"]["io.expanso.edge.enrolment"]
+    assert json.loads(label) == stored["record"]
+    assert engine.secrets[0]["Spec"]["Labels"]["io.expanso.edge.enrolment"] == label
+
+    again = run(swarm_secret, token=TOKEN, **dict(options, run_id="second"))
+    assert (again["changed"], again["service_labels"]) == (False, stored["service_labels"])
+
+    engine.run_service(Labels={"io.expanso.edge.managed-by": "expanso.edge.swarm_secret", "io.expanso.edge.enrolment": label})
+    assert run(swarm_secret, state="checked", **options)["service_labels"] == stored["service_labels"]
+    engine.secrets.clear()
+    for state in ("present", "pruned"):
+        later = run(swarm_secret, state=state, remove_when_registered=True, **dict(options, run_id="third"))
+        assert (later["changed"], later["service_labels"], later["record"]) == (False, stored["service_labels"], stored["record"])
+    # the same token, stored again
+    assert run(swarm_secret, token=TOKEN, **dict(options, run_id="fourth"))["record"] == stored["record"]
+    changed = run(swarm_secret, token=other, **dict(options, run_id="fifth"))
+    assert (changed["action"], changed["record"]["run_id"]) == ("written", "fifth")
+
+
+def test_a_version_from_before_there_were_records(run: Run, engine: Any) -> None:
+    run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN)
+    del engine.secrets[0]["Spec"]["Labels"]["io.expanso.edge.enrolment"]
+    engine.secrets[0]["CreatedAt"] = "2024-05-06T07:08:09.5Z"
+    upgraded = run(swarm_secret, docker_host=engine.url, name=NAME)
+    assert not upgraded["changed"]
+    assert (upgraded["record"]["written_at"], upgraded["record"]["kind"]) == ("2024-05-06T07:08:09Z", None)
+
+
+def test_nothing_to_record(run: Run, engine: Any) -> None:
+    engine.run_service()
+    answer = run(swarm_secret, docker_host=engine.url, name=NAME, service="edge", state="checked")
+    assert (answer["record"], answer["service_labels"]) == (None, {})
+
+
+def test_a_label_that_is_the_token_is_masked(run: Run, engine: Any) -> None:
+    answer = run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN, token_label=f"my {TOKEN}")
+    assert answer["record"]["label"] == "my ********" and TOKEN not in str(engine.secrets)

@@ -26,6 +26,7 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.settings impor
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import Job, delivery_problem
 from ansible_collections.expanso.edge.plugins.plugin_utils._rendering import reader
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import SourceError, decrypter
+from ansible_collections.expanso.edge.plugins.plugin_utils._trail import TrailError, verify
 
 FAILURE = "expanso_edge_audit_failure"
 """Set by the playbook on a host whose audit failed: ``message``, and ``reached``."""
@@ -34,6 +35,7 @@ REGISTRY_VARIABLE = "expanso_edge_audit_registry"
 WAIVERS_VARIABLE = "expanso_edge_audit_waivers"
 
 _GROUPS = ("all", "ungrouped")
+_MOST_LINES = 20  # of a trail that get a finding of their own
 
 
 def hosts(names: list[str], variables: Mapping[str, Any], templar: Any) -> list[scope.Host]:
@@ -93,14 +95,16 @@ def given(settings: Settings, args: Mapping[str, Any], variables: Mapping[str, A
             value = _variable(variable, variables, templar)
         kept[name] = _listed(value, name, read)
     earlier, others = _earlier(settings)
+    trail = None
     if settings.trail_file and not settings.only_check:
-        others += _trail(settings.trail_file)
+        trail, broken = _trail(settings.trail_file, earlier)
+        others += broken
     return Given(
         registry=None if kept["registry"] is None else registry.parse(kept["registry"]),
         waivers=waivers.parse(kept["waivers"]),
         enrolled=reconcile.parse(_content(settings.nodes, "nodes", read), f"nodes ({settings.nodes})") if settings.nodes else None,
         earlier=earlier,
-        trail=bool(settings.trail_file),
+        trail=trail,
         others=tuple(others),
     )
 
@@ -164,8 +168,18 @@ def _earlier(settings: Settings) -> tuple[compare.Earlier | None, list[Finding]]
         return None, [Finding("previous_unreadable", "info", None, path, None, message, "nothing to do: this report replaces it")]
 
 
-def _trail(path: str) -> list[Finding]:
-    from ansible_collections.expanso.edge.plugins.plugin_utils import _trail as trail
-
-    remedy = "find out who changed it; compare it with a copy, such as that of your backup or SIEM"
-    return [Finding("trail_broken", "error", None, path, None, str(message), remedy) for message in trail.verify(path)]
+def _trail(path: str, earlier: compare.Earlier | None) -> tuple[Json | None, list[Finding]]:
+    """Return what the report keeps of the trail, and what is wrong with it. The earlier report knows what its last line was."""
+    remedy = "find out who changed it; compare it with a copy, such as that of your backup or SIEM, and waive this finding when you know"
+    known = earlier.trail if earlier else None
+    try:
+        found = verify(path, known["hash"] if known and known["path"] == path else None)
+    except TrailError as exc:
+        return None, [Finding("trail_broken", "error", None, path, None, str(exc), "name the right file, or restore it from a backup")]
+    shown = [(f"{path}, line {each.line}", f"line {each.line} of the audit trail {path}: {each.what}") for each in found.problems[:_MOST_LINES]]
+    if len(found.problems) > _MOST_LINES:
+        shown.append((path, f"{len(found.problems) - _MOST_LINES} more lines of the audit trail {path} are not as they were written"))
+    return (
+        {"path": path, "lines": found.lines, "hash": found.hash},
+        [Finding("trail_broken", "error", None, place, None, message, remedy) for place, message in shown],
+    )

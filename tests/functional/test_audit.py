@@ -142,7 +142,7 @@ def test_a_mixed_fleet(controller: Controller, home: Path, mixed: tuple[dict[str
 def test_all_are_down_with_every_core(every_core: Controller, home: Path) -> None:
     directory = home / "reports"
     hosts = fleet(home, a=DOWN, b=DOWN)
-    run = audit(every_core, hosts, directory, expanso_edge_audit_formats=["json"], expanso_edge_audit_registry=[{"fingerprint": "0" * 12, "expires": "2026-12-31"}])
+    run = audit(every_core, hosts, directory, expanso_edge_audit_formats=["json"])
     assert (run.returncode, load(directory)["scope"]["unreachable"]) == (0, ["a", "b"])  # unknown is a warning
     assert load(directory)["totals"]["unknown"] == 2
     strict = audit(every_core, hosts, directory, "--limit", "a", expanso_edge_audit_formats=["json"], expanso_edge_audit_fail_on="warning")

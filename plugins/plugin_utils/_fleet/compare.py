@@ -33,6 +33,7 @@ class Earlier(NamedTuple):
     sha256: str
     findings: list[Json]
     answered: frozenset[str]
+    trail: Json | None = None
 
     @property
     def shown(self) -> Json:
@@ -59,13 +60,14 @@ def read(content: bytes, what: str) -> Earlier:
     try:
         findings = [{key: each[key] for key in _KEYS} for each in report["findings"]]
         answered = frozenset(str(node["name"]) for node in report["nodes"] if node["status"] == "answered")
-        generated_at = report["generated_at"]
+        generated_at, trail = report["generated_at"], report.get("trail")
         sound = moment(generated_at) is not None and all(isinstance(each["id"], str) and isinstance(each["code"], str) for each in findings)
+        sound = sound and (trail is None or all(isinstance(trail[key], str) for key in ("path", "hash")))
     except (KeyError, TypeError):
         sound = False
     if not sound:
         raise DataError(f"{what} is damaged: remove it, or name another report")
-    return Earlier(generated_at, hashlib.sha256(content).hexdigest(), findings, answered)
+    return Earlier(generated_at, hashlib.sha256(content).hexdigest(), findings, answered, trail)
 
 
 def load(content: bytes, what: str) -> Json:

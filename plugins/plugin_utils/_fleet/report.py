@@ -35,7 +35,7 @@ class Given(NamedTuple):
     waivers: list[waivers.Waiver] | None = None
     enrolled: list[str] | None = None  # names of the list from Expanso Cloud
     earlier: compare.Earlier | None = None
-    trail: bool = False  # whether the trail was verified
+    trail: Json | None = None  # path, number of lines and last hash of the trail, if it could be verified
     others: tuple[Finding, ...] = ()  # findings about these data
 
 
@@ -56,7 +56,7 @@ def build(nodes: list[Node], given: Given, limits: Limits, run: Json, inventory:
     found += waivers.unused(found, given.waivers or [], [name for name in {*inventory, *(node.name for node in nodes)} if name not in answered])
     known = None if given.earlier is None else {each["id"] for each in given.earlier.findings}
     findings = sorted((_shown(mark, each, given.waivers or [], known, now) for mark, each in compare.identified(found)), key=_order)
-    scope = compare.Scope(nodes, given.registry is not None, given.enrolled is not None, given.trail)
+    scope = compare.Scope(nodes, given.registry is not None, given.enrolled is not None, given.trail is not None)
     return {
         "schema_version": compare.SCHEMA_VERSION,
         "generated_at": iso(now),
@@ -72,6 +72,7 @@ def build(nodes: list[Node], given: Given, limits: Limits, run: Json, inventory:
         "tokens": tokens.shown(uses),
         "nodes": [_node(node) for node in nodes],
         "findings": findings,
+        "trail": given.trail,
         "compared_with": given.earlier.shown if given.earlier else None,
         "mended": compare.mended(given.earlier, (each["id"] for each in findings), scope) if given.earlier else [],
     }

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from datetime import date
@@ -17,6 +18,7 @@ from ansible_collections.expanso.edge.plugins.plugin_utils import _audit_job
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import settings
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.writing import File, write
+from ansible_collections.expanso.edge.plugins.plugin_utils._trail import append
 
 SECRET = "exp_bk_9f8e7d6c5b4a"
 
@@ -112,6 +114,30 @@ def test_a_damaged_report_in_the_directory_does_not_stop_the_next_one(tmp_path: 
     (tmp_path / "audit" / "audit.json").write_text("{")
     found = given(tmp_path)
     assert found.earlier is None and [each.code for each in found.others] == ["previous_unreadable"]
+
+
+def test_the_trail_is_verified_from_one_report_to_the_next(tmp_path: Path) -> None:
+    trail = tmp_path / "trail.jsonl"
+    for name in ("a", "b", "c"):
+        append(str(trail), {"node": name})
+    found = given(tmp_path, trail_file=str(trail))
+    assert (found.trail["lines"], found.others) == (3, ())
+    report = {"schema_version": 1, "generated_at": "2026-11-30T12:00:00Z", "findings": [], "nodes": [], "trail": found.trail}
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit" / "audit.json").write_text(json.dumps(report))
+    lines = trail.read_text().splitlines(keepends=True)
+    for what, text, places in (
+        ("cut off", "".join(lines[:2]), [f"{trail}, line 2"]),
+        ("edited", "".join(lines).replace('"b"', '"x"'), [f"{trail}, line 2"]),
+        ("as it was", "".join(lines), []),
+    ):
+        trail.write_text(text)
+        broken = given(tmp_path, trail_file=str(trail)).others
+        assert ([each.place for each in broken], {each.code for each in broken}) == (places, {"trail_broken"} if places else set()), what
+    trail.unlink()
+    gone = given(tmp_path, trail_file=str(trail))
+    assert gone.trail is None and "cannot read the audit trail" in gone.others[0].message
+    assert given(tmp_path, trail_file=str(trail), only_check=True).others == ()
 
 
 def test_files_are_private_and_whole(tmp_path: Path) -> None:

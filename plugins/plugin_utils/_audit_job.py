@@ -18,6 +18,7 @@ from ansible.errors import AnsibleError
 from ansible_collections.expanso.edge.plugins.module_utils._version import VERSION
 from ansible_collections.expanso.edge.plugins.plugin_utils import _run
 from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERY_VARIABLE, named
+from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import shown_path
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import compare, reconcile, registry, scope, waivers
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import Finding, Json
@@ -102,7 +103,7 @@ def given(settings: Settings, args: Mapping[str, Any], variables: Mapping[str, A
     return Given(
         registry=None if kept["registry"] is None else registry.parse(kept["registry"]),
         waivers=waivers.parse(kept["waivers"]),
-        enrolled=reconcile.parse(_content(settings.nodes, "nodes", read), f"nodes ({settings.nodes})") if settings.nodes else None,
+        enrolled=reconcile.parse(_content(settings.nodes, "nodes", read), f"nodes ({shown_path(settings.nodes)})") if settings.nodes else None,
         earlier=earlier,
         trail=trail,
         others=tuple(others),
@@ -130,7 +131,7 @@ def _listed(value: Any, name: str, read: Callable[[str], bytes]) -> Any:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as exc:
         mark = getattr(exc, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
-        raise DataError(f"{name}: {path} is neither YAML nor JSON{where}: correct the file") from None
+        raise DataError(f"{name}: {shown_path(path)} is neither YAML nor JSON{where}: correct the file") from None
     return [] if found is None else found
 
 
@@ -138,9 +139,9 @@ def _content(path: str, name: str, read: Callable[[str], bytes]) -> bytes:
     try:
         return read(path) if _is_vault(path) else _read_plain(path)
     except OSError as exc:
-        raise DataError(f"{name}: {path} cannot be read on the controller: {exc.strerror}") from None
+        raise DataError(f"{name}: {shown_path(path)} cannot be read on the controller: {exc.strerror}") from None
     except AnsibleError:
-        raise DataError(f"{name}: {path} cannot be decrypted: give its vault password") from None
+        raise DataError(f"{name}: {shown_path(path)} cannot be decrypted: give its vault password") from None
 
 
 def _read_plain(path: str) -> bytes:
@@ -156,7 +157,7 @@ def _is_vault(path: str) -> bool:
 def _earlier(settings: Settings) -> tuple[compare.Earlier | None, list[Finding]]:
     """Return the earlier report: the one that is named, else the one that is in the directory."""
     if settings.previous:
-        return compare.read(_content(settings.previous, "previous", _read_plain), settings.previous), []
+        return compare.read(_content(settings.previous, "previous", _read_plain), shown_path(settings.previous)), []
     path = settings.path("json")
     try:
         return compare.read(_read_plain(path), path), []

@@ -110,6 +110,7 @@ def test_a_mixed_fleet(controller: Controller, home: Path, mixed: tuple[dict[str
     report = load(directory)
     planted = {
         ("mode_too_wide", "open"), ("left_over", "left"), ("spent_elsewhere", "found"), ("unknown", "down"), ("audit_failed", "broken"),
+        ("expires_soon", None),
     }  # fmt: skip
     assert {each for each in findings(report) if each[0] != "token_not_found"} == planted
     assert [each["status"] for each in report["findings"] if each["code"] == "left_over"] == ["waived"]

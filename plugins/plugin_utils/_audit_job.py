@@ -49,7 +49,7 @@ def hosts(names: list[str], variables: Mapping[str, Any], templar: Any) -> list[
     found = []
     for name in names:
         raw = variables["hostvars"].raw_get(name)
-        known = {DELIVERY_VARIABLE: value} if (value := job.value(name, DELIVERY_VARIABLE)) is not None else {}
+        known = {DELIVERY_VARIABLE: value} if (value := job.value(name, raw, DELIVERY_VARIABLE)) is not None else {}
         problem = delivery_problem(known, name)
         if problem:
             problems.append(problem)

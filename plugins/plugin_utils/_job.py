@@ -56,9 +56,15 @@ class Job:
             found[TOKEN_VARIABLE] = self._plain(own, TOKEN_VARIABLE)
         return found
 
-    def value(self, host: str, name: str) -> Any:
-        """Return one variable of a host, :data:`None` if it is not set. It must not be one whose template asks for a token."""
-        own = self._hostvars.raw_get(host)
+    def value(self, host: str, own: Mapping[str, Any], name: str) -> Any:
+        """Return one variable of a host, :data:`None` if it is not set. It must not be one whose template asks for a token.
+
+        :param own: the variables of the host, not templated
+        """
+        raw = self._play.get(name, own.get(name))
+        parts = raw if isinstance(raw, list) else [raw]
+        if all(isinstance(part, str) and not _TEMPLATE.search(part) for part in parts):
+            return raw  # for a thousand hosts templating takes long
         return self._value(host, own, name) if name in self._play or name in own else None
 
     def _value(self, host: str, own: Mapping[str, Any], name: str) -> Any:

@@ -118,6 +118,8 @@ def test_a_mixed_fleet(controller: Controller, home: Path, mixed: tuple[dict[str
     assert {node["name"]: node["registered"] for node in report["nodes"]} == {
         "clean": True, "open": False, "left": True, "spender": True, "found": False, "down": None, "broken": None,
     }  # fmt: skip
+    # nodes and controller have the same clock
+    assert {node["clock_offset_seconds"] for node in report["nodes"]} == {0.0, None}
     assert first.returncode == 2 and first.totals()["failed"] == 1 and first.totals()["changed"] == 0
     assert {name: first.remote_commands(name) for name in hosts} == {**dict.fromkeys(hosts, 1), "down": 0}
     names = {"audit.json", "audit.html", "audit.csv", "audit.junit.xml", "audit.prom", "audit.ocsf.jsonl"}

@@ -111,7 +111,10 @@ def expiry(use: Use, now: datetime, within: int) -> Iterable[Finding]:
     elif end <= now + timedelta(days=within):
         days = max(0, int((end - now).total_seconds() // _DAY))
         message = f"{use.name} expires in {days} day{'' if days == 1 else 's'}, on {_last_day(end)}, and is on {holders}"
-        yield Finding("expires_soon", "warning", None, None, use.fingerprint, message, "rotate it with expanso.edge.rotate before that day")
+        # single-use tokens live for hours or days, so one that was placed today is as it should be
+        fresh = use.kind == "jwt" and use.oldest_age_days == 0
+        remedy = "register the nodes before, or rotate it with expanso.edge.rotate" if needed else "rotate it with expanso.edge.rotate before that day"
+        yield Finding("expires_soon", "info" if fresh else "warning", None, None, use.fingerprint, message, remedy)
 
 
 def _last_day(end: datetime) -> str:

@@ -104,6 +104,7 @@ def test_a_registry(fleet: dict[str, Json | None], known: Any, found: list[tuple
     ("result", "found"),
     [
         (answer(jwt("j", expires_at="2026-12-01T00:00:00Z")), [("expires_soon", "warning", None)]),
+        (answer(jwt("j", expires_at="2026-12-01T00:00:00Z", age_days=0)), [("expires_soon", "info", None)]),  # just placed
         (answer(jwt("j", expires_at="2027-12-01T00:00:00Z")), []),
         (registered(jwt("j", expires_at="2026-12-01T00:00:00Z")), []),  # it is not needed any more
         (answer(jwt("j", expires_at="2026-11-01T00:00:00Z", findings=[finding("expired", "error")])), []),  # the node says so itself

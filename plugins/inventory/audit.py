@@ -26,7 +26,7 @@ options:
     choices: [expanso.edge.audit]
   path:
     description: The JSON report. A relative path is relative to the file of this inventory.
-    type: path
+    type: str # a path would be made relative to the working directory
     default: expanso-edge-audit/audit.json
   max_age:
     description: Days after which a report is too old to act upon, and refused. By default a report may be of any age.

@@ -158,7 +158,13 @@ CASES = [
         says="the access control list of {place}/token lets user nobody in",
     ),
     Case("masked access control list", (put(), lambda place: grant(place / "token", "user", NOBODY, 4, mask=0))),
-    Case("open directory", (open_directory,), {"paths": ["{place}/open/token"]}, ("error directory_writable",), says="every account can write to the directory {place}/open"),
+    Case(
+        "open directory",
+        (open_directory,),
+        {"paths": ["{place}/open/token"]},
+        ("error directory_writable",),
+        says="every account can write to the directory {place}/open",
+    ),
     # content
     invalid("empty", "", "empty"),
     invalid("blank at the end", KEY + " ", "whitespace"),

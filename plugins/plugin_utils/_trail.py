@@ -9,7 +9,7 @@
 
 What the chain shows: a line that was edited, removed, inserted or moved. What it cannot show by itself: that lines were cut off at the end, and that
 somebody who may write the file made all lines from some point on anew. Both show where a hash of an earlier look is kept elsewhere, as in the report of
-an audit: :func:`verify` takes it.
+an audit: :func:`look` gives and :func:`verify` takes it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,12 @@ def check(path: str) -> None:
         pass
 
 
-def verify(path: str, known: str | None = None) -> Verified:
+def verify(path: str, known: str | None = None) -> list[Problem]:
+    """Return what is wrong with a trail; see :func:`look`."""
+    return look(path, known).problems
+
+
+def look(path: str, known: str | None = None) -> Verified:
     """Look at a whole trail.
 
     :param known: hash of the last line at an earlier look; it has to be the one of a line still

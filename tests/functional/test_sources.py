@@ -260,7 +260,8 @@ def test_a_number_on_a_line_of_an_ini_inventory(controller: Controller, place: P
         "[all:vars]\nansible_connection=local\nansible_python_interpreter=/usr/bin/python3\n[all]\n"
         "bare expanso_edge_token=12345678\nonce expanso_edge_token='12345678'\ntwice expanso_edge_token='\"12345678\"'\n"
     )
-    task = {"name": "put", "expanso.edge.bootstrap_token": {"path": f"{place}/ini {controller.core} {{{{ inventory_hostname }}}}", "record": False}, "ignore_errors": True}
+    options = {"path": f"{place}/ini {controller.core} {{{{ inventory_hostname }}}}", "record": False}
+    task = {"name": "put", "expanso.edge.bootstrap_token": options, "ignore_errors": True}
     run = controller.run([{"tasks": [task]}], "--inventory", str(inventory), "--limit", "bare,once,twice")
     for host in ("bare", "once"):
         assert "in two kinds of them, such as '\"...\"'" in run.result("put", host)["msg"]

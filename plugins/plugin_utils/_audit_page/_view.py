@@ -145,7 +145,7 @@ def view(report: Report) -> dict[str, Any]:
         "silent": [{"node": name, "message": ""} for name in report["scope"]["unreachable"]] + list(report["scope"]["failed"]),
         "charts": plots,
         "unknown_ages": unknown_ages,
-        "over_limit": sum(bar.copies for bar in plots[0].bars if bar.over) if plots and limit else 0,
+        "over_limit": sum(column.copies for column in plots[0].bars if column.over) if plots and limit else 0,
         "titles": TITLES,
         "answers": {"answered": "Answered", "unreachable": "Did not answer", "failed": "Failed"},
         "kinds": {"bootstrap_key": "bootstrap key", "jwt": "JWT", "opaque": "opaque"},

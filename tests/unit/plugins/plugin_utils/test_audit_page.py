@@ -252,16 +252,16 @@ def test_what_is_new_counts_without_the_waived() -> None:
 def test_every_age_is_in_the_plot_on_its_side_of_the_limit(days: list[int], limit: int | None, width: int) -> None:
     plot = chart([Age(one, str(one)) for one in days], limit, width)
     assert plot is not None
-    assert sum(bar.copies for bar in plot.bars) == len(days)
+    assert sum(column.copies for column in plot.bars) == len(days)
     if limit:
         assert plot.limit is not None and plot.left <= plot.limit.at <= plot.right + 0.01
         over = sum(one > limit for one in days)
-        assert sum(bar.copies for bar in plot.bars if bar.over) == over
-        assert all(bar.over == (bar.x >= plot.limit.at - 0.01) for bar in plot.bars)
+        assert sum(column.copies for column in plot.bars if column.over) == over
+        assert all(column.over == (column.x >= plot.limit.at - 0.01) for column in plot.bars)
         assert not plot.dots or sum(dot.over for dot in plot.dots) == over
-    for bar in plot.bars:
-        assert plot.left <= bar.x and bar.x + bar.width <= plot.right + 0.01
-        assert plot.top - 0.01 <= bar.y and abs(bar.y + bar.height - plot.bottom) < 0.01
+    for column in plot.bars:
+        assert plot.left <= column.x and column.x + column.width <= plot.right + 0.01
+        assert plot.top - 0.01 <= column.y and abs(column.y + column.height - plot.bottom) < 0.01
     for tick in plot.x_ticks:
         assert plot.left <= tick.at <= plot.right + 0.01
     assert 2 <= len(plot.y_ticks) <= 7 and plot.y_ticks[0].text == "0"

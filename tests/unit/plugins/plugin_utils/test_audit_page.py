@@ -276,6 +276,23 @@ def test_one_very_old_copy_does_not_press_the_others_together() -> None:
     assert len(plot.bars) > 8
 
 
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        (None, "2 copies of tokens were found with a known age. No limit is set. The age of 1 more is unknown."),
+        (0, "1 of them is older than the limit of 0 days."),
+        (5, "1 of them is older than the limit of 5 days."),
+        (90, "0 of them are older than the limit of 90 days."),
+    ],
+)
+def test_what_is_told_of_ages(limit: int | None, told: str) -> None:
+    report = copy.deepcopy(small())
+    token = report["nodes"][0]["tokens"][0]
+    report["nodes"][0]["tokens"] = [{**token, "age_days": days} for days in (0, 6, None)]
+    report["limits"]["max_age_days"] = limit
+    assert told in " ".join("".join(Reader(render(report)).text).split())
+
+
 def test_no_plot_without_ages() -> None:
     assert chart([], 90, 960) is None
 

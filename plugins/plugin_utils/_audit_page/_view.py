@@ -17,7 +17,7 @@ from ._chart import Age, Chart, chart
 from ._text import plural
 
 SEVERITIES = ("error", "warning", "info")
-NAMES = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "info": ("note", "notes")}
+NAMES = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "info": ("note", "notes"), "waived": ("waived", "waived")}
 TITLES = {"error": "Errors", "warning": "Warnings", "info": "Notes", "waived": "Waived"}
 FEW = 10
 """A group of more findings is collapsed."""
@@ -153,6 +153,7 @@ def view(report: Report) -> dict[str, Any]:
         "unknown_ages": unknown_ages,
         "over_limit": sum(age.days > limit for age in ages) if limit is not None else 0,
         "titles": TITLES,
+        "names": NAMES,
         "answers": {"answered": "Answered", "unreachable": "Did not answer", "failed": "Failed"},
         "kinds": {"bootstrap_key": "bootstrap key", "jwt": "JWT", "opaque": "opaque"},
     }

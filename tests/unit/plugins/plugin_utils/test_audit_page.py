@@ -209,6 +209,12 @@ def test_a_remedy_that_all_findings_of_a_group_have_is_told_once() -> None:
     assert len(re.findall(r"Do \d+\.", render(different))) == len(report["findings"])
 
 
+def test_findings_of_a_node_are_counted_in_words_and_unknown_where_it_is_silent() -> None:
+    page = render(fleet(60))
+    assert '1 <span class="unseen">error</span>' in page and '1 <span class="unseen">warning</span>' in page
+    assert page.count('<td data-label="Findings" data-v="">unknown</td>') == len(fleet(60)["scope"]["unreachable"]) > 0
+
+
 def test_a_thousand_nodes_fit() -> None:
     assert len(render(fleet(1000), SHA256).encode()) < 3_000_000
 

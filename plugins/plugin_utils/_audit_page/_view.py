@@ -17,7 +17,7 @@ from ._chart import Age, Chart, chart
 from ._text import plural
 
 SEVERITIES = ("error", "warning", "info")
-NAMES = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "info": ("note", "notes")}
+NAMES = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "info": ("note", "notes"), "waived": ("waived", "waived")}
 TITLES = {"error": "Errors", "warning": "Warnings", "info": "Notes", "waived": "Waived"}
 FEW = 10
 """A group of more findings is collapsed."""
@@ -116,8 +116,8 @@ def verdict(report: Report) -> list[str]:
     return sentences
 
 
-def charts(report: Report) -> tuple[list[Chart], int]:
-    """The plot for a wide and for a narrow page, and the number of copies whose age is not known."""
+def copies(report: Report) -> tuple[list[Age], int]:
+    """Every copy of a token whose age is known, and the number of the others."""
     ages, unknown = [], 0
     for node in report["nodes"]:
         for token in node["tokens"]:
@@ -125,15 +125,20 @@ def charts(report: Report) -> tuple[list[Chart], int]:
                 unknown += 1
             else:
                 ages.append(Age(token["age_days"], f"{node['name']}: {token['place'] or 'token'}, {plural(token['age_days'], 'day')}"))
-    plots = [chart(ages, report["limits"]["max_age_days"], width) for width in (960, 340)]
-    return [plot for plot in plots if plot], unknown
+    return ages, unknown
+
+
+def charts(ages: list[Age], limit: int | None) -> list[Chart]:
+    """The plot for a wide and for a narrow page, none without ages."""
+    plots = [chart(ages, limit, width) for width in (960, 340)]
+    return [plot for plot in plots if plot]
 
 
 def view(report: Report) -> dict[str, Any]:
     """The variables of the template."""
-    plots, unknown_ages = charts(report)
     findings = [finding for finding in report["findings"] if kind_of(finding) != "waived"]
     limit = report["limits"]["max_age_days"]
+    ages, unknown_ages = copies(report)
     return {
         "report": report,
         "verdict": verdict(report),
@@ -143,10 +148,12 @@ def view(report: Report) -> dict[str, Any]:
         "nodes": nodes(report),
         "index": {node["name"]: index for index, node in enumerate(report["nodes"])},
         "silent": [{"node": name, "message": ""} for name in report["scope"]["unreachable"]] + list(report["scope"]["failed"]),
-        "charts": plots,
+        "charts": charts(ages, limit),
+        "known_ages": len(ages),
         "unknown_ages": unknown_ages,
-        "over_limit": sum(bar.copies for bar in plots[0].bars if bar.over) if plots and limit else 0,
+        "over_limit": sum(age.days > limit for age in ages) if limit is not None else 0,
         "titles": TITLES,
+        "names": NAMES,
         "answers": {"answered": "Answered", "unreachable": "Did not answer", "failed": "Failed"},
         "kinds": {"bootstrap_key": "bootstrap key", "jwt": "JWT", "opaque": "opaque"},
     }

@@ -209,6 +209,12 @@ def test_a_remedy_that_all_findings_of_a_group_have_is_told_once() -> None:
     assert len(re.findall(r"Do \d+\.", render(different))) == len(report["findings"])
 
 
+def test_findings_of_a_node_are_counted_in_words_and_unknown_where_it_is_silent() -> None:
+    page = render(fleet(60))
+    assert '1 <span class="unseen">error</span>' in page and '1 <span class="unseen">warning</span>' in page
+    assert page.count('<td data-label="Findings" data-v="">unknown</td>') == len(fleet(60)["scope"]["unreachable"]) > 0
+
+
 def test_a_thousand_nodes_fit() -> None:
     assert len(render(fleet(1000), SHA256).encode()) < 3_000_000
 
@@ -252,16 +258,16 @@ def test_what_is_new_counts_without_the_waived() -> None:
 def test_every_age_is_in_the_plot_on_its_side_of_the_limit(days: list[int], limit: int | None, width: int) -> None:
     plot = chart([Age(one, str(one)) for one in days], limit, width)
     assert plot is not None
-    assert sum(bar.copies for bar in plot.bars) == len(days)
+    assert sum(column.copies for column in plot.bars) == len(days)
     if limit:
         assert plot.limit is not None and plot.left <= plot.limit.at <= plot.right + 0.01
         over = sum(one > limit for one in days)
-        assert sum(bar.copies for bar in plot.bars if bar.over) == over
-        assert all(bar.over == (bar.x >= plot.limit.at - 0.01) for bar in plot.bars)
+        assert sum(column.copies for column in plot.bars if column.over) == over
+        assert all(column.over == (column.x >= plot.limit.at - 0.01) for column in plot.bars)
         assert not plot.dots or sum(dot.over for dot in plot.dots) == over
-    for bar in plot.bars:
-        assert plot.left <= bar.x and bar.x + bar.width <= plot.right + 0.01
-        assert plot.top - 0.01 <= bar.y and abs(bar.y + bar.height - plot.bottom) < 0.01
+    for column in plot.bars:
+        assert plot.left <= column.x and column.x + column.width <= plot.right + 0.01
+        assert plot.top - 0.01 <= column.y and abs(column.y + column.height - plot.bottom) < 0.01
     for tick in plot.x_ticks:
         assert plot.left <= tick.at <= plot.right + 0.01
     assert 2 <= len(plot.y_ticks) <= 7 and plot.y_ticks[0].text == "0"
@@ -274,6 +280,23 @@ def test_one_very_old_copy_does_not_press_the_others_together() -> None:
     assert plot.bars[-1].text == "more than 240 days"
     assert plot.x_ticks[-1].text == "older"
     assert len(plot.bars) > 8
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        (None, "2 copies of tokens were found with a known age. No limit is set. The age of 1 more is unknown."),
+        (0, "1 of them is older than the limit of 0 days."),
+        (5, "1 of them is older than the limit of 5 days."),
+        (90, "0 of them are older than the limit of 90 days."),
+    ],
+)
+def test_what_is_told_of_ages(limit: int | None, told: str) -> None:
+    report = copy.deepcopy(small())
+    token = report["nodes"][0]["tokens"][0]
+    report["nodes"][0]["tokens"] = [{**token, "age_days": days} for days in (0, 6, None)]
+    report["limits"]["max_age_days"] = limit
+    assert told in " ".join("".join(Reader(render(report)).text).split())
 
 
 def test_no_plot_without_ages() -> None:

@@ -27,7 +27,7 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.settings impor
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import Job, delivery_problem
 from ansible_collections.expanso.edge.plugins.plugin_utils._rendering import reader
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import SourceError, decrypter
-from ansible_collections.expanso.edge.plugins.plugin_utils._trail import TrailError, verify
+from ansible_collections.expanso.edge.plugins.plugin_utils._trail import TrailError, look
 
 FAILURE = "expanso_edge_audit_failure"
 """Set by the playbook on a host whose audit failed: ``message``, and ``reached``."""
@@ -174,7 +174,7 @@ def _trail(path: str, earlier: compare.Earlier | None) -> tuple[Json | None, lis
     remedy = "find out who changed it; compare it with a copy, such as that of your backup or SIEM, and waive this finding when you know"
     known = earlier.trail if earlier else None
     try:
-        found = verify(path, known["hash"] if known and known["path"] == path else None)
+        found = look(path, known["hash"] if known and known["path"] == path else None)
     except TrailError as exc:
         return None, [Finding("trail_broken", "error", None, path, None, str(exc), "name the right file, or restore it from a backup")]
     shown = [(f"{path}, line {each.line}", f"line {each.line} of the audit trail {path}: {each.what}") for each in found.problems[:_MOST_LINES]]

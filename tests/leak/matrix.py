@@ -5,7 +5,8 @@
 
 Every case is run by the playbook `provision` with the core that masks least and in the mode that shows most, by
 `provision` in check mode with another core, and by `direct` with a third. The other cores take turns. Modes that show
-less get every eighth case. The cases of `rotate` are run by that playbook alone. With EXPANSO_EDGE_LEAK_MATRIX=full every case is run by every core and in every mode.
+less get every eighth case. The cases of `rotate` are run by that playbook alone. With EXPANSO_EDGE_LEAK_MATRIX=full
+every case is run by every core and in every mode.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._account import find_account, group_id
 from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._new_directories import NewDirectories
@@ -41,6 +42,19 @@ class Kept(NamedTuple):
     changed: bool = False
     before: Optional[Entry] = None
     after: Optional[Entry] = None
+
+
+def data_dir_owner(params: Dict[str, Any], attributes: Attributes) -> Tuple[int, int]:
+    """Return user and group of a data directory that has to be made.
+
+    :param attributes: of the token file, which the agent reads
+    :raises AccountError: there is no account or group of that name
+    """
+    user, group = params["data_dir_owner"], params["data_dir_group"]
+    if user is None:
+        return attributes.uid, attributes.gid if group is None else group_id(group)
+    account = find_account(user, group)
+    return account.uid, account.gid
 
 
 def keep(module: AnsibleModule, entry: Optional[Entry], owner: Owner, locked: bool = False) -> Kept:

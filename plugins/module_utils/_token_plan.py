@@ -10,11 +10,13 @@
 Pure: what was found and a module's options go in, a plan goes out. Nothing here touches a file.
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils._account import group_name, user_name
 from ansible_collections.expanso.edge.plugins.module_utils._decision import FILE, Decision, Held, Request, decide
-from ansible_collections.expanso.edge.plugins.module_utils._record import as_result
+from ansible_collections.expanso.edge.plugins.module_utils._guard import is_done
+from ansible_collections.expanso.edge.plugins.module_utils._record import Entry, as_result, new_entry, utc
 from ansible_collections.expanso.edge.plugins.module_utils._record_file import Kept
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, SecretFile, SecureFileError, not_short_text
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, fingerprint
@@ -57,6 +59,21 @@ def held_in(content: Optional[Content]) -> Optional[Held]:
     if content is None:
         return None
     return Held(None, problem=content.missing) if content.text is None else Held(fingerprint(content.text), content.text)
+
+
+def has_to_register_again(
+    params: Dict[str, Any], marker_time: float, found: Optional[SecretFile], content: Optional[Content], enrolled: Optional[Entry]
+) -> bool:
+    """Whether a registered node is to be registered anew, and was not yet.
+
+    :param marker_time: when its registration marker was written, in seconds since the epoch
+    :param enrolled: the last entry of its enrolment record
+    """
+    if params["state"] != "present" or not params["reregister"]:
+        return False
+    given = fingerprint(params["token"]) if params["token"] else None
+    held = held_in(content)
+    return not is_done(given, marker_time, held.fingerprint if held else None, found and found.modified, enrolled)
 
 
 def in_form(params: Dict[str, Any], found: Optional[SecretFile], token: Optional[Token]) -> bool:
@@ -113,6 +130,20 @@ def refuse_what_is_not_a_token(path: str, found: SecretFile) -> None:
     what = not_short_text(found.data)
     if what:
         raise SecureFileError(f"{path}: {what}, so it is not a token file: name another path, or remove the file yourself")
+
+
+def entry_for(
+    params: Dict[str, Any], plan: Plan, found: Optional[SecretFile], marker: Optional[str], run: Callable[..., Dict[str, Any]]
+) -> Optional[Entry]:
+    """Return what the enrolment record is to hold, None where it stays as it is: on a registered node, and where the node holds no token that can be used.
+
+    :param run: returns the options that tell of the run, with a secret masked in them
+    """
+    if marker is not None or plan.token is None:
+        return None
+    written_at = time.time() if plan.action == "written" or found is None else found.modified
+    delivery = params["delivery"] or ("file" if params["format"] == "raw" else "systemd")
+    return new_entry(run(plan.token.value), plan.token.fingerprint, plan.token.kind, delivery, utc(written_at))
 
 
 def describe(attributes: Optional[Attributes], data: Optional[bytes], text: Optional[str]) -> Dict[str, Any]:

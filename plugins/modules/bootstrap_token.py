@@ -278,31 +278,38 @@ record:
 
 import os
 import stat
-import time
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
-from ansible_collections.expanso.edge.plugins.module_utils._account import AccountError, find_account, group_id, user_id
+from ansible_collections.expanso.edge.plugins.module_utils._account import AccountError, group_id, user_id
 from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import Request
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import render as render_variables
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-from ansible_collections.expanso.edge.plugins.module_utils._guard import guard, is_done
+from ansible_collections.expanso.edge.plugins.module_utils._guard import guard
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
 from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._record import Entry, new_entry, utc
 from ansible_collections.expanso.edge.plugins.module_utils._record_file import ARGUMENT_SPEC as RECORD_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._record_file import keep
+from ansible_collections.expanso.edge.plugins.module_utils._record_file import data_dir_owner, keep
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import MAX_SIZE, Attributes, SecretFile, remove_in
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, fingerprint
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import ARGUMENT_SPEC as FILE_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS, Content, read_as_asked, render_as_asked
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS, read_as_asked, render_as_asked
 from ansible_collections.expanso.edge.plugins.module_utils._token_place import holding, judge_directory, obsolete_among, write
-from ansible_collections.expanso.edge.plugins.module_utils._token_plan import Plan, describe, held_in, make_plan, result_of, with_obsolete_removed
+from ansible_collections.expanso.edge.plugins.module_utils._token_plan import (
+    Plan,
+    describe,
+    entry_for,
+    has_to_register_again,
+    held_in,
+    make_plan,
+    result_of,
+    with_obsolete_removed,
+)
 
 DIRECTORY_MODE_BITS = 0o775
 
@@ -360,35 +367,6 @@ def bytes_to_write(module: EdgeModule, plan: Plan, found: Optional[SecretFile]) 
     return render_as_asked(module, plan.token)
 
 
-def has_to_register_again(params: Dict[str, Any], marker: str, content: Optional[Content], since: Optional[float], enrolled: Optional[Entry]) -> bool:
-    """Whether a registered node is to be registered anew, and was not yet.
-
-    :param since: when the file that holds the token was written
-    """
-    if params["state"] != "present" or not params["reregister"]:
-        return False
-    given = fingerprint(params["token"]) if params["token"] else None
-    held = held_in(content)
-    return not is_done(given, os.stat(marker).st_mtime, held.fingerprint if held else None, since, enrolled)
-
-
-def entry_for(module: EdgeModule, plan: Plan, found: Optional[SecretFile], marker: Optional[str]) -> Optional[Entry]:
-    """Return what the enrolment record is to hold, None where it stays as it is: on a registered node, and where the node holds no token that can be used."""
-    if marker is not None or plan.token is None:
-        return None
-    written_at = time.time() if plan.action == "written" or found is None else found.modified
-    delivery = module.params["delivery"] or ("file" if module.params["format"] == "raw" else "systemd")
-    return new_entry(module.run_options(plan.token.value), plan.token.fingerprint, plan.token.kind, delivery, utc(written_at))
-
-
-def data_dir_owner(params: Dict[str, Any], attributes: Attributes) -> Tuple[int, int]:
-    """Return user and group of a data directory that has to be made."""
-    if params["data_dir_owner"] is None:
-        return attributes.uid, attributes.gid if params["data_dir_group"] is None else group_id(params["data_dir_group"])
-    account = find_account(params["data_dir_owner"], params["data_dir_group"])
-    return account.uid, account.gid
-
-
 def apply_state(module: EdgeModule) -> Dict[str, Any]:
     """Bring the file to its state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
@@ -400,7 +378,7 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
         found, directory = place.found, place.directory
         content = None if found is None else read_as_asked(module, found.data)
         enrolled = keep(module, None, lambda: (0, 0)).after if marker else None
-        again = marker is not None and has_to_register_again(params, marker, content, found and found.modified, enrolled)
+        again = marker is not None and has_to_register_again(params, os.stat(marker).st_mtime, found, content, enrolled)
         done = None if again else marker  # what tells that no token is needed
         removing = params["state"] == "absent" or (done is not None and (params["remove_when_registered"] or found is None))
         attributes = wanted_attributes(module, removing)
@@ -429,7 +407,7 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
                 write(module, place, data, attributes, directory_mode)
             for each, name in trash:
                 remove_in(each.directory, name)
-        kept = keep(module, entry_for(module, plan, found, done), lambda: data_dir_owner(params, attributes))
+        kept = keep(module, entry_for(params, plan, found, done, module.run_options), lambda: data_dir_owner(params, attributes))
 
     before = describe(found and found.attributes, found and found.data, content and content.text)
     after = before
@@ -463,6 +441,9 @@ def main() -> None:
             **TOKEN_OPTIONS,
             **RUN_OPTIONS,
             **RECORD_OPTIONS,
+            "delivery": {"type": "str", "choices": ["file", "systemd"]},
+            "data_dir_owner": {"type": "str"},
+            "data_dir_group": {"type": "str"},
             **FILE_OPTIONS,
             "variables": {"type": "dict", "default": {}},
             "credential_key": {"type": "str", "choices": list(KEYS), "default": "auto", "no_log": False},
@@ -474,9 +455,6 @@ def main() -> None:
             **ARGUMENT_SPEC,
             "requires": {"type": "list", "elements": "path", "default": []},
             "reregister": {"type": "bool", "default": False},
-            "delivery": {"type": "str", "choices": ["file", "systemd"]},
-            "data_dir_owner": {"type": "str"},
-            "data_dir_group": {"type": "str"},
         },
         supports_check_mode=True,
     )

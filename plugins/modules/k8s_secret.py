@@ -181,6 +181,12 @@ record:
   type: dict
   returned: success
   version_added: 1.1.0
+secrets_removed:
+  description: With O(state=absent), the Secrets that held a token, each with C(name) and C(fingerprint) of the token. Empty otherwise.
+  type: list
+  elements: dict
+  returned: success
+  version_added: 1.1.0
 claim_annotations:
   description: The annotation for O(claim) that keeps RV(record). Empty where there is no record.
   type: dict
@@ -302,6 +308,7 @@ def apply_state(api: Api, params: Dict[str, Any], run: Callable[..., Dict[str, A
         namespace_created=created,
         previous_fingerprint=previous and previous.fingerprint,
         record=as_result(entry),
+        secrets_removed=[],
         claim_annotations=annotations_of(entry),
     )
     result["fingerprint"] = result["fingerprint"] or last
@@ -381,6 +388,7 @@ def remove_all(api: Api, params: Dict[str, Any]) -> Dict[str, Any]:
         namespace_created=False,
         previous_fingerprint=fingerprint(found[0].value) if found and found[0].value else None,
         record=None,
+        secrets_removed=[{"name": each.name, "fingerprint": fingerprint(each.value) if each.value else None} for each in found],
         claim_annotations={},
     )
 
@@ -401,9 +409,11 @@ def work(module: EdgeModule) -> Dict[str, Any]:
     api = Api(module)
     params = module.params
     result = apply_state(api, params, module.run_options)
-    if result["changed"]:
-        where = title("Secret", result["name"], params["namespace"])
-        module.log_change(result["action"], where, *(result["diff"][when]["fingerprint"] for when in ("before", "after")))
+    for each in result["secrets_removed"]:
+        module.log_change("removed", title("Secret", each["name"], params["namespace"]), each["fingerprint"], None)
+    if result["changed"] and not result["secrets_removed"]:
+        marks = [result["diff"][when]["fingerprint"] for when in ("before", "after")]
+        module.log_change(result["action"], title("Secret", result["name"], params["namespace"]), *marks)
     api.warn(module)
     return result
 

@@ -42,11 +42,16 @@ def _delivered(place: str, result: Json) -> list[Change]:
 
 
 def _bootstrap_token(options: Json, result: Json) -> list[Change]:
-    return _delivered(str(result.get("path") or options.get("path")), result)
+    # which token the file of an earlier delivery held is unknown
+    earlier = [Change("removed", str(path), None, None) for path in result.get("obsolete_removed") or []] if result.get("changed") else []
+    return _delivered(str(result.get("path") or options.get("path")), result) + earlier
 
 
 def _k8s_secret(options: Json, result: Json) -> list[Change]:
-    return _delivered(f"Secret {options.get('namespace')}/{result.get('name') or options.get('name')}", result)
+    namespace = options.get("namespace")
+    if result.get("changed") and result.get("secrets_removed"):
+        return [Change("removed", f"Secret {namespace}/{each['name']}", each["fingerprint"], None) for each in result["secrets_removed"]]
+    return _delivered(f"Secret {namespace}/{result.get('name') or options.get('name')}", result)
 
 
 def _swarm_secret(options: Json, result: Json) -> list[Change]:

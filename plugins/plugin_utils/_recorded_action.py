@@ -19,6 +19,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.expanso.edge.plugins.module_utils._record import LONGEST
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask
 from ansible_collections.expanso.edge.plugins.plugin_utils._changes import Change, changes
+from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import plain
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import LABEL_VARIABLE
 from ansible_collections.expanso.edge.plugins.plugin_utils._reach import failure
 from ansible_collections.expanso.edge.plugins.plugin_utils._rendering import reader
@@ -113,8 +114,9 @@ def _trail_file(variable: Variable) -> str | None:
     value = variable(TRAIL_VARIABLE)
     if value in (None, ""):
         return None
-    if not isinstance(value, str) or "\0" in value:
-        raise SourceError(f"variable {TRAIL_VARIABLE} is not the path of a file on the controller")
+    # a name alone may be the token by mistake, and would become the name of a file
+    if not isinstance(value, str) or "\0" in value or not (plain(value) or value.startswith(("/", "./", "../", "~"))):
+        raise SourceError(f"variable {TRAIL_VARIABLE} is not the path of a file on the controller: give it an absolute one")
     return os.path.abspath(os.path.expanduser(value))
 
 

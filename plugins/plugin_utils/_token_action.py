@@ -114,6 +114,8 @@ def _predicted(answer: Json) -> Json:
     for key in ("token_kind", "fingerprint", "expires_at"):
         if key in predicted:
             predicted[key] = None
+    if isinstance(predicted.get("record"), dict):
+        predicted["record"].update(fingerprint=None, kind=None)
     if "msg" in predicted:
         predicted["msg"] = f"{predicted['msg']}; check mode did not ask the token's source"
     return predicted

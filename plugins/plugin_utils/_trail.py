@@ -9,7 +9,7 @@
 
 What the chain shows: a line that was edited, removed, inserted or moved. What it cannot show by itself: that lines were cut off at the end, and that
 somebody who may write the file made all lines from some point on anew. Both show where a hash of an earlier look is kept elsewhere, as in the report of
-an audit: :func:`verify` takes it.
+an audit: :func:`look` gives and :func:`verify` takes it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+
+from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import shown_path
 
 BEGINNING = "0" * 64
 """Stands for the hash of the line before the first one."""
@@ -85,7 +87,12 @@ def check(path: str) -> None:
         pass
 
 
-def verify(path: str, known: str | None = None) -> Verified:
+def verify(path: str, known: str | None = None) -> list[Problem]:
+    """Return what is wrong with a trail; see :func:`look`."""
+    return look(path, known).problems
+
+
+def look(path: str, known: str | None = None) -> Verified:
     """Look at a whole trail.
 
     :param known: hash of the last line at an earlier look; it has to be the one of a line still
@@ -96,7 +103,7 @@ def verify(path: str, known: str | None = None) -> Verified:
             fcntl.flock(handle.fileno(), fcntl.LOCK_SH)
             lines = handle.read().split(b"\n")
     except OSError as exc:
-        raise TrailError(f"cannot read the audit trail {path}: {exc.strerror}") from None
+        raise TrailError(f"cannot read the audit trail {shown_path(path)}: {exc.strerror}") from None
     end = lines.pop()
     problems = []
     written_at: dict[str, int] = {}  # number of the line that has a hash
@@ -247,7 +254,7 @@ class _Opened:
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise TrailError(f"the audit trail {self._path} is locked by another process for {PATIENCE:.0f} seconds: end it") from None
+                    raise TrailError(f"the audit trail {shown_path(self._path)} is locked by another process for {PATIENCE:.0f} seconds: end it") from None
             time.sleep(_POLL_SECONDS)
         try:
             return os.path.samestat(os.fstat(self._descriptor), os.stat(self._path, follow_symlinks=False))
@@ -261,4 +268,4 @@ class _Opened:
 
     def _fault(self, exc: OSError) -> TrailError:
         reasons = {errno.ELOOP: "it is a symbolic link, which is not followed: name the file itself", errno.ENOENT: "its directory is missing: create it"}
-        return TrailError(f"cannot append to the audit trail {self._path} on the controller: {reasons.get(exc.errno or 0, exc.strerror)}")
+        return TrailError(f"cannot append to the audit trail {shown_path(self._path)} on the controller: {reasons.get(exc.errno or 0, exc.strerror)}")

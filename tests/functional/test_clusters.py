@@ -23,6 +23,7 @@ from fake_servers import Cluster, Engine, serve
 from paths import collections
 
 MARKERS = ("auth/credentials.creds", "config.d/50-connection.yaml", "config.d/50-registration.yaml", "identity")
+ENROLMENT = "io.expanso.edge.enrolment"
 OURS = {"labels": {"app.kubernetes.io/managed-by": "expanso.edge"}}
 
 
@@ -235,12 +236,18 @@ def test_a_swarm_s_life_in_three_runs(core: Core, engine: Engine) -> None:
     assert [each["SecretName"] for each in container["Secrets"]] == ["expanso_bootstrap_token_v1"]
     assert container["Hostname"] == "{{.Node.Hostname}}"
     assert "User" not in container
+    label = service["Spec"]["Labels"][ENROLMENT]
+    assert json.loads(label) == result["record"] and result["record"]["fingerprint"] == result["fingerprint"]
+    assert engine.secrets[0]["Spec"]["Labels"][ENROLMENT] == label
     assert "DriverConfig" not in container["Mounts"][0].get("VolumeOptions", {})
     assert container["Healthcheck"]["Test"][-4:] == [f"/var/lib/expanso/edge/{marker}" for marker in MARKERS]
     again = swarm(core, engine, swarm_secret_service_limits={"memory": "512M"}, expanso_edge_token=None)
     assert again.returncode == 0, again.output
     assert again.recap("localhost")["changed"] == 0
     assert service["Version"]["Index"] == 1
+    # stored by a version that kept no record: that its label is missing is no reason to keep the token
+    for each in (service, *engine.secrets):
+        del each["Spec"]["Labels"][ENROLMENT]
     spent = {"swarm_secret_service_limits": {"memory": "512M"}, "expanso_edge_token": None, "swarm_secret_remove_after_registration": True}
     last = swarm(core, engine, **spent)
     assert last.returncode == 0, last.output
@@ -248,6 +255,8 @@ def test_a_swarm_s_life_in_three_runs(core: Core, engine: Engine) -> None:
     assert (result["action"], result["removed"], result["versions"], result["registered"]) == ("removed", ["expanso_bootstrap_token_v1"], [], True)
     assert not engine.services[0]["Spec"]["TaskTemplate"]["ContainerSpec"].get("Secrets")
     assert engine.secrets == []
+    record = json.loads(engine.services[0]["Spec"]["Labels"][ENROLMENT])
+    assert (record["fingerprint"], record["kind"]) == (json.loads(label)["fingerprint"], None), "it stays when the secret has gone"
     assert swarm(core, engine, **spent).recap("localhost")["changed"] == 0
 
 

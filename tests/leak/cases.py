@@ -368,6 +368,20 @@ def token_as_label(node: Node) -> None:
     node.variables["expanso_edge_token_label"] = node.variables["expanso_edge_token"]
 
 
+@case(says="token written to", holds=True)
+def token_of_no_shape_as_label(node: Node) -> None:
+    """In the enrolment record, the audit trail and the node's log."""
+    node.token(node.opaque())
+    node.variables["expanso_edge_token_label"] = node.variables["expanso_edge_token"]
+    node.variables["expanso_edge_trail_file"] = str(node.root / "trail.jsonl")
+
+
+@case(says="is not the path of a file on the controller", says_in_check="token written to")
+def token_as_trail_file(node: Node) -> None:
+    node.token(node.opaque())
+    node.variables["expanso_edge_trail_file"] = node.variables["expanso_edge_token"]
+
+
 @case(says="there is no account")
 def token_as_owner(node: Node) -> None:
     node.token(node.key())
@@ -618,6 +632,14 @@ def swarm_key(node: Node) -> None:
     node.swarm()
 
 
+@case(says="token stored as expanso_bootstrap_token_v1")
+def swarm_token_as_token_label(node: Node) -> None:
+    node.token(node.opaque())
+    node.variables["expanso_edge_token_label"] = node.variables["expanso_edge_token"]
+    node.variables["expanso_edge_trail_file"] = str(node.root / "trail.jsonl")
+    node.swarm()
+
+
 @case(says="token stored as expanso_bootstrap_token_v4")
 def swarm_rotation(node: Node) -> None:
     node.token(node.opaque())
@@ -702,6 +724,14 @@ def swarm_in_the_clear(node: Node) -> None:
 @case(says="token written to Secret")
 def k8s_key(node: Node) -> None:
     node.token(node.key())
+    node.kubernetes()
+
+
+@case(says="token written to Secret")
+def k8s_token_as_token_label(node: Node) -> None:
+    node.token(node.opaque())
+    node.variables["expanso_edge_token_label"] = node.variables["expanso_edge_token"]
+    node.variables["expanso_edge_trail_file"] = str(node.root / "trail.jsonl")
     node.kubernetes()
 
 

@@ -26,6 +26,7 @@ Json = dict[str, Any]
 SITES = ("one", "two", "three")
 NAME = "expanso-bootstrap-token"
 FINGERPRINT = "expanso.edge/token-fingerprint"
+ENROLMENT = "expanso.edge/enrolment"
 
 
 def converged(site: str) -> str:
@@ -65,7 +66,9 @@ def test_secret(cluster: Cluster, site: str, key: str) -> None:
     token, secret = converged(site), cluster.secret(NAMESPACES + site)
     assert secret.type == "Opaque"
     assert secret.data == {key: base64.b64encode(token.encode()).decode()}, "the bytes of the token and nothing else"
-    assert secret.metadata.annotations == {FINGERPRINT: fingerprint(token)}, "no copy of what was applied"
+    annotations = dict(secret.metadata.annotations)
+    assert json.loads(annotations.pop(ENROLMENT))["fingerprint"] == fingerprint(token)
+    assert annotations == {FINGERPRINT: fingerprint(token)}, "no copy of what was applied"
     assert secret.metadata.labels["app.kubernetes.io/managed-by"] == "expanso.edge"
     assert secret.metadata.labels.get("site") == ("one" if site == "one" else None)
     assert not secret.immutable

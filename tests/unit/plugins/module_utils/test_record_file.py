@@ -15,7 +15,8 @@ import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _record_file
 from ansible_collections.expanso.edge.plugins.module_utils._account import AccountError
 from ansible_collections.expanso.edge.plugins.module_utils._record import Entry, parse, render
-from ansible_collections.expanso.edge.plugins.module_utils._record_file import Kept, keep
+from ansible_collections.expanso.edge.plugins.module_utils._record_file import Kept, data_dir_owner, keep
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes
 
 ENTRY = Entry("0123456789ab", "jwt", "site 7", "file", "2026-11-30T10:00:00Z", "20261130T095959Z-1a2b3c4d", None, "1.1.0")
 OTHER = ENTRY._replace(fingerprint="ba9876543210")
@@ -212,3 +213,17 @@ def test_a_lock_of_the_caller_is_not_waited_for(data: Path) -> None:
         os.close(other)
     finally:
         os.close(descriptor)
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("user", "group", "expected"),
+    [(None, None, (11, 22)), (None, "33", (11, 33)), ("44", "55", (44, 55)), ("nobody", None, (65534, 65534)), ("no-such-account", None, None)],
+)
+def test_who_gets_a_missing_directory(user: Optional[str], group: Optional[str], expected: Any) -> None:
+    params = {"data_dir_owner": user, "data_dir_group": group}
+    if expected is None:
+        with pytest.raises(AccountError):
+            data_dir_owner(params, Attributes(11, 22, 0o600))
+    else:
+        assert data_dir_owner(params, Attributes(11, 22, 0o600)) == expected

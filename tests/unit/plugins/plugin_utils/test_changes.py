@@ -30,6 +30,13 @@ ROWS: list[Row] = [
     ("bootstrap_token", {"path": "/t"}, {"changed": False, "action": "kept"}, []),
     ("bootstrap_token", {"path": "/t"}, {"changed": True, "action": "written", "path": "/t", "diff": diff(OLD, NEW)}, [("written", "/t", OLD, NEW)]),
     ("bootstrap_token", {"path": "/t"}, {"changed": True, "action": "removed", "path": "/t", "diff": diff(OLD, None)}, [("removed", "/t", OLD, None)]),
+    (
+        "bootstrap_token",
+        {"path": "/t"},
+        {"changed": True, "action": "written", "path": "/t", "diff": diff(None, NEW), "obsolete_removed": ["/o"]},
+        [("written", "/t", None, NEW), ("removed", "/o", None, None)],
+    ),
+    ("bootstrap_token", {"path": "/t"}, {"changed": False, "action": "kept", "obsolete_removed": []}, []),
     ("bootstrap_token", {"path": "/t"}, {"failed": True, "msg": "no"}, []),
     ("k8s_secret", {"name": "t", "namespace": "n"}, {"changed": False, "action": "kept"}, []),
     (
@@ -37,6 +44,12 @@ ROWS: list[Row] = [
         {"name": "t", "namespace": "n"},
         {"changed": True, "action": "written", "name": "t-1", "diff": diff(None, NEW)},
         [("written", "Secret n/t-1", None, NEW)],
+    ),
+    (
+        "k8s_secret",
+        {"name": "t", "namespace": "n"},
+        {"changed": True, "action": "removed", "secrets_removed": [{"name": "t-1", "fingerprint": OLD}, {"name": "t-2", "fingerprint": NEW}]},
+        [("removed", "Secret n/t-1", OLD, None), ("removed", "Secret n/t-2", NEW, None)],
     ),
     ("swarm_secret", {}, {"changed": False, "action": "kept"}, []),
     (

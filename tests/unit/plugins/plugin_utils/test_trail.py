@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.expanso.edge.plugins.plugin_utils import _trail
-from ansible_collections.expanso.edge.plugins.plugin_utils._trail import BEGINNING, TrailError, append, check, verify
+from ansible_collections.expanso.edge.plugins.plugin_utils._trail import BEGINNING, TrailError, append, check, look, verify
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +32,7 @@ def written(path: Path, count: int = 6) -> Lines:
 
 
 def problems(path: Path, known: str | None = None) -> list[tuple[int, str]]:
-    return [(each.line, each.what.split(":")[0]) for each in verify(str(path), known).problems]
+    return [(each.line, each.what.split(":")[0]) for each in verify(str(path), known)]
 
 
 def test_lines_are_chained(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_lines_are_chained(tmp_path: Path) -> None:
     entries = [json.loads(each) for each in written(path)]
     assert [each["node"] for each in entries] == [f"node{number}" for number in range(6)]
     assert [each["previous"] for each in entries] == [BEGINNING] + [each["hash"] for each in entries[:-1]]
-    assert verify(str(path)) == (6, entries[-1]["hash"], [])
+    assert look(str(path)) == (6, entries[-1]["hash"], [])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -102,7 +102,7 @@ def test_a_line_that_was_inserted(tmp_path: Path) -> None:
 def test_the_hash_of_an_earlier_look_shows_more(tmp_path: Path) -> None:
     path = tmp_path / "trail"
     lines = written(path)
-    known = verify(str(path)).hash
+    known = look(str(path)).hash
     assert problems(path, known) == problems(path, BEGINNING) == []
     append(str(path), {"node": "later"})
     assert problems(path, known) == []
@@ -125,7 +125,7 @@ def test_whatever_lies_there_a_line_can_be_appended(data: bytes) -> None:
         found = path.read_bytes()
         assert found.startswith(data) and json.loads(found.splitlines()[-1])["node"] == "node"
         count = found.count(b"\n")
-        assert [each.line for each in verify(str(path)).problems if each.line == count] == []
+        assert [each.line for each in verify(str(path)) if each.line == count] == []
     finally:
         path.unlink()
 
@@ -157,7 +157,7 @@ def test_many_processes_at_once(tmp_path: Path) -> None:
     entries = [json.loads(line) for line in path.read_text().splitlines()]
     for process in range(12):
         assert [each["number"] for each in entries if each["process"] == process] == list(range(25))
-    found = verify(str(path))
+    found = look(str(path))
     assert (found.lines, found.problems) == (300, [])
 
 
@@ -173,7 +173,7 @@ def test_processes_that_are_killed(tmp_path: Path) -> None:
         os.kill(process.pid or 0, signal.SIGKILL)
         process.join()
     append(str(path), {"process": 10})
-    found = verify(str(path))
+    found = look(str(path))
     assert found.problems == [] and found.lines > 10
 
 
@@ -259,4 +259,4 @@ def test_a_place_that_is_not_writable(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_check_makes_an_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "trail"
     check(str(path))
-    assert verify(str(path)) == (0, BEGINNING, [])
+    assert look(str(path)) == (0, BEGINNING, [])

@@ -21,8 +21,9 @@ _BEFORE = 512  # bytes of a line before a JWT that tell what it is for
 _AFTER = 256
 
 _KEY = re.compile(rb"exp_bk_[A-Za-z0-9._-]+")
-# One trial for a word is enough: more would take minutes for a long one. All headers of JWTs are JSON objects, which begin like this.
-_JWT = re.compile(rb"(?<![A-Za-z0-9_.-])ey[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]+")
+# One trial for a word is enough: more would take minutes for a long one. All headers of JWTs are JSON objects, which begin like this,
+# with a quotation mark or a blank after the brace.
+_JWT = re.compile(rb"(?<![A-Za-z0-9_.-])ey[JA][A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]+")
 _VALUE = re.compile(rb"(?:" + ENV_NAME.encode() + rb"|--token)(?:[\"'\\]*[ \t]*[=:,\0][ \t]*|[ \t]+)[\"'\\]*([!#-&(-+\--:<-\[\]-~]{4,16384})")
 
 # What stands right before a JWT, or on its line, where it is a bootstrap token. The guide's own commands are among them.
@@ -58,7 +59,7 @@ def tokens_in(data: bytes, wanted: FrozenSet[str] = frozenset(), cut: bool = Fal
     found: Set[Shape] = set()
     if any(sign in data for sign in _SIGNS):
         found.update(_keys(data, wanted, cut))
-    if b"ey" in data and b"." in data:
+    if b"eyJ" in data or b"eyA" in data:
         found.update(_jwts(data, wanted, cut))
     if wanted and (ENV_NAME.encode() in data or b"--token" in data):
         found.update(_values(data, wanted))

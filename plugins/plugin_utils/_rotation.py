@@ -88,7 +88,7 @@ class Plan(NamedTuple):
 
 def predicted(host: str, variables: Mapping[str, Any]) -> list[Entry]:
     """Return what check mode predicted for a host; nothing for a delivery that failed or did not run."""
-    return [_predicted(host, name, result) for name, result in results(variables).items() if result.get("action") not in (None, "delegated")]
+    return [_predicted(host, name, result) for name, result in results(variables).items() if result.get("action") is not None]
 
 
 def _predicted(host: str, delivery: str, result: Mapping[str, Any]) -> Entry:
@@ -97,6 +97,8 @@ def _predicted(host: str, delivery: str, result: Mapping[str, Any]) -> Entry:
         action, note = "reregister", "registered, and registered anew with the new token"
     elif result.get("action") == "written":
         action, note = "rotate", "gets the new token" if old else "gets its first token"
+    elif result.get("action") == "delegated":
+        action, note = "keep", "done on another host (the manager of its swarm)"
     elif registered:
         action, note = "keep", "registered: needs no token"
     elif result.get("action") in ("kept", "repaired"):

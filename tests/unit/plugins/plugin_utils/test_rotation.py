@@ -136,7 +136,13 @@ def test_predictions(delivery: str, result: Json, action: str, old: str | None, 
     assert (entry.action, entry.old, entry.new, entry.place) == (action, old, new, place)
 
 
-@pytest.mark.parametrize("result", [{}, {"failed": True}, {"action": "delegated"}])
+def test_what_another_host_does_is_kept() -> None:
+    (entry,) = predicted("worker", {"expanso_edge_delivery": "swarm_secret", "swarm_secret_result": {"action": "delegated"}})
+    assert (entry.action, entry.note) == ("keep", "done on another host (the manager of its swarm)")
+    assert parse(render([entry], {}, {}, False, "1.1.0", NOW), False, NOW).entries == [entry]
+
+
+@pytest.mark.parametrize("result", [{}, {"failed": True}])
 def test_nothing_is_planned_without_a_result(result: Json) -> None:
     assert predicted("one", {"expanso_edge_delivery": "swarm_secret", "swarm_secret_result": result}) == []
     assert place_of({}) == "swarm secret"

@@ -288,3 +288,35 @@ def test_a_swarm_in_check_mode(core: Core, engine: Engine) -> None:
     assert all(method == "GET" for method, _path in engine.asked)
     result = run.result("Report what was done")["ansible_facts"]["swarm_secret_result"]
     assert (result["action"], result["versions"], result["removed"]) == ("written", ["expanso_bootstrap_token_v1"], [])
+
+
+def test_a_rotation_by_plan_of_a_swarm_and_a_cluster(core: Core, cluster: Cluster, engine: Engine) -> None:
+    """The worker comes before its manager. The second run finds that the swarm's token is another one than planned."""
+    engine.obedient = True
+    old, new, foreign = new_key(), new_key(), new_key()
+    own = {"ansible_python_interpreter": core.python, "expanso_edge_become": False}
+    edge = {**own, "expanso_edge_delivery": "swarm_secret", "swarm_secret_engine": {"docker_host": engine.url}, "swarm_secret_manager": "manager"}
+    site = {"k8s_secret_host": cluster.url, "k8s_secret_api_key": "not-looked-at\n", "k8s_secret_namespace": "edge"}
+    hosts = {"worker": edge, "manager": edge, "site": {**own, **site, "expanso_edge_delivery": "k8s_secret"}}
+    plan = core.home / f"{engine.url.rpartition(':')[2]}.json"
+    path = f"{collections()}:{environments.dependencies()}"
+
+    def rotate(token: str, *arguments: str) -> Run:
+        environment = {"ANSIBLE_COLLECTIONS_PATH": path, "EXPANSO_EDGE_BOOTSTRAP_TOKEN": token}
+        return core.run("expanso.edge.rotate", *arguments, hosts=hosts, environment=environment, secrets=[old, new, foreign])
+
+    assert rotate(old).returncode == 0
+    assert rotate(new, "--check", "-e", f"expanso_edge_plan_file={plan}").returncode == 0
+    made = {each["node"]: each for each in json.loads(plan.read_text())["nodes"]}
+    assert {name: (each["action"], each["place"]) for name, each in made.items()} == {
+        "manager": ("rotate", "swarm secret expanso_bootstrap_token"),
+        "site": ("rotate", "Secret edge/expanso-bootstrap-token"),
+        "worker": ("keep", "swarm secret"),
+    }
+    assert made["manager"]["old"] == made["site"]["old"] != made["manager"]["new"] == made["site"]["new"]
+
+    engine.secrets[0]["Spec"]["Labels"]["io.expanso.edge.fingerprint"] = "0123456789ab"
+    versions = list(engine.secrets)
+    changed = rotate(new, "-e", f"expanso_edge_plan_file={plan}", "-e", "expanso_edge_serial=1", "-e", "expanso_edge_max_fail_percentage=100")
+    assert changed.returncode == 2 and engine.secrets == versions
+    assert "changed since the plan, left untouched: 1 (manager)" in changed.output

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,11 @@ from paths import collections
 HERE = Path(__file__).resolve().parent
 SYSTEM_PYTHON = "/usr/bin/python3"
 TOKEN_VARIABLE = "EXPANSO_EDGE_BOOTSTRAP_TOKEN"
+PLACES = Path("/var/lib") if os.geteuid() == 0 else Path.home()
+"""Where tests make directories that nobody else can write, which those below /tmp are not: there the modules refuse to work."""
+
+KEPT = tempfile.TemporaryDirectory(prefix=".expanso-edge-kept-", dir=PLACES)
+"""What runs need not make anew: compiled code (`support/kept_bytecode.py`), and modules packed for their nodes (`callback_plugins/events.py`)."""
 
 Json = dict[str, Any]
 Plays = list[Json]
@@ -106,6 +112,8 @@ class Controller:
         """The whole environment of a run: nothing of this process's own reaches it."""
         configuration = folder / "ansible.cfg"
         configuration.touch()  # empty, so that no other one is looked for
+        packed = Path(KEPT.name, "packed", self._programs.parent.name)
+        packed.mkdir(parents=True, exist_ok=True)
         return {
             "HOME": str(self.home),
             "PATH": f"{self._programs}:{os.environ['PATH']}",
@@ -122,6 +130,9 @@ class Controller:
             "ANSIBLE_FORKS": "4",
             "ANSIBLE_INJECT_FACT_VARS": "0",
             "TEST_EVENTS": str(events),
+            "TEST_PACKED": str(packed),
+            "KEPT_BYTECODE": str(Path(KEPT.name, "bytecode")),
+            "PYTHONPATH": str(HERE.parent / "support"),
         }
 
     def run(

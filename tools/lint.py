@@ -30,7 +30,7 @@ class Lint:
         self.folder = folder  # for what only this run needs
         path = f"{environments.activated('lint')['ANSIBLE_COLLECTIONS_PATH']}:{environments.dependencies()}"
         self.environment = environments.activated(
-            "lint", ANSIBLE_COLLECTIONS_PATH=path, ANSIBLE_HOME=str(CACHE / "ansible"), PYTHONPYCACHEPREFIX=str(folder / "pycache")
+            "lint", ANSIBLE_COLLECTIONS_PATH=path, ANSIBLE_HOME=str(CACHE / "ansible"), PYTHONPYCACHEPREFIX=str(CACHE / "pycache")
         )
         if not sys.stdout.isatty():
             self.environment["NO_COLOR"] = "1"

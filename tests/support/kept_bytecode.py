@@ -43,12 +43,23 @@ def kept(source, file_name, compiled):
 
 
 def of_zip_files():
-    """Keep the code of what is imported from zip files."""
+    """Keep the code of what is imported from zip files. For each import Python asks for it twice: it needs a file name, too."""
     import zipimport
 
     compile_source = getattr(zipimport, "_compile_source", None)
-    if compile_source is not None:
-        zipimport._compile_source = lambda path, source: kept(source, path, lambda: compile_source(path, source))  # type: ignore[attr-defined]
+    find = getattr(zipimport, "_get_module_code", None)
+    if compile_source is None or find is None:
+        return
+    found = {}
+
+    def find_once(importer, name):
+        key = importer.archive, importer.prefix, name
+        if key not in found:
+            found[key] = find(importer, name)
+        return found[key]
+
+    zipimport._compile_source = lambda path, source: kept(source, path, lambda: compile_source(path, source))  # type: ignore[attr-defined]
+    zipimport._get_module_code = find_once  # type: ignore[attr-defined]
 
 
 class OfCollections:

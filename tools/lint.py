@@ -29,8 +29,9 @@ class Lint:
     def __init__(self, folder):
         self.folder = folder  # for what only this run needs
         path = f"{environments.activated('lint')['ANSIBLE_COLLECTIONS_PATH']}:{environments.dependencies()}"
+        # No bytecode beside the checkout's files. A directory of its own for it would hide that of the tools, which start a hundred times.
         self.environment = environments.activated(
-            "lint", ANSIBLE_COLLECTIONS_PATH=path, ANSIBLE_HOME=str(CACHE / "ansible"), PYTHONPYCACHEPREFIX=str(folder / "pycache")
+            "lint", ANSIBLE_COLLECTIONS_PATH=path, ANSIBLE_HOME=str(CACHE / "ansible"), PYTHONDONTWRITEBYTECODE="1"
         )
         if not sys.stdout.isatty():
             self.environment["NO_COLOR"] = "1"

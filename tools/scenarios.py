@@ -25,7 +25,7 @@ from paths import CACHE, REPOSITORY, SupportError, digest, program, say
 
 MOLECULE = REPOSITORY / "molecule"
 SHARED = "default"  # creates and destroys the shared instances
-ON_KUBERNETES = ("k8s_secret", "k8s_workload")  # they share a cluster
+ON_KUBERNETES = ("audit", "k8s_secret", "k8s_workload", "rotation")  # they share a cluster
 STATE = CACHE / "molecule" / digest(REPOSITORY)
 CLUSTER = STATE / "cluster"
 COMMANDS = ("test", "create", "prepare", "check", "converge", "idempotence", "side_effect", "verify", "cleanup", "destroy", "login")
@@ -62,6 +62,9 @@ def run(command, scenario, keep_cluster=False):
         MOLECULE_COMMAND_BORDERS="false",
         EXPANSO_EDGE_CLUSTER=str(CLUSTER),
         EXPANSO_EDGE_KEEP_CLUSTER="1" if keep_cluster else "",
+        # many runs of ansible-playbook compile the same files, see tests/support/kept_bytecode.py
+        KEPT_BYTECODE=str(STATE / "bytecode"),
+        PYTHONPATH=str(REPOSITORY / "tests" / "support"),
     )
     if not sys.stdout.isatty():
         variables.update(NO_COLOR="1", COLUMNS="150")

@@ -30,4 +30,12 @@ options:
     description: Remove the token as soon as the agent is registered. It is valuable, and no longer needed.
     type: bool
     default: false
+  replaces:
+    description:
+      - Fingerprint of the token that has to be held here, or V(none) if no token may be held. If another one is held, or a registered node needs no token,
+        the module fails with RV(fault) V(held_differs) or V(registered_since) and changes nothing.
+      - A place that holds O(token) already, and a node that was enrolled with it according to its enrolment record, are as they should be.
+      - By default nothing is compared. The playbook C(expanso.edge.rotate) sets this option when it carries out a plan.
+    type: str
+    version_added: 1.1.0
 """

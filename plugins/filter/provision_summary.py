@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask
 from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import OUTCOMES, results, waits_for_registration
-from ansible_collections.expanso.edge.plugins.plugin_utils._job import LABEL_VARIABLE, NOT_TEMPLATED, some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._summary import first_line, label, reasons, together
 
 FAILED = "failed"
 NO_RESULT = "no result (unreachable, in a later batch, or skipped by tags)"
@@ -32,9 +31,9 @@ def provision_summary(
     :param check: whether this was a run in check mode
     :param job: variables of the hosts as the play sees them; they take precedence over ``hostvars``
     """
-    known: dict[str, Variables] = {host: ChainMap(dict((job or {}).get(host, {})), hostvars[host]) for host in hosts}  # type: ignore[arg-type]
+    known = together(hosts, hostvars, job)
     outcomes = {host: _outcome(variables, failures) for host, variables in known.items()}
-    labels = sorted({label for label in map(_label, known.values()) if label})
+    labels = sorted(set(filter(None, map(label, known.values()))))
     lines = [f"{len(hosts)} node{'' if len(hosts) == 1 else 's'}" + (f", token label {', '.join(labels)}" if labels else "")]
     if check:
         lines[0] += "; check mode: this is what would be done"
@@ -43,7 +42,7 @@ def provision_summary(
         if names:
             lines.append(f"  {outcome}: {len(names)} ({some_of(names)})")
         if outcome == FAILED:
-            lines += _reasons({host: _first_line(known[host][failures]) for host in names})
+            lines += reasons({host: first_line(known[host][failures]) for host in names})
     waiting = [host for host in hosts if outcomes[host] != FAILED and waits_for_registration(known[host])]
     if waiting and not check:
         lines.append(
@@ -51,32 +50,6 @@ def provision_summary(
             f"({some_of(waiting)}): start the agent there, or let the role do it (token_file_register, systemd_service_state)"
         )
     return lines
-
-
-def _reasons(by_host: Mapping[str, str]) -> list[str]:
-    """Return a line for each reason, with the hosts that failed for it."""
-    hosts: dict[str, list[str]] = {}
-    for host, reason in by_host.items():
-        hosts.setdefault(reason, []).append(host)
-    return [f"    {some_of(names)}: {reason}" for reason, names in hosts.items()]
-
-
-def _label(variables: Variables) -> str:
-    try:
-        label = str(variables.get(LABEL_VARIABLE) or "")
-    except Exception:  # it uses an undefined variable; the summary is shown nevertheless
-        return ""
-    return "" if label == NOT_TEMPLATED or "{{" in label else mask(label)
-
-
-def _first_line(text: Any) -> str:
-    """Return the first line of a message, with the last line of a program's output if Ansible quotes that.
-
-    ansible-core < 2.19 appends an excerpt of the playbook to the message of a failed template.
-    """
-    first, _newline, rest = str(text).strip().partition("\n")
-    output = [line.strip() for line in rest.splitlines() if line.strip()]
-    return f"{first} {output[-1]}" if ">>> Standard Error" in output else first
 
 
 def _outcome(variables: Variables, failures: str) -> str:

@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint, judge
-from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERIES, DELIVERY_VARIABLE, named
-from ansible_collections.expanso.edge.plugins.plugin_utils._job import NOT_TEMPLATED, some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import NOT_TEMPLATED, delivery_problem, some_of
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import (
     FILE_VARIABLE,
     TOKEN_VARIABLE,
@@ -24,9 +22,6 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._sources import (
     resolve,
 )
 from jinja2.exceptions import UndefinedError
-
-_SHOWN = re.compile(r"[a-z_., ]{1,80}")
-"""An unknown delivery that may be shown: a word, and not a token that was put into the wrong variable."""
 
 Holders = dict[str, list[str]]
 Variables = Mapping[str, Any]
@@ -51,7 +46,7 @@ def token_problems(
     single_use: Holders = {}  # by fingerprint
     faulty: dict[tuple[str, str], list[str]] = {}  # hosts' own unusable tokens, by fingerprint and fault
     for host in hosts:
-        problem = _delivery_problem(known[host], host)
+        problem = delivery_problem(known[host], host)
         if problem:
             problems.add(problem)
         found, problem = _found(known[host], environ, decrypt)
@@ -84,21 +79,6 @@ def _found(variables: Variables, environ: Mapping[str, str] | None, decrypt: Dec
         return None, str(exc) if exc.job_wide else ""
     except (AnsibleError, UndefinedError):  # a variable of this host cannot be decrypted or uses an undefined one
         return None, ""
-
-
-def _delivery_problem(variables: Variables, host: str) -> str:
-    """Return what is wrong with the deliveries that a host names, or an empty text."""
-    try:
-        names = named(variables)
-    except (AnsibleError, UndefinedError):
-        names = [NOT_TEMPLATED]
-    if names == [NOT_TEMPLATED]:
-        return f"{host}: variable {DELIVERY_VARIABLE} cannot be templated: does it use a variable that is not defined?"
-    if names and all(isinstance(name, str) and name in DELIVERIES for name in names):
-        return ""
-    text = ", ".join(map(str, names))
-    value = f"is {text!r}, but" if _SHOWN.fullmatch(text) else "is set, but"
-    return f"{host}: variable {DELIVERY_VARIABLE} {value} must name one or more of {', '.join(DELIVERIES)}"
 
 
 def _shared(mark: str, hosts: list[str]) -> str:

@@ -37,6 +37,7 @@ _LARGEST = 1 << 64
 
 _MODE = re.compile("(?:0o)?([0-7]{3,5})")
 _NUMBER = re.compile("[0-9]{1,10}")
+_FINGERPRINT = re.compile("[0-9a-f]{12}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -194,6 +195,17 @@ def number(value: str) -> Optional[int]:
     """Return the number of an account or group, None where a text is not such a number; the largest that 32 bits hold means "none" to the kernel."""
     found = int(value) if _NUMBER.fullmatch(value) else 0xFFFFFFFF
     return found if found < 0xFFFFFFFF else None
+
+
+def fingerprint(value: str, option: str) -> str:
+    """Return the fingerprint of a token, as the collection's results show it.
+
+    :raises OptionError: it is something else
+    """
+    plain = value.strip().lower()
+    if not _FINGERPRINT.fullmatch(plain):  # not shown: it may be a token by mistake
+        raise OptionError(f"option {option}: this is not the fingerprint of a token, which has twelve hexadecimal digits, such as 5d41402abc4b")
+    return plain
 
 
 def seconds(value: int, option: str, least: int = 1, most: int = A_YEAR) -> int:

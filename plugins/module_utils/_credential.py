@@ -27,6 +27,11 @@ class CredentialError(EdgeError):
     """A credential that cannot be made here. The message never holds the secret."""
 
 
+def looks_encrypted(text: str) -> bool:
+    """Whether a text may be a credential as systemd-creds writes it: base64 in several lines, as no token is."""
+    return "\n" in text.strip() and _CREDENTIAL.fullmatch(text) is not None
+
+
 def encrypt(module: AnsibleModule, token: str, name: str, key: str) -> bytes:
     """Return the token, encrypted for ``LoadCredentialEncrypted=`` under a name.
 

@@ -19,6 +19,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
     "token_source": {"type": "str", "no_log": False},
     "strict": {"type": "bool", "default": False},
     "remove_when_registered": {"type": "bool", "default": False},
+    "replaces": {"type": "str"},
 }
 """The options that the documentation fragment ``_token`` describes."""
 
@@ -54,11 +55,12 @@ class Request(NamedTuple):
     source: Optional[str] = None  # where the token comes from, in words
     strict: bool = False
     remove: bool = False  # as soon as no token is needed any more
+    replaces: Optional[str] = None  # what the place has to hold, see _guard
 
     @classmethod
     def of(cls, params: Dict[str, Any]) -> "Request":
         """Return the request that a module's options make."""
-        return cls(params["token"], params["token_source"], params["strict"], params["remove_when_registered"])
+        return cls(params["token"], params["token_source"], params["strict"], params["remove_when_registered"], params.get("replaces"))
 
     def __repr__(self) -> str:
         return f"Request(source={self.source!r}, strict={self.strict!r}, remove={self.remove!r})"

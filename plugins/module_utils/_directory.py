@@ -49,6 +49,8 @@ class Directory:
         """What was opened on the way, the root first and this one last."""
         self.missing = missing
         """Names of the directories below it that were asked for and are not there, the outermost first."""
+        self.locked = False
+        """Whether the caller has locked it already, by another descriptor."""
         self.readable = not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_PATH
 
     def __enter__(self) -> "Directory":
@@ -171,7 +173,7 @@ class Directory:
 
         As well as can be: every account may lock what it may read, and not all file systems know locks, so nobody waits for ever.
         """
-        held = self.readable and _lock(self.descriptor)
+        held = self.readable and not self.locked and _lock(self.descriptor)
         try:
             yield
         finally:

@@ -20,7 +20,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmE
 
 try:
     import docker
-    from docker.errors import APIError, DockerException, NotFound
+    from docker.errors import APIError, DockerException, InvalidVersion, NotFound
 
     SDK_FAULT: Optional[str] = None
 except Exception as exc:  # pylint: disable=broad-except
@@ -36,9 +36,15 @@ except Exception as exc:  # pylint: disable=broad-except
     class NotFound(APIError):  # type: ignore[no-redef]
         pass
 
+    class InvalidVersion(DockerException):  # type: ignore[no-redef]
+        pass
+
 
 NOT_FOUND = NotFound
 """What the SDK raises for an object that the engine does not know."""
+
+NO_FEATURE = InvalidVersion
+"""What the SDK raises for something that the engine is too old to have."""
 
 ARGUMENT_SPEC: Dict[str, Any] = {
     "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock", "fallback": (env_fallback, ["DOCKER_HOST"])},

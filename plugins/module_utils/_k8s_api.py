@@ -8,7 +8,7 @@
 """The Kubernetes API, asked by path, and its faults put into a sentence."""
 
 import json
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ApiError, connect, explained, json_object, library_version, unreachable
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import FIELD_MANAGER, KINDS, Kind
@@ -78,10 +78,18 @@ class Api:
 
     def find(self, kind: str, namespace: str, labels: str = "") -> List[Dict[str, Any]]:
         """Return the objects in a namespace that carry the labels."""
-        found = self._ask("list", "get", KINDS[kind], namespace, None, label_selector=labels or None).get("items")
+        return self._list(kind, namespace, label_selector=labels or None)[0]
+
+    def some(self, kind: str, namespace: str, most: int) -> Tuple[List[Dict[str, Any]], bool]:
+        """Return objects in a namespace, not many more than a number, and whether these are all."""
+        return self._list(kind, namespace, limit=most)
+
+    def _list(self, kind: str, namespace: str, **options: Any) -> Tuple[List[Dict[str, Any]], bool]:
+        answer = self._ask("list", "get", KINDS[kind], namespace, None, **options)
+        found, metadata = answer.get("items"), answer.get("metadata")
         if not isinstance(found, list) or not all(_named(each) for each in found):
             raise self._odd("a list without items that have names", f"list {KINDS[kind].resource}")
-        return found
+        return found, not (isinstance(metadata, dict) and metadata.get("continue"))
 
     def apply(self, manifest: Dict[str, Any], force: bool = False, manager: str = FIELD_MANAGER) -> Dict[str, Any]:
         """Apply a manifest on the server, as a field manager of our own; return the object as it is then."""

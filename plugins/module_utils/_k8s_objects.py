@@ -74,7 +74,7 @@ def check_names(params: Dict[str, Any]) -> None:
 
     :raises OptionError: Kubernetes does not accept one of the names
     """
-    for option, rule in (("namespace", NAMESPACE), ("name", NAME), ("claim", NAME), ("keep", NAME)):
+    for option, rule in (("namespace", NAMESPACE), ("name", NAME), ("claim", NAME), ("deployment", NAME), ("keep", NAME)):
         value = params.get(option)
         if value is not None and not rule.fullmatch(value):
             characters, most = ("'-'", 63) if rule is NAMESPACE else ("'-' and '.'", 253)

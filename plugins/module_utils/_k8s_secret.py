@@ -13,7 +13,7 @@ Pure: manifests and a module's options go in, decisions and manifests come out. 
 import base64
 import binascii
 import re
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils._decision import KUBERNETES, Held, Request, decide
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
@@ -27,12 +27,23 @@ from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import (
     of_wrong_type,
     title,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._token import Token, fingerprint
+from ansible_collections.expanso.edge.plugins.module_utils._record import (
+    RECORD_ANNOTATION,
+    Entry,
+    RecordError,
+    as_result,
+    new_entry,
+    parse_entry,
+    render_entry,
+    utc,
+)
+from ansible_collections.expanso.edge.plugins.module_utils._token import Token, TokenFault, fingerprint, judge
 
 FAMILY = "expanso.edge/secret"
 """Label that the Secrets of one name share when each token has its own."""
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+_TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 class SecretError(EdgeError):
@@ -67,14 +78,22 @@ class Plan(NamedTuple):
         return f"Plan(action={self.action!r}, name={self.name!r})"
 
 
+def check_key(key: str) -> None:
+    """Check that Kubernetes accepts a key of a Secret.
+
+    :raises SecretError: it does not
+    """
+    if not _KEY.fullmatch(key):
+        raise SecretError(f"{key[:70]!r} cannot be a key of a Secret: use letters, digits, '-', '_' and '.'")
+
+
 def check_secret(params: Dict[str, Any]) -> None:
     """Check what a Secret is going to be made of.
 
     :raises SecretError: its key or its name is not possible
     :raises OptionError: a label is not possible
     """
-    if not _KEY.fullmatch(params["key"]):
-        raise SecretError(f"{params['key'][:70]!r} cannot be a key of a Secret: use letters, digits, '-', '_' and '.'")
+    check_key(params["key"])
     if params["state"] != "absent" and not LABEL_VALUE.fullmatch(params["name"]):
         raise SecretError(f"option name: {params['name'][:70]!r} is too long: it becomes the value of a label as well, at most 63 characters")
     labels_of("option labels", params["labels"])
@@ -107,7 +126,47 @@ def read_secret(manifest: Optional[Dict[str, Any]], params: Dict[str, Any]) -> O
     return SecretContent(manifest, value, sorted(data))
 
 
-def wanted_manifest(params: Dict[str, Any], plan: Plan, found: Optional[SecretContent]) -> Dict[str, Any]:
+def read_entry(manifest: Optional[Dict[str, Any]]) -> Optional[Entry]:
+    """Return the enrolment record in an object's annotations, None where there is none that can be read. A damaged one is replaced by the next token's."""
+    text = ((manifest or {}).get("metadata", {}).get("annotations") or {}).get(RECORD_ANNOTATION)
+    try:
+        return parse_entry(text) if isinstance(text, str) else None
+    except RecordError:
+        return None
+
+
+def entry_for(run: Callable[..., Dict[str, Any]], plan: Plan, found: Optional[SecretContent], known: Optional[Entry], now: float) -> Optional[Entry]:
+    """Return the enrolment record of an agent: what is known already, unless its Secret is to hold another token.
+
+    :param run: returns the options that tell of the run, with a secret masked in them
+    :param found: the Secret that the agent has now
+    :param known: the entry of the claim with the agent's identity
+    :param now: seconds since the epoch
+    """
+    held = read_entry(found.manifest) if found else None
+    if plan.value is None:
+        return known or held
+    mark = fingerprint(plan.value)
+    for entry in (held, known):
+        if entry is not None and entry.fingerprint == mark:
+            return entry
+    try:
+        kind: Optional[str] = plan.token.kind if plan.token else judge(plan.value).kind
+    except TokenFault:  # it expired since
+        kind = None
+    # a Secret without an entry is from before there were any
+    applied = _last_applied(found.manifest) if found and plan.action == "kept" else None
+    return new_entry(run(plan.value), mark, kind, "kubernetes", applied or utc(now))
+
+
+def _last_applied(manifest: Dict[str, Any]) -> Optional[str]:
+    """Return when this collection changed an object last, None where the API server does not tell."""
+    entries = manifest["metadata"].get("managedFields") or []
+    times = [str(each.get("time")) for each in entries if isinstance(each, dict) and each.get("manager") == FIELD_MANAGER]
+    return max((each for each in times if _TIME.fullmatch(each)), default=None)
+
+
+def wanted_manifest(params: Dict[str, Any], plan: Plan, found: Optional[SecretContent], entry: Optional[Entry] = None) -> Dict[str, Any]:
     """Return the manifest to apply: our fields alone."""
     data = (plan.value or "").encode("utf-8", "surrogateescape")
     labels = labels_of("option labels", params["labels"])
@@ -119,7 +178,7 @@ def wanted_manifest(params: Dict[str, Any], plan: Plan, found: Optional[SecretCo
             "name": plan.name,
             "namespace": params["namespace"],
             "labels": labels,
-            "annotations": {FINGERPRINT: fingerprint(plan.value or "")},
+            "annotations": dict({FINGERPRINT: fingerprint(plan.value or "")}, **annotations_of(entry)),
         },
         "type": SECRET_TYPE,
         "data": {params["key"]: base64.b64encode(data).decode("ascii")},
@@ -127,6 +186,11 @@ def wanted_manifest(params: Dict[str, Any], plan: Plan, found: Optional[SecretCo
     if params["immutable"] or (found and found.manifest.get("immutable")):  # what is immutable stays so
         manifest["immutable"] = True
     return manifest
+
+
+def annotations_of(entry: Optional[Entry]) -> Dict[str, str]:
+    """Return the annotations that keep an enrolment record."""
+    return {} if entry is None else {RECORD_ANNOTATION: render_entry(entry)}
 
 
 def make_plan(params: Dict[str, Any], current: Optional[SecretContent], registered_fingerprint: Optional[str]) -> Plan:
@@ -167,7 +231,7 @@ def make_plan(params: Dict[str, Any], current: Optional[SecretContent], register
 def describe(content: Optional[SecretContent]) -> Dict[str, Any]:
     """Return what may be shown of a Secret, for results and diffs."""
     if content is None:
-        return dict.fromkeys(("type", "immutable", "labels", "size", "fingerprint"))
+        return dict.fromkeys(("type", "immutable", "labels", "size", "fingerprint", "record"))
     manifest, value = content.manifest, content.value
     return {
         "type": manifest.get("type"),
@@ -175,4 +239,5 @@ def describe(content: Optional[SecretContent]) -> Dict[str, Any]:
         "labels": manifest["metadata"].get("labels") or {},
         "size": None if value is None else len(value.encode("utf-8", "surrogateescape")),
         "fingerprint": fingerprint(value) if value else None,
+        "record": as_result(read_entry(manifest)),
     }

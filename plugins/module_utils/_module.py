@@ -9,7 +9,7 @@
 
 import os
 import re
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
@@ -23,6 +23,9 @@ _STRUCTURED = ("kubeconfig", "proxy_headers")
 """Options that may hold secrets deep inside, unknown to Ansible."""
 
 LONGEST_LOGGED = 4096
+
+_RUN_OPTIONS = ("token_label", "run_id", "job_id")
+"""Those of the modules that change a token, see :data:`_record.ARGUMENT_SPEC`."""
 
 _SECRET_KEY = re.compile(r"token|password|secret|auth$|key-data|certificate-data|^value$", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"(?:token|password|secret|auth|key-data|certificate-data|value)[\"']?\s*:\s*[\"']?([^\s\"',}]{8,})", re.IGNORECASE)
@@ -63,7 +66,7 @@ class EdgeModule(AnsibleModule):
             failure = {"msg": _unexpected(exc)}
         # Outside of any handler: since ansible-core 2.19, fail_json attaches the text of the exception that is being handled.
         if failure:
-            self.fail_json(**self._masked(failure))
+            self.fail_json(**self.masked(failure))
         self.exit_json(**result)
 
     def _secrets(self) -> List[str]:
@@ -77,9 +80,12 @@ class EdgeModule(AnsibleModule):
         # no program can print what is between these, which UTF-8 does not know
         return [piece for each in given for piece in _checks.SURROGATE.split(each) if len(piece) >= PIECE] + self._learned
 
-    def _masked(self, value: Any) -> Any:
-        """Return a structure with every piece of every secret masked, in whatever encoding, and what has a token's shape as well."""
-        secrets = self._secrets()
+    def masked(self, value: Any, *more: str) -> Any:
+        """Return a structure with every piece of every secret masked, in whatever encoding, and what has a token's shape as well.
+
+        :param more: further secrets
+        """
+        secrets = self._secrets() + list(more)
 
         def masked(each: Any) -> Any:
             if isinstance(each, dict):
@@ -90,9 +96,24 @@ class EdgeModule(AnsibleModule):
 
         return masked(value)
 
+    def log_change(self, action: str, place: str, former: Optional[str], now: Optional[str]) -> None:
+        """Tell the node's journal or syslog what was changed, unless this is check mode.
+
+        :param former: fingerprint of the token that the place held, None where it held none
+        :param now: the same of the token that it holds now
+        """
+        if not self.check_mode:
+            words = [f"token {former or 'none'} -> {now or 'none'}"]
+            words += [f"{name} {value}" for name, value in self.run_options().items() if value]
+            self.log(_loggable(f"expanso.edge: {action} {place} ({', '.join(words)})", self._secrets()))
+
+    def run_options(self, *secrets: str) -> Result:
+        """Return the options that tell of the run and of the token, masked: a label may be the token by mistake."""
+        return {name: self.masked((self.params[name] or "")[:LONGEST_LOGGED], *secrets) for name in _RUN_OPTIONS}
+
     def warn(self, warning: str, **more: Any) -> None:
         """Warn, masked: ansible-core 2.19 and newer do not mask warnings."""
-        super().warn(self._masked(warning), **more)
+        super().warn(self.masked(warning), **more)
 
     def _log_invocation(self) -> None:
         """Log that the module runs. Ansible logs the options before they could be checked, and fails where the log does not accept them."""
@@ -114,7 +135,7 @@ class EdgeModule(AnsibleModule):
             self.no_log_values.discard(token)
             self.params["token"] = token and MASK
         # Ansible returns a module's options at -vvv, and one that is not secret may contain a token by mistake.
-        self.params = self._masked(self.params)
+        self.params = self.masked(self.params)
         # ansible-core 2.22 adds the secrets to the output, for the controller; an asynchronous task's output is a file.
         new_secrets = getattr(self, "_new_secrets", None)
         if new_secrets is not None:

@@ -10,11 +10,14 @@
 import errno
 import os
 import stat
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._permissions import SecureFileError
 from ansible_collections.expanso.edge.plugins.module_utils._walk import shown
+
+Identity = Tuple[Tuple[str, int, int], ...]
+"""The files of an identity that exist: path, number and time of writing in nanoseconds."""
 
 MARKERS = ("auth/credentials.creds", "config.d/50-connection.yaml", "config.d/50-registration.yaml", "identity")
 """What versions of the agent are known to leave below their data directory."""
@@ -73,3 +76,34 @@ def _refuse_broken_link(marker: str) -> None:
         if os.path.islink(directory) and not os.path.exists(directory):
             raise OSError(errno.ENOLINK, "it is a symbolic link that leads nowhere: mount or create what it leads to first, or remove it", shown(directory))
         directory = os.path.dirname(directory)
+
+
+def identity(params: Dict[str, Any]) -> Identity:
+    """Return what tells one identity from another: which files of it there are, and when each was written."""
+    found = []
+    for each in markers(params):
+        try:
+            status = os.stat(each)
+        except OSError:
+            continue
+        found.append((each, status.st_ino, status.st_mtime_ns))
+    return tuple(found)
+
+
+def new_marker(params: Dict[str, Any], before: Identity) -> Optional[str]:
+    """Return the marker of a node that was registered anew, None as long as it is the one from before."""
+    marker = find_marker(params)
+    return None if any(each[0] == marker and each in before for each in identity(params)) else marker
+
+
+def what_is_left(params: Dict[str, Any], before: Identity) -> str:
+    """Return what became of a former identity, where the agent failed to replace it."""
+    now = identity(params)
+    paths = [each[0] for each in now]
+    gone = [path for path, _number, _time in before if path not in paths]
+    changed = [each[0] for each in before if each[0] in paths and each not in now]
+    if gone:
+        return f"of the former identity these files are gone: {', '.join(gone)}; this node may have to be registered from the beginning"
+    if changed:
+        return f"the files of the former identity are still there, but the agent has changed {', '.join(changed)}"
+    return f"the files of the former identity are still there, unchanged ({', '.join(path for path, _number, _time in before)})"

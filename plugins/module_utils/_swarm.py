@@ -16,6 +16,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import texts
 from ansible_collections.expanso.edge.plugins.module_utils._decision import SWARM, Held, Request, decide
 from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
+from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_LABEL, Entry, RecordError, new_entry, parse_entry, utc
+from ansible_collections.expanso.edge.plugins.module_utils._removal import reason_to_keep
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token
 
 FINGERPRINT_LABEL = "io.expanso.edge.fingerprint"
@@ -54,6 +56,8 @@ class Version(NamedTuple):
     number: int  # 0 where the name carries none
     fingerprint: Optional[str]
     users: Tuple[str, ...]  # names of the services that use it
+    created: str = ""  # ISO 8601, UTC
+    record: Optional[Entry] = None
 
 
 class Plan(NamedTuple):
@@ -63,6 +67,14 @@ class Plan(NamedTuple):
     msg: str
     current: Optional[str] = None
     create: Optional[Token] = None
+    kind: Optional[str] = None  # of the token, None where it was not judged
+
+
+class Retirement(NamedTuple):
+    """Which versions to remove although a service may use them."""
+
+    remove: List[Version]
+    msg: str
 
 
 class ServiceState(NamedTuple):
@@ -74,6 +86,12 @@ class ServiceState(NamedTuple):
     failed: Optional[str]  # why its last update failed
     report: str  # what it still waits for
     nodes: Tuple[str, ...]  # where its tasks are or were
+    record: str = ""  # the label that holds the enrolment record, as it is
+
+    @property
+    def entry(self) -> Optional[Entry]:
+        """The enrolment record, None where there is none that can be read."""
+        return _read_entry(self.record)
 
 
 # Secret
@@ -89,11 +107,12 @@ def check_name(name: str) -> None:
         raise SwarmError(f"{name[:70]!r} cannot name a secret: use letters, digits and '-_.' inside, at most {longest} characters (versions get a number)")
 
 
-def find_versions(name: str, secrets: List[Dict[str, Any]], services: List[Dict[str, Any]]) -> List[Version]:
+def find_versions(name: str, secrets: List[Dict[str, Any]], services: List[Dict[str, Any]], fingerprint: Optional[str] = None) -> List[Version]:
     """Return the secrets ``name`` and ``name_vNUMBER``, oldest first.
 
     :param secrets: answer of ``GET /secrets``
     :param services: answer of ``GET /services``
+    :param fingerprint: of a token, whose secrets count as well, whatever their names are
     """
     users: Dict[str, List[str]] = {}
     for service in services:
@@ -102,10 +121,12 @@ def find_versions(name: str, secrets: List[Dict[str, Any]], services: List[Dict[
     versions = []
     for secret in secrets:
         found = re.fullmatch(re.escape(name) + r"(?:_v([0-9]{1,9}))?", secret["Spec"]["Name"])
-        if found:
-            label = (secret["Spec"].get("Labels") or {}).get(FINGERPRINT_LABEL)
-            number = int(found.group(1) or 0)
-            versions.append(Version(secret["Spec"]["Name"], secret["ID"], number, label or None, tuple(sorted(users.get(secret["ID"], [])))))
+        labels = secret["Spec"].get("Labels") or {}
+        mark = labels.get(FINGERPRINT_LABEL) or None
+        if found or (fingerprint and mark == fingerprint):
+            number, used_by = int(found.group(1) or 0) if found else 0, tuple(sorted(users.get(secret["ID"], [])))
+            created, entry = secret.get("CreatedAt") or "", _read_entry(labels.get(RECORD_LABEL))
+            versions.append(Version(secret["Spec"]["Name"], secret["ID"], number, mark, used_by, created, entry))
     return sorted(versions, key=lambda version: (version.number, version.name))
 
 
@@ -138,9 +159,10 @@ def plan_present(
     newest = versions[-1] if versions else None
     held = Held(newest.fingerprint) if newest else None
     decision = decide(SWARM, request._replace(remove=request.remove and not changing), registered, held, now)
+    kind = decision.token.kind if decision.token else None
     if decision.action == "written":
         new = next_name(name, versions)
-        return Plan("written", f"token stored as {new}", new, decision.token)
+        return Plan("written", f"token stored as {new}", new, decision.token, kind)
     if decision.action == "removed":
         return Plan("removed", f"all tasks of the service are registered: {_names(versions)} can be removed")
     if newest is None:
@@ -148,13 +170,53 @@ def plan_present(
     if newest.fingerprint is None:
         return Plan("kept", f"all tasks of the service are registered: no token needed, and {newest.name} is left as it is{decision.note}")
     given = request.token and not decision.note
-    return Plan("kept", f"{newest.name} holds the token" if given else f"{newest.name} is kept{decision.note or ': no token was given'}", newest.name)
+    msg = f"{newest.name} holds the token" if given else f"{newest.name} is kept{decision.note or ': no token was given'}"
+    return Plan("kept", msg, newest.name, kind=kind)
+
+
+def _read_entry(label: Any) -> Optional[Entry]:
+    """Return the entry in a label, None where there is none that can be read. A damaged one is replaced by the next token's."""
+    try:
+        return parse_entry(label) if isinstance(label, str) else None
+    except RecordError:
+        return None
+
+
+def entry_for(run: Dict[str, Any], known: Optional[Entry], version: Optional[Version], kind: Optional[str], now: float) -> Optional[Entry]:
+    """Return the enrolment record of a service: what is known already, unless its newest version holds another token.
+
+    :param run: the options that tell of the run, masked
+    :param known: the entry that the service has
+    :param version: the newest one; a version without an entry is from before there were any, and the engine knows since when it exists
+    :param now: seconds since the epoch
+    """
+    if version is None or version.fingerprint is None:
+        return known
+    for entry in (known, version.record):
+        if entry is not None and entry.fingerprint == version.fingerprint:
+            return entry
+    created = re.match("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}", version.created)
+    return new_entry(run, version.fingerprint, kind, "swarm", created.group() + "Z" if created else utc(now))
 
 
 def plan_prune(versions: List[Version], keep: int) -> Tuple[List[Version], List[Version]]:
     """Return the versions to remove, and those that should be removed but are in use."""
     old = versions[: max(len(versions) - keep, 0)]
     return [version for version in old if not version.users], [version for version in old if version.users]
+
+
+def plan_retire(params: Dict[str, Any], versions: List[Version], registered: bool) -> Retirement:
+    """Decide which versions are not needed any more, or hold the one token that a removal is about.
+
+    :param registered: whether all tasks of the service are
+    """
+    kept = {version.name: reason_to_keep(params, registered, version.fingerprint == params["fingerprint"]) for version in versions}
+    gone = [version for version in versions if not kept[version.name]]
+    if gone:
+        return Retirement(gone, f"removed {_names(gone)}")
+    if versions:
+        return Retirement([], f"{_names(versions)} stays: {kept[versions[-1].name]}")
+    return Retirement([], "there is nothing to remove")
 
 
 def _names(versions: List[Version]) -> str:
@@ -226,7 +288,8 @@ def service_state(service: Dict[str, Any], tasks: List[Dict[str, Any]], hostname
         lines.append(f"{len(wanted)} of {replicas if replicas is not None else 'its'} tasks")
     lines += _errors(_latest(service, tasks), spec["Name"], hostnames)
     nodes = sorted({hostnames.get(task["NodeID"], task["NodeID"]) for task in tasks if task.get("NodeID")})
-    return ServiceState(ours, settled, ours and settled and bool(wanted), failed, "; ".join(lines) or update.get("Message") or "", tuple(nodes))
+    registered, report = ours and settled and bool(wanted), "; ".join(lines) or update.get("Message") or ""
+    return ServiceState(ours, settled, registered, failed, report, tuple(nodes), (spec.get("Labels") or {}).get(RECORD_LABEL) or "")
 
 
 def _runs(task: Dict[str, Any]) -> bool:

@@ -13,10 +13,10 @@ There are three formats. ``raw`` is the token alone, ``env`` an environment file
 from typing import Any, Dict, NamedTuple, Optional
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.expanso.edge.plugins.module_utils._credential import NAME, CredentialError, decrypt, encrypt
+from ansible_collections.expanso.edge.plugins.module_utils._credential import NAME, CredentialError, decrypt, encrypt, looks_encrypted
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import render as render_variables
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, Token, TokenFault, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, Token, TokenFault, fingerprint, judge
 
 ARGUMENT_SPEC: Dict[str, Any] = {
     "format": {"type": "str", "choices": ["raw", "env", "encrypted"], "default": "raw"},
@@ -88,6 +88,24 @@ def read_as_asked(module: AnsibleModule, data: bytes) -> Content:
         return Content(form, decrypt(module, data, module.params["credential_name"]))
     except CredentialError:  # without systemd-creds it can be removed all the same
         return Content(form, None)
+
+
+def holds(module: AnsibleModule, data: bytes, wanted: str, encrypted: bool) -> Optional[bool]:
+    """Whether the bytes of a file hold the token of a fingerprint, in whichever format; None where this node cannot decrypt them.
+
+    :param encrypted: whether they ought to be encrypted
+    """
+    text = decode(data)
+    candidates = [read(data, "raw").text, read(data, "env").text, text.strip()]
+    if any(each and fingerprint(each) == wanted for each in candidates):
+        return True
+    if not encrypted and not looks_encrypted(text):
+        return False
+    try:
+        decrypted = decrypt(module, data, module.params["credential_name"])
+    except CredentialError:
+        decrypted = None
+    return None if decrypted is None else fingerprint(decrypted) == wanted
 
 
 def render(token: Token, form: str, variables: Dict[str, str]) -> bytes:

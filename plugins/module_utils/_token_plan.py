@@ -10,10 +10,14 @@
 Pure: what was found and a module's options go in, a plan goes out. Nothing here touches a file.
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils._account import group_name, user_name
 from ansible_collections.expanso.edge.plugins.module_utils._decision import FILE, Decision, Held, Request, decide
+from ansible_collections.expanso.edge.plugins.module_utils._guard import is_done
+from ansible_collections.expanso.edge.plugins.module_utils._record import Entry, as_result, new_entry, utc
+from ansible_collections.expanso.edge.plugins.module_utils._record_file import Kept
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, SecretFile, SecureFileError, not_short_text
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, fingerprint
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import Content, render
@@ -27,16 +31,21 @@ class Plan(NamedTuple):
     token: Optional[Token] = None
 
 
-def make_plan(params: Dict[str, Any], found: Optional[SecretFile], content: Optional[Content], attributes: Attributes, marker: Optional[str]) -> Plan:
+def make_plan(
+    params: Dict[str, Any], found: Optional[SecretFile], content: Optional[Content], attributes: Attributes, marker: Optional[str], stays: Optional[str] = None
+) -> Plan:
     """Decide what to do with the file. Changes nothing.
 
     :param content: what the file holds
+    :param stays: why it is not removed although it is to be absent
     :raises SecureFileError: what would be replaced or removed is certainly not a token
     :raises TokenFault: the node needs a token, and there is none that it could use
     """
     path = params["path"]
     if params["state"] == "absent":
-        plan = Plan("absent", f"there is no token in {path}") if found is None else Plan("removed", f"token removed from {path}")
+        plan = Plan("removed", f"token removed from {path}")
+        if found is None or stays:
+            plan = Plan("absent", f"there is no token in {path}") if found is None else Plan("kept", f"the token in {path} stays: {stays}")
     else:
         decision = decide(FILE, Request.of(params), marker is not None, held_in(content))
         open_to_others = found is not None and differs(found, attributes)
@@ -55,6 +64,21 @@ def held_in(content: Optional[Content]) -> Optional[Held]:
     if content is None:
         return None
     return Held(None, problem=content.missing) if content.text is None else Held(fingerprint(content.text), content.text)
+
+
+def has_to_register_again(
+    params: Dict[str, Any], marker_time: float, found: Optional[SecretFile], content: Optional[Content], enrolled: Optional[Entry]
+) -> bool:
+    """Whether a registered node is to be registered anew, and was not yet.
+
+    :param marker_time: when its registration marker was written, in seconds since the epoch
+    :param enrolled: the last entry of its enrolment record
+    """
+    if params["state"] != "present" or not params["reregister"]:
+        return False
+    given = fingerprint(params["token"]) if params["token"] else None
+    held = held_in(content)
+    return not is_done(given, marker_time, held.fingerprint if held else None, found and found.modified, enrolled)
 
 
 def in_form(params: Dict[str, Any], found: Optional[SecretFile], token: Optional[Token]) -> bool:
@@ -92,10 +116,19 @@ def plan_for_registered(path: str, decision: Decision, open_to_others: bool, mar
     return Plan("kept", left + decision.note)
 
 
-def with_obsolete_removed(plan: Plan, obsolete: List[str]) -> Plan:
+def with_obsolete_removed(params: Dict[str, Any], plan: Plan, obsolete: List[str]) -> Plan:
     """Return a plan that also tells of the removal of files from an earlier delivery."""
-    action = "removed" if plan.action in ("absent", "not_needed") else plan.action
+    action = "removed" if params["state"] == "absent" or plan.action == "not_needed" else plan.action
     return plan._replace(action=action, msg=f"{plan.msg}; an earlier delivery's token removed from {', '.join(obsolete)}")
+
+
+def with_obsolete_kept(plan: Plan, kept: Dict[str, str]) -> Plan:
+    """Return a plan that also tells of files from an earlier delivery that stay.
+
+    :param kept: why, by path
+    """
+    notes = "".join(f"; the token in {path} stays: {why}" for path, why in sorted(kept.items()))
+    return plan._replace(action="kept" if plan.action == "absent" and kept else plan.action, msg=plan.msg + notes)
 
 
 def differs(found: SecretFile, attributes: Attributes) -> bool:
@@ -111,6 +144,20 @@ def refuse_what_is_not_a_token(path: str, found: SecretFile) -> None:
     what = not_short_text(found.data)
     if what:
         raise SecureFileError(f"{path}: {what}, so it is not a token file: name another path, or remove the file yourself")
+
+
+def entry_for(
+    params: Dict[str, Any], plan: Plan, found: Optional[SecretFile], marker: Optional[str], run: Callable[..., Dict[str, Any]]
+) -> Optional[Entry]:
+    """Return what the enrolment record is to hold, None where it stays as it is: on a registered node, and where the node holds no token that can be used.
+
+    :param run: returns the options that tell of the run, with a secret masked in them
+    """
+    if marker is not None or plan.token is None:
+        return None
+    written_at = time.time() if plan.action == "written" or found is None else found.modified
+    delivery = params["delivery"] or ("file" if params["format"] == "raw" else "systemd")
+    return new_entry(run(plan.token.value), plan.token.fingerprint, plan.token.kind, delivery, utc(written_at))
 
 
 def describe(attributes: Optional[Attributes], data: Optional[bytes], text: Optional[str]) -> Dict[str, Any]:
@@ -130,13 +177,13 @@ def describe(attributes: Optional[Attributes], data: Optional[bytes], text: Opti
 
 
 def result_of(
-    params: Dict[str, Any], plan: Plan, before: Dict[str, Any], after: Dict[str, Any], changed: bool, registered: bool, obsolete: List[str]
+    params: Dict[str, Any], plan: Plan, before: Dict[str, Any], after: Dict[str, Any], changed: bool, registered: bool, obsolete: List[str], kept: Kept
 ) -> Dict[str, Any]:
     """Return the result of what was done, or would be in check mode."""
     path = params["path"]
     return dict(
         after,
-        changed=changed,
+        changed=changed or kept.changed,
         action=plan.action,
         msg=plan.msg,
         path=path,
@@ -145,5 +192,9 @@ def result_of(
         registered=registered,
         obsolete_removed=obsolete,
         token_source=params["token_source"],
-        diff={"before": dict(before, path=path, obsolete=obsolete), "after": dict(after, path=path, obsolete=[])},
+        record=as_result(kept.after),
+        diff={
+            "before": dict(before, path=path, obsolete=obsolete, record=as_result(kept.before)),
+            "after": dict(after, path=path, obsolete=[], record=as_result(kept.after)),
+        },
     )

@@ -19,7 +19,10 @@ description:
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._registration
+  - expanso.edge._removal
   - expanso.edge._token
+  - expanso.edge._record
+  - expanso.edge._record.file
 attributes:
   check_mode:
     details:
@@ -74,6 +77,7 @@ options:
   obsolete_paths:
     description:
       - Further files that may hold a token, from an earlier way of delivery. They are removed in either O(state).
+        O(only_registered) and O(fingerprint) count for them as well.
     type: list
     elements: path
     default: []
@@ -107,6 +111,34 @@ options:
     type: list
     elements: path
     default: []
+    version_added: 1.1.0
+  reregister:
+    description:
+      - Give a registered node the token as if it were not registered, because it is to be registered anew with it.
+        That is done by M(expanso.edge.edge_registration) with O(expanso.edge.edge_registration#module:force=true), never by this module.
+      - Has no effect where the node was registered with this very token, because its registration marker is newer than the token, according to the node's
+        enrolment record or to the file at O(path). So a run that was interrupted spends no second token.
+    type: bool
+    default: false
+    version_added: 1.1.0
+  delivery:
+    description:
+      - How the agent gets the token, for the enrolment record.
+      - By default V(file) with O(format=raw), V(systemd) otherwise.
+    type: str
+    choices: [file, systemd]
+    version_added: 1.1.0
+  data_dir_owner:
+    description:
+      - Account that owns O(data_dir) where it is missing and is made for the enrolment record, with mode V(0700). The account that the agent runs as.
+      - By default that of the token file, O(owner).
+    type: str
+    version_added: 1.1.0
+  data_dir_group:
+    description:
+      - Group of O(data_dir), likewise.
+      - By default the primary group of O(data_dir_owner), or that of the token file, O(group).
+    type: str
     version_added: 1.1.0
 seealso:
   - module: expanso.edge.bootstrap_token_info
@@ -149,6 +181,12 @@ EXAMPLES = r"""
   expanso.edge.bootstrap_token:
     path: /etc/expanso/bootstrap.token
     state: absent
+
+- name: Remove a token that leaked, and no other
+  expanso.edge.bootstrap_token:
+    path: /etc/expanso/bootstrap.token
+    state: absent
+    fingerprint: 5d41402abc4b
 """
 
 RETURN = r"""
@@ -157,6 +195,7 @@ action:
     - What was done, or would be done in check mode.
     - V(written) means that the node received a token it did not hold. V(repaired) means that the right token had wrong permissions.
     - V(kept) and V(absent) mean that there was nothing to do. V(not_needed) means that the node is registered and holds no token.
+    - With O(state=absent), V(kept) means that there is a token that O(only_registered) or O(fingerprint) spares.
   type: str
   returned: success
   choices: [written, repaired, kept, removed, not_needed, absent]
@@ -204,6 +243,12 @@ fingerprint:
   type: str
   returned: success
   sample: 5d41402abc4b
+previous_fingerprint:
+  description: Fingerprint of the token that was held before, V(null) where there was none, or none that is known.
+  type: str
+  returned: success
+  sample: 0a4d55a8d778
+  version_added: 1.1.0
 expires_at:
   description: When the token expires, in ISO 8601 and UTC. V(null) where it does not tell.
   type: str
@@ -213,32 +258,70 @@ registered:
   description: Whether a registration marker exists.
   type: bool
   returned: success
+reregister:
+  description: Whether the node is registered, and still has to be registered anew with the token, as O(reregister) asks for.
+  type: bool
+  returned: success
+  version_added: 1.1.0
 token_source:
   description: The value of O(token_source).
   type: str
   returned: success
+record:
+  description:
+    - The last entry of the node's enrolment record, V(null) where there is none, or where it cannot be read or written.
+    - Fingerprint and kind of the token, O(token_label), O(delivery), time in UTC, O(run_id), O(job_id) and the version of this collection.
+  type: dict
+  returned: success
+  version_added: 1.1.0
+  sample:
+    collection_version: 1.1.0
+    delivery: file
+    fingerprint: 5d41402abc4b
+    job_id: '17'
+    kind: bootstrap_key
+    label: spring
+    run_id: 20261130T095959Z-1a2b3c4d
+    written_at: '2026-11-30T10:00:00Z'
 """
 
 import os
 import stat
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._account import AccountError, group_id, user_id
 from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._decision import Request
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import EnvFileError
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import render as render_variables
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._guard import guard
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
+from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._record_file import ARGUMENT_SPEC as RECORD_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._record_file import data_dir_owner, keep
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import MAX_SIZE, Attributes, SecretFile, remove_in
+from ansible_collections.expanso.edge.plugins.module_utils._removal import ARGUMENT_SPEC as REMOVAL_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._removal import check_removal, reason_to_keep
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import MAX_SIZE, Attributes, SecretFile, SecureFileError, remove_in
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import ARGUMENT_SPEC as FILE_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS, read_as_asked, render_as_asked
-from ansible_collections.expanso.edge.plugins.module_utils._token_place import holding, judge_directory, obsolete_among, write
-from ansible_collections.expanso.edge.plugins.module_utils._token_plan import Plan, describe, make_plan, result_of, with_obsolete_removed
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import FILE_MODE_BITS, holds, read_as_asked, render_as_asked
+from ansible_collections.expanso.edge.plugins.module_utils._token_place import Place, holding, judge_directory, obsolete_among, write
+from ansible_collections.expanso.edge.plugins.module_utils._token_plan import (
+    Plan,
+    describe,
+    entry_for,
+    has_to_register_again,
+    held_in,
+    make_plan,
+    result_of,
+    with_obsolete_kept,
+    with_obsolete_removed,
+)
 
 DIRECTORY_MODE_BITS = 0o775
 
@@ -257,6 +340,7 @@ def check_options(params: Dict[str, Any]) -> None:
     else:
         params["directory_mode"] = None
     _checks.name(params["credential_name"], "credential_name")
+    check_removal(params)
     variables = {name: _checks.scalar(value, f"the value of {_checks.short(name)}") for name, value in params["variables"].items()}
     if ENV_NAME in variables:
         raise EnvFileError(f"{ENV_NAME} is the token itself: give it as option token, not among the variables")
@@ -296,47 +380,88 @@ def bytes_to_write(module: EdgeModule, plan: Plan, found: Optional[SecretFile]) 
     return render_as_asked(module, plan.token)
 
 
+def spared_files(module: EdgeModule, places: List[Place], registered: bool) -> Dict[str, Optional[str]]:
+    """Return why files are not removed although they are to be absent, by path. It is None where it is unknown whether one holds the token asked for."""
+    params = module.params
+    if params["state"] != "absent":
+        return {}
+    kept: Dict[str, Optional[str]] = {}
+    for each in places:
+        wanted = params["fingerprint"]
+        encrypted = params["format"] == "encrypted" and each.path == params["path"]
+        answer = holds(module, each.found.data, wanted, encrypted) if wanted and each.found else True
+        why = reason_to_keep(params, registered, bool(answer)) if each.found else None
+        if why:
+            kept[each.path] = None if answer is None else why
+    return kept
+
+
+def carry_out(
+    module: EdgeModule, place: Place, data: Optional[bytes], attributes: Attributes, new_mode: Optional[int], trash: List[Tuple[Place, str]]
+) -> None:
+    """Change the directory, write the file and remove what is not needed, each where there is something to do."""
+    if new_mode is not None:
+        place.directory.chmod(new_mode)
+    if data is not None:
+        write(module, place, data, attributes, module.params["directory_mode"])
+    for each, name in trash:
+        remove_in(each.directory, name)
+
+
 def apply_state(module: EdgeModule) -> Dict[str, Any]:
     """Bring the file to its state and return the result. The same before and after serve check mode, diff and the real run."""
     params = module.params
     marker = find_marker(params)
-    if params["state"] == "present" and marker is None and not module.check_mode:
+    if params["state"] == "present" and (marker is None or params["reregister"]) and not module.check_mode:
         for program in params["requires"]:
             check_agent(program, "requires (token_file_binary)")
     with holding(params) as (place, others):
         found, directory = place.found, place.directory
         content = None if found is None else read_as_asked(module, found.data)
-        removing = params["state"] == "absent" or (marker is not None and (params["remove_when_registered"] or found is None))
+        enrolled = keep(module, None, lambda: (0, 0)).after if marker else None
+        again = marker is not None and has_to_register_again(params, os.stat(marker).st_mtime, found, content, enrolled)
+        done = None if again else marker  # what tells that no token is needed
+        removing = params["state"] == "absent" or (done is not None and (params["remove_when_registered"] or found is None))
         attributes = wanted_attributes(module, removing)
         directory_mode: Optional[int] = params["directory_mode"]
         judge_directory(directory_mode, directory, attributes)
-        plan = make_plan(params, found, content, attributes, marker)
-        obsolete = obsolete_among(others)
+        if params["state"] == "present":
+            guard(Request.of(params), held_in(content), done is not None, enrolled and enrolled.fingerprint)
+        spared = spared_files(module, [place] + others, marker is not None)
+        known = {path: why or "it is unknown whether it holds this token" for path, why in spared.items()}
+        plan = make_plan(params, found, content, attributes, done, known.get(place.path))
+        if again:
+            plan = plan._replace(msg=f"{plan.msg}; this node is registered, and is to be registered anew")
+        trash = [(place, place.name)] if plan.action == "removed" else []
+        obsolete = obsolete_among([each for each in others if each.path not in spared])
         if obsolete:
-            plan = with_obsolete_removed(plan, [each.path for each in obsolete])
+            plan = with_obsolete_removed(params, plan, [each.path for each in obsolete])
+        plan = with_obsolete_kept(plan, {path: why for path, why in known.items() if path != place.path})
         data = bytes_to_write(module, plan, found)
 
         new_mode = directory_mode if params["state"] == "present" and not directory.missing else None
         if new_mode == stat.S_IMODE(directory.status().st_mode):
             new_mode = None
-        trash = [(place, place.name)] if plan.action == "removed" else []
+        gone = bool(trash)
         trash += [(each, each.name) for each in obsolete] + [(each, name) for each in [place] + others for name in each.stale]
-        changed = data is not None or plan.action == "removed" or bool(trash) or new_mode is not None
+        changed = data is not None or bool(trash) or new_mode is not None
         if changed and not module.check_mode:
-            if new_mode is not None:
-                directory.chmod(new_mode)
-            if data is not None:
-                write(module, place, data, attributes, directory_mode)
-            for each, name in trash:
-                remove_in(each.directory, name)
+            carry_out(module, place, data, attributes, new_mode, trash)
+        record = keep(module, entry_for(params, plan, found, done, module.run_options), lambda: data_dir_owner(params, attributes))
+    unknown = sorted(path for path, why in spared.items() if why is None)
+    if unknown:
+        raise SecureFileError(f"this node cannot decrypt {', '.join(unknown)}, so it is unknown whether it holds the token: remove it by hand ({plan.msg})")
 
     before = describe(found and found.attributes, found and found.data, content and content.text)
     after = before
-    if plan.action == "removed":
+    if gone:
         after = describe(None, None, None)
     elif data is not None:
         after = describe(attributes, data, plan.token.value if plan.token else content and content.text)
-    return result_of(params, plan, before, after, changed=changed, registered=marker is not None, obsolete=[each.path for each in obsolete])
+    if changed:
+        module.log_change(plan.action, params["path"], before["fingerprint"], after["fingerprint"])
+    result = result_of(params, plan, before, after, changed, marker is not None, [each.path for each in obsolete], record)
+    return dict(result, reregister=again, previous_fingerprint=before["fingerprint"])
 
 
 def work(module: EdgeModule) -> Dict[str, Any]:
@@ -357,7 +482,13 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             **TOKEN_OPTIONS,
+            **RUN_OPTIONS,
+            **RECORD_OPTIONS,
+            "delivery": {"type": "str", "choices": ["file", "systemd"]},
+            "data_dir_owner": {"type": "str"},
+            "data_dir_group": {"type": "str"},
             **FILE_OPTIONS,
+            **REMOVAL_OPTIONS,
             "variables": {"type": "dict", "default": {}},
             "credential_key": {"type": "str", "choices": list(KEYS), "default": "auto", "no_log": False},
             "obsolete_paths": {"type": "list", "elements": "path", "default": []},
@@ -367,6 +498,7 @@ def main() -> None:
             "directory_mode": {"type": "raw"},
             **ARGUMENT_SPEC,
             "requires": {"type": "list", "elements": "path", "default": []},
+            "reregister": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -12,7 +12,10 @@ description:
   - Inspects the files that hold, or should hold, an Expanso Edge bootstrap token, and reports what is wrong with them.
   - Judges what is in the files, who can read or replace them, whether the node still needs them, and how old they are.
   - Looks for the same tokens where they must not be. That is on command lines, in the environment of programs other than the agent, in systemd units,
-    in copies beside the file, and among pipeline secrets.
+    in copies beside the file, among pipeline secrets, and in the other O(places) where people and programs leave them.
+  - Recognizes other bootstrap tokens there by their shape, which are those that no file holds any more. A bootstrap key (C(exp_bk_...)) counts anywhere, a JWT
+    only as the value of E(EXPANSO_EDGE_BOOTSTRAP_TOKEN), as C(--token) of C(expanso-edge), or on a line with the name of a file or secret of a bootstrap token.
+  - Tells whether and since when the node is registered, with which tokens, and the state of its O(units).
   - Changes nothing, and never shows a character of a token. What is wrong is a finding, so the module fails only for options with impossible values.
 extends_documentation_fragment:
   - expanso.edge._attributes
@@ -29,6 +32,16 @@ options:
     default:
       - /etc/expanso/bootstrap.token
       - /etc/expanso/bootstrap.env
+  encrypted_paths:
+    description:
+      - Those of O(paths) that are credentials encrypted by C(systemd-creds), and further ones. They are decrypted to find out which token they hold.
+    type: list
+    elements: path
+    default: []
+  credential_name:
+    description: Name that the credentials in O(encrypted_paths) are bound to.
+    type: str
+    default: expanso-edge-bootstrap-token
   owner:
     description:
       - Account that must own the files, by name or number. Give the account that the agent runs as. Then the module also checks
@@ -50,6 +63,18 @@ options:
       - Days after which a token has to be rotated. The age is that of the file.
       - By default a token may be of any age.
     type: int
+  stuck_hours:
+    description:
+      - Hours after which a node that was given a token should be registered. The time is that of the enrolment record, else that of the file.
+      - By default it may take any time.
+    type: int
+  units:
+    description:
+      - Names of systemd units whose state is reported, the agent's own and the one that registers the node, such as C(expanso-edge.service) and
+        C(expanso-edge-bootstrap.service). One command asks for all of them.
+    type: list
+    elements: str
+    default: []
   pipeline_secret_files:
     description:
       - Files on the node that hold secrets of pipelines, in whatever format. A bootstrap token must not be among them.
@@ -60,11 +85,36 @@ options:
     description:
       - A bootstrap token to look for even where none of O(paths) holds it any more, such as the former one after a rotation.
     type: str
+  fingerprints:
+    description:
+      - Fingerprints of tokens to look for. That is how a token is found after everybody has lost it, with the fingerprint from an earlier result or report.
+      - In O(paths) and in all O(places), each word with the shape of a token is compared. What is given as the token there is compared in any shape.
+      - Where one is found, the finding is an error.
+    type: list
+    elements: str
+    default: []
   exposure:
     description:
-      - Look for the tokens in processes, systemd units, and files beside O(paths).
+      - Look for tokens in O(places).
     type: bool
     default: true
+  places:
+    description:
+      - Where to look for tokens, besides O(paths) and O(pipeline_secret_files).
+      - V(processes) are command lines and environments. V(units) are the files in O(systemd_unit_directories). V(neighbours) are the files beside O(paths).
+      - V(histories) are those of the shells and interactive programs of all accounts.
+      - V(profiles) is what sessions begin with, such as C(/etc/environment), C(/etc/profile.d), and the startup files of all accounts.
+      - V(defaults) are C(/etc/default), C(/etc/sysconfig) and C(/etc/conf.d).
+      - V(cron) are the jobs of cron and at, of the system and of accounts.
+      - V(ansible) are the temporary files that runs of Ansible left behind. The directories of runs that are at work are passed over.
+      - V(cloud_init) is what the machine was created with, such as user data, scripts, and cloud-init's logs.
+      - V(temporary) are small files in C(/tmp), C(/var/tmp) and C(/dev/shm).
+      - V(logs) are the files below C(/var/log), also compressed by gzip, bzip2 or xz.
+      - V(journal) are the messages and command lines that C(journalctl) prints.
+    type: list
+    elements: str
+    choices: [processes, units, neighbours, histories, profiles, defaults, cron, ansible, cloud_init, temporary, logs, journal]
+    default: [processes, units, neighbours, histories, profiles, defaults, cron, ansible, cloud_init, temporary, logs, journal]
   agent_binary:
     description:
       - Programs of the agent. They alone may have a token in their environment.
@@ -91,8 +141,10 @@ options:
       - /lib/systemd/system
 notes:
   - Run it as root (C(become=true)). Other accounts see only part of it. What they could not read is a finding.
-  - The search is bounded, by 16 MiB of a file, 5000 files of a directory, and 60 seconds. Of more than 21
+  - The search is bounded, by 16 MiB of a file, 5000 files of a directory, 256 MiB and 20 seconds of the journal, and 60 seconds in all. Of more than 21
     findings of a kind, the number is reported. What was left out is a finding, too.
+  - Network file systems, those that are mounted on demand, and those of FUSE are not touched. Symbolic links in homes are followed within the same home only.
+    The times of last access stay as they are where the kernel permits that.
   - The processes that run this module are not looked at, nor is the run of Ansible on the same node that has the token in its own environment.
 seealso:
   - module: expanso.edge.bootstrap_token
@@ -125,6 +177,17 @@ EXAMPLES = r"""
       - /etc/expanso/secrets.env
   become: true
 
+- name: Say which nodes are stuck, and whether the agent runs
+  expanso.edge.bootstrap_token_info:
+    stuck_hours: 24
+    units: [expanso-edge.service, expanso-edge-bootstrap.service]
+  become: true
+
+- name: Find a token that leaked, although nobody has it any more
+  expanso.edge.bootstrap_token_info:
+    fingerprints: [5d41402abc4b]
+  become: true
+
 - name: Make sure that the former token is nowhere on the node
   expanso.edge.bootstrap_token_info:
     token: "{{ former_token }}"
@@ -142,6 +205,9 @@ tokens:
   contains:
     path:
       description: The file, V(null) for O(token).
+      type: str
+    place:
+      description: The same as RV(tokens[].path). Modules that audit other deliveries return their own places here.
       type: str
     exists:
       description: Whether there is anything at the path, V(null) where it is unknown.
@@ -167,9 +233,9 @@ tokens:
       description: Whole days since it was written.
       type: int
     format:
-      description: V(raw) for the token alone, V(env) for an environment file, V(null) where nothing could be read.
+      description: V(raw) for the token alone, V(env) for an environment file, V(encrypted) for a credential, V(null) where nothing could be read.
       type: str
-      choices: [raw, env]
+      choices: [raw, env, encrypted]
     token_kind:
       description: What the token looks like, V(null) where there is no usable one.
       type: str
@@ -182,6 +248,9 @@ tokens:
       description: When the token expires or expired, in ISO 8601 and UTC, V(null) where it does not tell.
       type: str
       sample: '2027-01-31T00:00:00Z'
+    label:
+      description: The label of the token in the enrolment record of the node.
+      type: str
     registered:
       description: Whether the node is registered, V(null) where it is unknown.
       type: bool
@@ -201,9 +270,13 @@ tokens:
             - "About what is in it: V(empty), V(whitespace), V(line_break), V(control_character), V(bom), V(not_ascii), V(api_key),
               V(path), V(url), V(placeholder), V(masked), V(vault_text), V(template), V(quoted), V(assignment), V(truncated), V(malformed_key),
               V(too_short), V(too_long), V(no_text), V(expired), V(unknown_shape), V(variable_missing), V(trailing_newline)."
-            - "About its life: V(left_over), V(registration_unknown), V(too_old)."
+            - "About its life: V(left_over), V(registration_unknown), V(too_old), V(not_registered_in_time)."
+            - "About a token that O(fingerprints) ask for, in one of O(paths): V(sought_token). Elsewhere, it is a finding about that place."
+            - "About a credential in O(encrypted_paths): V(not_decrypted)."
             - "About other places: V(token_in_arguments), V(token_in_environment), V(token_in_unit), V(copy_readable), V(copy), V(pipeline_secret),
-              V(pipeline_unknown), V(exposure_incomplete)."
+              V(pipeline_unknown), V(token_in_history), V(token_in_profile), V(token_in_defaults), V(token_in_cron), V(token_in_ansible_files),
+              V(token_in_cloud_init), V(token_in_temporary_file), V(token_in_log), V(token_in_journal), V(exposure_incomplete)."
+            - "About the node: V(agent_not_running), V(bootstrap_failed), V(units_unknown), V(record_damaged), V(record_not_readable)."
           type: str
         severity:
           description:
@@ -218,6 +291,87 @@ tokens:
         remedy:
           description: What to do.
           type: str
+        place:
+          description:
+            - Where it is, a path in most cases. V(arguments) and V(environment) stand for processes, V(the journal) for that.
+            - V(null) where the finding is about no single place.
+          type: str
+        fingerprint:
+          description: Which token it is about, V(null) where that is unknown, or it is about no token.
+          type: str
+node:
+  description: What was found out about the node.
+  type: dict
+  returned: success
+  contains:
+    registered:
+      description: Whether the node is registered, V(null) where it is unknown.
+      type: bool
+    marker:
+      description: The registration marker that exists.
+      type: str
+    registered_at:
+      description: When that was written, in ISO 8601 and UTC.
+      type: str
+      sample: '2026-11-30T10:00:00Z'
+    record:
+      description: The enrolment record in O(data_dir), oldest entry first, V(null) where there is none, or it cannot be read.
+      type: list
+      elements: dict
+      contains:
+        fingerprint:
+          description: Which token the node was given.
+          type: str
+        kind:
+          description: What the token looked like.
+          type: str
+        label:
+          description: What people call it.
+          type: str
+        delivery:
+          description: How it came to the node.
+          type: str
+        written_at:
+          description: When, in ISO 8601 and UTC.
+          type: str
+        run_id:
+          description: The run that brought it.
+          type: str
+        job_id:
+          description: The job of AWX or Tower that this run belonged to.
+          type: str
+        collection_version:
+          description: The version of this collection that wrote it.
+          type: str
+    units:
+      description: The state of O(units), empty where systemd does not tell.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name of the unit.
+          type: str
+        load_state:
+          description: Whether systemd knows the unit, such as V(loaded) or V(not-found).
+          type: str
+        active_state:
+          description: Its state.
+          type: str
+        sub_state:
+          description: Its state in more detail.
+          type: str
+        enabled:
+          description: Whether it is enabled, V(null) where there is no such unit.
+          type: bool
+    time:
+      description: The time that the node's clock showed at the end, in ISO 8601 and UTC.
+      type: str
+      sample: '2026-11-30T10:00:00.123456Z'
+    findings:
+      description:
+        - Findings about the node itself, and about tokens in O(places) that no entry of RV(tokens) is about. They look like RV(tokens[].findings).
+      type: list
+      elements: dict
 error_count:
   description: How many findings are errors.
   type: int
@@ -233,36 +387,17 @@ msg:
 """
 
 import os
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
-from ansible_collections.expanso.edge.plugins.module_utils._account import group_name, user_name
-from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure import (
-    Forms,
-    Place,
-    backups,
-    pipeline_files,
-    processes,
-    search,
-    searchable_encodings,
-    siblings,
-    units,
-)
-from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import (
-    SEVERITIES,
-    Content,
-    Facts,
-    Finding,
-    Policy,
-    age_days,
-    findings_for,
-    parse_content,
-)
-from ansible_collections.expanso.edge.plugins.module_utils._audit.inspection import inspect_path, policy_from_params
-from ansible_collections.expanso.edge.plugins.module_utils._audit.reports import report, report_backups, report_unread
+from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import SEVERITIES
+from ansible_collections.expanso.edge.plugins.module_utils._audit.inspection import policy_from_params
+from ansible_collections.expanso.edge.plugins.module_utils._audit.node import ask_units, clock, findings_of_units, read_record, registered_at, unit_names
+from ansible_collections.expanso.edge.plugins.module_utils._audit.places import CHOICES
+from ansible_collections.expanso.edge.plugins.module_utils._audit.subjects import add_life, describe, look_elsewhere, shown, subjects
+from ansible_collections.expanso.edge.plugins.module_utils._credential import NAME, CredentialError, decrypt
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, mask, visible
 
 UNIT_DIRECTORIES = [
     "/etc/systemd/system",
@@ -279,103 +414,56 @@ UNIT_DIRECTORIES = [
 ]
 
 
-class Subject(NamedTuple):
-    """A path, or the token that was given, with all that is known of it."""
+def check_options(module: EdgeModule) -> Dict[str, Any]:
+    """Return the options, in their plainest form.
 
-    path: Optional[str]
-    facts: Optional[Facts]
-    content: Optional[Content]
-    findings: List[Finding]
-
-    def secrets(self) -> Tuple[str, ...]:
-        return tuple(each for each in self.content.secrets if len(each) >= PIECE) if self.content else ()
-
-
-def subjects(params: Dict[str, Any], policy: Policy, common: List[Finding]) -> List[Subject]:
-    """Look at every path, and add the token that was given where none of them holds it."""
-    facts = [inspect_path(path, policy) for path in params["paths"]]
-    contents = [None if each.data is None else parse_content(each.path, each.data, policy.now) for each in facts]
-    elsewhere = any(each.state != "absent" for each in facts)
-    found = [Subject(each.path, each, content, common + findings_for(each, content, policy, elsewhere)) for each, content in zip(facts, contents)]
-    if params["token"]:
-        given = parse_content("", params["token"].encode("utf-8", "surrogateescape"), policy.now)
-        held = [secret for content in contents if content for secret in content.secrets]
-        if not given.secrets and given.fault:
-            message = f"the token that was given is not looked for: {given.fault.message}"
-            found.append(Subject(None, None, given, [Finding(given.fault.code, "info", message, "give a token to look for")]))
-        elif not set(given.secrets).issubset(held):
-            found.append(Subject(None, None, given, []))
-    return found
-
-
-def places(params: Dict[str, Any], policy: Policy, tokens: Dict[str, Forms]) -> Iterator[Place]:
-    """Return all places where the tokens must not be."""
-    yield from pipeline_files(params["pipeline_secret_files"])
-    if params["exposure"]:
-        yield from processes(tuple(form for wanted in tokens.values() for form in wanted), params["agent_binary"])
-        yield from units(params["systemd_unit_directories"], params["paths"])
-        yield from siblings(params["paths"], policy)
-
-
-def exposure(params: Dict[str, Any], policy: Policy, found: List[Subject]) -> Dict[str, Forms]:
-    """Add to each subject where else its token is. Return the tokens that were looked for."""
-    tokens = {secret: searchable_encodings(secret) for subject in found for secret in subject.secrets()}
-    hits, unread = search(places(params, policy, tokens) if tokens else (), tokens)
-    for subject in found:
-        elsewhere = {place for secret in subject.secrets() for place in hits[secret]}
-        subject.findings.extend(report(sorted(elsewhere)))
-        if subject.secrets():
-            subject.findings.extend(report_unread(unread))
-        elif subject.content and subject.content.secrets:
-            message = f"the token is not looked for elsewhere: it has less than {PIECE} characters, and would be found by chance"
-            subject.findings.append(Finding("exposure_incomplete", "info", message, "make sure that it is a bootstrap token, and a whole one"))
-        if params["exposure"] and subject.path:
-            known = {place.name for place in elsewhere}
-            subject.findings.extend(report_backups([each for each in backups(subject.path, policy) if each.name not in known], subject.path))
-    return tokens
-
-
-def describe(subject: Subject, policy: Policy, tokens: Iterable[str]) -> Dict[str, Any]:
-    """Return the entry of a subject."""
-    facts, content = subject.facts or Facts("", "unknown"), subject.content
-    attributes, token = facts.attributes, content.token if content else None
-    findings = [finding._asdict() for finding in sorted(subject.findings, key=lambda each: SEVERITIES.index(each.severity))]
-    for finding in findings:
-        # a file may be named after its token, or so that it breaks a terminal
-        finding.update({key: mask(visible(finding[key]), *tokens) for key in ("message", "remedy")})
-    return {
-        "path": subject.path,
-        "exists": None if facts.state == "unknown" else facts.state != "absent",
-        "state": subject.facts and facts.state,
-        "owner": attributes and user_name(attributes.uid),
-        "group": attributes and group_name(attributes.gid),
-        "mode": attributes and f"{attributes.mode:04o}",
-        "size": facts.size,
-        "age_days": age_days(facts, policy.now),
-        "format": content.format if content and subject.path else None,
-        "token_kind": token and token.kind,
-        "fingerprint": token and token.fingerprint,
-        "expires_at": token and token.expires_at,
-        "registered": policy.registered,
-        "marker": policy.marker,
-        "findings": findings,
-    }
+    :raises OptionError: one has an impossible value
+    """
+    _checks.plain_options(module.argument_spec, module.params)
+    params = module.params
+    for name in ("paths", "encrypted_paths"):
+        params[name] = [os.path.normpath(_checks.absolute(path, name)) for path in params[name]]
+    params["paths"] += [path for path in params["encrypted_paths"] if path not in params["paths"]]
+    params["fingerprints"] = [_checks.fingerprint(each, "fingerprints") for each in params["fingerprints"]]
+    unit_names(params["units"])
+    _checks.name(params["credential_name"], "credential_name")
+    return params
 
 
 def audit(module: EdgeModule) -> Dict[str, Any]:
-    _checks.plain_options(module.argument_spec, module.params)
-    params = module.params
-    params["paths"] = [os.path.normpath(_checks.absolute(path, "paths")) for path in params["paths"]]
+    params = check_options(module)
     policy, common = policy_from_params(params)
-    found = subjects(params, policy, common)
-    tokens = exposure(params, policy, found)
-    for token in tokens:
-        module.learn(token)
-    entries = [describe(subject, policy, tokens) for subject in found]
-    count = {severity: sum(f["severity"] == severity for entry in entries for f in entry["findings"]) for severity in SEVERITIES}
+    record, findings = read_record(params["data_dir"])
+    units, about_units = ask_units(module, params["units"])
+
+    def plain(data: bytes) -> Optional[str]:
+        try:
+            return decrypt(module, data, params["credential_name"])
+        except CredentialError:
+            return None
+
+    found = subjects(params, policy, common, plain)
+    findings += about_units + findings_of_units(units, policy.registered) + add_life(params, policy, record, found)
+    secrets, elsewhere = look_elsewhere(params, policy, found, module.get_bin_path("journalctl"))
+    findings += elsewhere + ([] if found else common)
+    for secret in secrets:
+        module.learn(secret)
+    entries = [describe(subject, policy, record, secrets) for subject in found]
+    node = {
+        "registered": policy.registered,
+        "marker": policy.marker,
+        "registered_at": registered_at(policy.marker),
+        "record": None if record is None else [dict(each._asdict()) for each in record],
+        "units": [unit.shown for unit in units],
+        "findings": shown(findings, secrets),
+        "time": clock(),  # as late as possible: it is compared with the clock of the controller
+    }
+    severities = [finding["severity"] for entry in [*entries, node] for finding in entry["findings"]]
+    count = {severity: severities.count(severity) for severity in SEVERITIES}
     return {
         "changed": False,
         "tokens": entries,
+        "node": node,
         "error_count": count["error"],
         "warning_count": count["warning"],
         "msg": f"bootstrap tokens audited: paths {len(params['paths'])}, errors {count['error']}, warnings {count['warning']}",
@@ -386,14 +474,20 @@ def main() -> None:
     module = EdgeModule(
         argument_spec={
             "paths": {"type": "list", "elements": "path", "default": ["/etc/expanso/bootstrap.token", "/etc/expanso/bootstrap.env"]},
+            "encrypted_paths": {"type": "list", "elements": "path", "default": []},
+            "credential_name": {"type": "str", "default": NAME},
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "mode": {"type": "raw", "default": "0600"},
             **ARGUMENT_SPEC,
             "max_age": {"type": "int"},
+            "stuck_hours": {"type": "int"},
+            "units": {"type": "list", "elements": "str", "default": []},
             "pipeline_secret_files": {"type": "list", "elements": "path", "default": [], "no_log": False},
             "token": {"type": "str", "no_log": True},
+            "fingerprints": {"type": "list", "elements": "str", "default": []},
             "exposure": {"type": "bool", "default": True},
+            "places": {"type": "list", "elements": "str", "choices": list(CHOICES), "default": list(CHOICES)},
             "agent_binary": {"type": "list", "elements": "path", "default": ["/usr/local/bin/expanso-edge"]},
             "systemd_unit_directories": {"type": "list", "elements": "path", "default": UNIT_DIRECTORIES},
         },

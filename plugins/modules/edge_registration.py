@@ -11,11 +11,13 @@ version_added: 1.0.0
 description:
   - Runs C(expanso-edge bootstrap --data-dir DIR) once, as the account that the agent is going to run as, and waits until a registration marker exists.
   - The token is in the environment of that one process only, never on a command line.
-  - Where a marker exists, nothing is run and no token is spent.
+  - Where a marker exists, nothing is run and no token is spent, unless O(force) asks for a new registration.
   - A failure carries the agent's own last lines, with the token masked in every encoding that programs print.
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._registration
+  - expanso.edge._record
+  - expanso.edge._record.file
 attributes:
   check_mode:
     details:
@@ -57,6 +59,30 @@ options:
     description: How long the agent may take until a marker exists, in seconds, from V(1) to V(604800). Then it is stopped, with all processes that it started.
     type: int
     default: 120
+  force:
+    description:
+      - Register a registered node anew, over its identity, with C(expanso-edge bootstrap --force). This spends a token, each time.
+      - The agent is the one that replaces the identity. If it fails, the message says whether the files of the former identity are still there.
+    type: bool
+    default: false
+    version_added: 1.1.0
+  environment:
+    description: Further environment variables of the agent, such as those of a proxy. Not secret.
+    type: dict
+    default: {}
+    version_added: 1.1.0
+  format:
+    description:
+      - Format of O(token_file), as in M(expanso.edge.bootstrap_token).
+      - By default V(raw) and V(env) are told apart by what is in the file.
+    type: str
+    choices: [raw, env, encrypted]
+    version_added: 1.1.0
+  credential_name:
+    description: The name that O(format=encrypted) is bound to.
+    type: str
+    default: expanso-edge-bootstrap-token
+    version_added: 1.1.0
   remove_token_file:
     description: Remove O(token_file) as soon as the node is registered. It is no longer needed.
     type: bool
@@ -86,6 +112,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+registered_anew:
+  description: Whether a registered node was registered again, or would be in check mode.
+  type: bool
+  returned: success, and when the agent was run
+  version_added: 1.1.0
 registered:
   description:
     - Whether the node is registered. V(false) in check mode where it would be.
@@ -109,6 +140,17 @@ agent_output:
   type: list
   elements: str
   returned: when the agent was run
+fingerprint:
+  description: Twelve hexadecimal digits that tell which token the node was registered with, or which one was removed. V(null) where neither was done.
+  type: str
+  returned: success, and when the agent was run
+  sample: 5d41402abc4b
+  version_added: 1.1.0
+record:
+  description: The last entry of the node's enrolment record, as M(expanso.edge.bootstrap_token) returns it. V(null) where there is none.
+  type: dict
+  returned: success
+  version_added: 1.1.0
 fault:
   description: Stable name of what is wrong with the token, such as V(missing), V(whitespace) or V(expired).
   type: str
@@ -129,10 +171,24 @@ from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeMo
 from ansible_collections.expanso.edge.plugins.module_utils._new_directories import make_directories
 from ansible_collections.expanso.edge.plugins.module_utils._process import Program
 from ansible_collections.expanso.edge.plugins.module_utils._program import check_agent
-from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
+from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._record import as_result, new_entry, utc
+from ansible_collections.expanso.edge.plugins.module_utils._record_file import ARGUMENT_SPEC as RECORD_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._record_file import keep
+from ansible_collections.expanso.edge.plugins.module_utils._registration import (
+    ARGUMENT_SPEC,
+    Identity,
+    find_marker,
+    identity,
+    markers,
+    new_marker,
+    what_is_left,
+)
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import read, remove, unsafe_directory
-from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, TokenFault, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, Token, TokenFault, fingerprint, judge
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import ARGUMENT_SPEC as FILE_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import Content, read_as_asked
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import read as read_content
 
 URL_ENV_NAME = "EXPANSO_EDGE_BOOTSTRAP_URL"
@@ -149,21 +205,27 @@ class RegistrationError(EdgeError):
     """Why a node could not be registered, with the agent's last words where it was run."""
 
 
-def read_token(params: Dict[str, Any]) -> str:
+def content_of(module: EdgeModule, data: bytes) -> Content:
+    """Return what the bytes of the token file mean."""
+    return read_as_asked(module, data) if module.params["format"] else read_content(data)
+
+
+def read_token(module: EdgeModule) -> Token:
     """Return the token that was given, or the one in the file on the node; judged.
 
     :raises TokenFault: there is none, or it is certainly not a bootstrap token
     """
+    params = module.params
     path = params["token_file"]
     if path is None:
         if not params["token"]:
             raise TokenFault("missing", "this node is not registered and no token was given to register it with")
-        return judge(params["token"]).value
+        return judge(params["token"])
     found = read(path)
     if found is None:
         raise TokenFault("missing", f"bootstrap token file not found: {path}; provision the token first")
     try:
-        return read_content(found.data).token().value
+        return content_of(module, found.data).token()
     except TokenFault as exc:
         raise TokenFault(exc.code, f"invalid bootstrap token in {path}: {exc.message}") from None
 
@@ -173,7 +235,7 @@ def command(params: Dict[str, Any]) -> List[str]:
     arguments = [params["binary"], "bootstrap", "--data-dir", params["data_dir"]]
     if params["config_file"]:
         arguments += ["--config", params["config_file"]]
-    return arguments
+    return arguments + (["--force"] if params["force"] else [])
 
 
 def check_data_dir(params: Dict[str, Any], account: Account) -> None:
@@ -232,7 +294,8 @@ def start(params: Dict[str, Any], account: Account, token: str, descriptor: int)
 
     :raises RegistrationError: it cannot be run
     """
-    environment = {ENV_NAME: token, "HOME": account.home}
+    environment = {name: str(value) for name, value in params["environment"].items()}
+    environment.update({ENV_NAME: token, "HOME": account.home})
     if params["bootstrap_url"]:
         environment[URL_ENV_NAME] = params["bootstrap_url"]
     reason = ""
@@ -251,31 +314,43 @@ def start(params: Dict[str, Any], account: Account, token: str, descriptor: int)
     raise RegistrationError(f"the agent {params['binary']} could not be started: {reason}")
 
 
+def marker_of(params: Dict[str, Any], before: Identity) -> Optional[str]:
+    """Return the marker of the registration that was asked for, None as long as there is none."""
+    return new_marker(params, before) if params["force"] else find_marker(params)
+
+
 def register(module: EdgeModule, token: str, account: Account, descriptor: int, deadline: float) -> List[str]:
     """Run the agent once, wait for the marker, and return the agent's last lines.
 
     :raises RegistrationError: the agent failed, or no marker came in time
     """
     params = module.params
+    before = identity(params)
     agent = start(params, account, token, descriptor)
     left = 0
     try:
         in_time = agent.wait(deadline, lambda: agent.code is not None)
         code = agent.code
         if code == 0:
-            agent.wait(deadline, lambda: find_marker(params) is not None)
+            agent.wait(deadline, lambda: marker_of(params, before) is not None)
     finally:
         left = agent.end(PATIENCE)
     lines = last_lines(agent.output, LAST_LINES, token)
-    marker = find_marker(params)
+    marker = marker_of(params, before)
     if left:
         module.warn(f"{left} processes of the agent could not be ended, and may still hold the token")
     fault = fault_of(params, in_time, code, lines, marker)
+    mark = fingerprint(token)
+    if marker:
+        module.log_change("registered", params["data_dir"], None, mark)
     if fault is None:
         return lines
     if marker:
         fault += f"; this node is registered all the same: {marker} exists, and the next run continues from there"
-    raise RegistrationError(fault, agent_output=lines, registered=marker is not None, marker=marker)
+    elif before:
+        fault += f"; {what_is_left(params, before)}"
+    marker = find_marker(params)
+    raise RegistrationError(fault, agent_output=lines, registered=marker is not None, marker=marker, fingerprint=mark)
 
 
 def fault_of(params: Dict[str, Any], in_time: bool, code: Optional[int], lines: List[str], marker: Optional[str]) -> Optional[str]:
@@ -292,7 +367,7 @@ def fault_of(params: Dict[str, Any], in_time: bool, code: Optional[int], lines: 
     if marker is None:
         return (
             f"expanso-edge bootstrap succeeded, but after {params['timeout']} seconds there is none of the registration markers "
-            f"{', '.join(markers(params))}: is data_dir the one that the agent uses?"
+            f"{', '.join(markers(params))}{' that is new' if params['force'] else ''}: is data_dir the one that the agent uses?"
         )
     return None
 
@@ -304,21 +379,28 @@ def register_once(module: EdgeModule) -> Dict[str, Any]:
     """
     params = module.params
     deadline = time.monotonic() + params["timeout"]
+    before = identity(params)
     try:
-        token = module.learn(read_token(params))
+        token = read_token(module)
     except TokenFault:
-        if find_marker(params) is None:
+        if marker_of(params, before) is None:
             raise
         return BY_ANOTHER  # which removed the token, too
+    module.learn(token.value)
     check_agent(params["binary"], "binary (token_file_binary)")
     account = find_account(params["user"], params["group"])
     check_data_dir(params, account)
     descriptor = open_data_dir(module, account)
     try:
         lock(module, descriptor, deadline)
-        if find_marker(params) is not None:
+        if marker_of(params, before) is not None:
             return BY_ANOTHER
-        return {"changed": True, "msg": "registered", "agent_output": register(module, token, account, descriptor, deadline)}
+        # before the agent is run: what a killed run leaves is a node that was given this token
+        entry = new_entry(module.run_options(token.value), token.fingerprint, token.kind, "file", utc(time.time()))
+        keep(module, entry, lambda: (account.uid, account.gid), locked=True)
+        output = register(module, token.value, account, descriptor, deadline)
+        msg = "registered anew" if params["force"] and before else "registered"
+        return {"changed": True, "msg": msg, "agent_output": output, "fingerprint": token.fingerprint}
     finally:
         os.close(descriptor)
 
@@ -330,23 +412,30 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
     params["data_dir"] = os.path.normpath(params["data_dir"])
     _checks.seconds(params["timeout"], "timeout", most=_checks.A_WEEK)
     marker = find_marker(params)
+    anew = marker is not None and params["force"]
     result: Dict[str, Any] = {"changed": False, "msg": "already registered"}
-    if marker is None:
-        result = {"changed": True, "msg": "would be registered"}
+    if marker is None or anew:
+        result = {"changed": True, "msg": f"would be registered{' anew' if anew else ''}"}
         if not module.check_mode:
             result = dict(register_once(module))
             marker = find_marker(params)
 
     wants_removal = params["remove_token_file"] and params["token_file"] is not None
-    token_removed = bool(wants_removal and read(params["token_file"]) is not None)
+    left = read(params["token_file"]) if wants_removal else None
+    token_removed = left is not None
     if token_removed and not module.check_mode:
         try:
             remove(params["token_file"])
         except FileNotFoundError:  # another run did so at the same time
             token_removed = False
-    if token_removed:
+    if left is not None and token_removed:
         result["changed"] = True
-    return dict(result, marker=marker, registered=marker is not None, token_removed=token_removed)
+        mark = fingerprint(content_of(module, left.data).text or "")
+        result.setdefault("fingerprint", mark)
+        module.log_change("removed", params["token_file"], mark, None)
+    last = keep(module, None, lambda: (0, 0)).after
+    result.update(registered_anew=anew and result["msg"] != BY_ANOTHER["msg"], record=as_result(last))
+    return dict({"fingerprint": None}, **dict(result, marker=marker, registered=marker is not None, token_removed=token_removed))
 
 
 def main() -> None:
@@ -360,7 +449,13 @@ def main() -> None:
             "user": {"type": "str"},
             "group": {"type": "str"},
             **ARGUMENT_SPEC,
+            **RUN_OPTIONS,
+            **RECORD_OPTIONS,
             "timeout": {"type": "int", "default": 120},
+            "force": {"type": "bool", "default": False},
+            "environment": {"type": "dict", "default": {}},
+            **FILE_OPTIONS,
+            "format": {"type": "str", "choices": ["raw", "env", "encrypted"]},
             "remove_token_file": {"type": "bool", "default": False, "no_log": False},
         },
         mutually_exclusive=[("token", "token_file")],

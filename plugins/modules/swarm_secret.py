@@ -22,7 +22,9 @@ description:
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._engine
+  - expanso.edge._removal
   - expanso.edge._token
+  - expanso.edge._record
 attributes:
   check_mode:
     details:
@@ -42,10 +44,13 @@ options:
       - V(present) makes sure that the newest version holds the token. Removes nothing.
       - V(pruned) waits until O(service) has settled, then removes the versions that are not needed any more. Those that a service uses stay.
       - V(absent) removes O(service), where it is given, and all versions.
+      - V(retired) takes the versions from the services that use them, then removes them. The services stay. O(only_registered) and O(fingerprint) limit
+        it. With O(fingerprint) this concerns all services of the swarm and nothing is waited for, otherwise O(service) alone, and it has to settle without
+        the token first. Added in version 1.1.0.
       - V(checked) changes nothing. It checks that the engine can be reached and is a manager of a swarm, that secrets and service of these names were
         created by this collection, and that the engine accepts O(service_plan). Added in version 1.1.0.
     type: str
-    choices: [present, pruned, absent, checked]
+    choices: [present, pruned, absent, retired, checked]
     default: present
   labels:
     description: Further labels for new versions. Not secret.
@@ -121,6 +126,13 @@ EXAMPLES = r"""
     image: registry.example.com/edge@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
     secrets: "{{ stored.references }}" # read at /run/secrets/expanso_bootstrap_token
 
+- name: Remove the token from a swarm whose tasks are all registered, but not the service
+  expanso.edge.swarm_secret:
+    name: expanso_bootstrap_token
+    service: expanso-edge
+    state: retired
+    only_registered: true
+
 - name: Remove the earlier versions
   expanso.edge.swarm_secret:
     name: expanso_bootstrap_token
@@ -133,6 +145,7 @@ action:
   description:
     - What was done, or would be done in check mode.
     - V(written) means that there is a new version. V(kept), V(not_needed) and V(absent) mean that there was nothing to do.
+    - With O(state=retired), V(kept) means that there is a version that O(only_registered) or O(fingerprint) spares.
     - V(checked) is what O(state=checked) returns.
     - With O(state=present), V(removed) means that no version is needed any more. O(state=pruned) removes them when the service uses none.
   type: str
@@ -168,6 +181,12 @@ fingerprint:
   type: str
   returned: success
   sample: 5d41402abc4b
+previous_fingerprint:
+  description: Fingerprint of the token that was held before, V(null) where there was none, or none that is known.
+  type: str
+  returned: success
+  sample: 0a4d55a8d778
+  version_added: 1.1.0
 token_kind:
   description: Kind of the token that was stored, V(null) where none was.
   type: str
@@ -205,6 +224,20 @@ token_source:
   description: The value of O(token_source).
   type: str
   returned: success
+record:
+  description:
+    - Which token the tasks of O(service) are given, since when, and by which run, as M(expanso.edge.bootstrap_token) returns it. V(null) where that is
+      unknown.
+    - Each version has it as the label C(io.expanso.edge.enrolment). There it is removed with the token, so the service needs it, too.
+    - The kind is V(null) for a version from before there were such records, because the engine never gives a token back.
+  type: dict
+  returned: success
+  version_added: 1.1.0
+service_labels:
+  description: A label for O(service) that keeps RV(record) when the secret is removed. Changing it replaces no task. Empty where there is no record.
+  type: dict
+  returned: success
+  version_added: 1.1.0
 """
 
 import re
@@ -214,7 +247,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_options, learn_url, reading, texts
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._decision import Request
+from ansible_collections.expanso.edge.plugins.module_utils._decision import Held, Request
 from ansible_collections.expanso.edge.plugins.module_utils._engine import (
     ARGUMENT_SPEC,
     NOT_FOUND,
@@ -226,7 +259,12 @@ from ansible_collections.expanso.edge.plugins.module_utils._engine import (
     talk,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
+from ansible_collections.expanso.edge.plugins.module_utils._guard import guard
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_LABEL, as_result, render_entry
+from ansible_collections.expanso.edge.plugins.module_utils._removal import ARGUMENT_SPEC as REMOVAL_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._removal import check_removal
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     FINGERPRINT_LABEL,
     ServiceState,
@@ -235,9 +273,12 @@ from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     check_name,
     check_plan,
     check_service_name,
+    container_spec,
+    entry_for,
     find_versions,
     plan_present,
     plan_prune,
+    plan_retire,
     service_state,
 )
 
@@ -262,8 +303,11 @@ class Swarm(NamedTuple):
 
 
 def find_swarm(client: Any, params: Dict[str, Any]) -> Swarm:
+    wanted = params["fingerprint"]
     with reading(f"the Docker engine {params['docker_host']}", "its list of secrets or services"):
-        versions = find_versions(params["name"], client.secrets(filters={"name": params["name"]}) or [], client.services() or [])
+        # one that is asked for may have any name
+        secrets = client.secrets(filters=None if wanted else {"name": params["name"]}) or []
+        versions = find_versions(params["name"], secrets, client.services() or [], wanted)
     return Swarm(versions, read_service(client, params["service"], params["docker_host"]))
 
 
@@ -309,13 +353,14 @@ def wait_for_service(client: Any, params: Dict[str, Any], end: float) -> Optiona
 def apply_state(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     """Bring the secret to its state and return the result."""
     params = module.params
-    check_foreign(found.versions, params["adopt"])
-    if found.service is not None and not found.service.ours and not params["adopt"]:
+    by_name = params["fingerprint"] is None  # a token that is named is ours wherever it is
+    check_foreign(found.versions, params["adopt"] or not by_name)
+    if by_name and found.service is not None and not found.service.ours and not params["adopt"]:
         raise SwarmError(
             f"service {params['service']} already exists and was not created by this collection: "
             "choose another name, or set adopt=true to let this collection manage it"
         )
-    act = {"present": be_present, "pruned": be_pruned, "absent": be_absent, "checked": be_checked}[params["state"]]
+    act = {"present": be_present, "pruned": be_pruned, "absent": be_absent, "retired": be_retired, "checked": be_checked}[params["state"]]
     result = act(module, client, found)
     before = [version.name for version in found.versions]
     after = [version.name for version in result["after"]]
@@ -325,6 +370,7 @@ def apply_state(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]
         {
             "changed": before != after,
             "fingerprint": newest.fingerprint if newest else None,
+            "previous_fingerprint": found.versions[-1].fingerprint if found.versions else None,
             "versions": after,
             "removed": [name for name in before if name not in after],
             "references": [],
@@ -332,6 +378,8 @@ def apply_state(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]
             "registered": found.registered,
             "nodes": list(found.service.nodes) if found.service else [],
             "token_source": params["token_source"],
+            "record": as_result(found.service.entry) if found.service else None,
+            "service_labels": {RECORD_LABEL: found.service.record} if found.service and found.service.record else {},
             "diff": {"before": show(found.versions), "after": show(result["after"])},
         }
     )
@@ -382,16 +430,24 @@ def file_mode(params: Dict[str, Any]) -> int:
 
 def be_present(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     params = module.params
-    plan = plan_present(params["name"], found.versions, Request.of(params), found.registered, bool(params["service_changed"]))
     versions = list(found.versions)
+    guard(Request.of(params), Held(versions[-1].fingerprint) if versions else None, registered=False)
+    plan = plan_present(params["name"], versions, Request.of(params), found.registered, bool(params["service_changed"]))
+    known, now = found.service.entry if found.service else None, time.time()
     if plan.create is not None and plan.current is not None:
-        identifier = NEW_ID
+        former = versions[-1] if versions else None
+        new = Version(plan.current, NEW_ID, former.number + 1 if former else 1, plan.create.fingerprint, ())
+        new = new._replace(record=entry_for(module.run_options(plan.create.value), known, new, plan.kind, now))
         if not module.check_mode:
             labels = {**texts("option labels", params["labels"]), FINGERPRINT_LABEL: plan.create.fingerprint}
+            if new.record is not None:
+                labels[RECORD_LABEL] = render_entry(new.record)
             made = client.create_secret(plan.current, plan.create.value.encode("ascii"), labels=labels)
             with reading(f"the Docker engine {params['docker_host']}", "its answer about the new secret"):
-                identifier = made["ID"]
-        versions.append(Version(plan.current, identifier, versions[-1].number + 1 if versions else 1, plan.create.fingerprint, ()))
+                new = new._replace(id=made["ID"])
+            module.log_change("written", f"swarm secret {new.name}", former.fingerprint if former else None, new.fingerprint)
+        versions.append(new)
+    entry = entry_for(module.run_options(), known, versions[-1] if versions else None, plan.kind, now)
     used = [version for version in versions if version.name == plan.current]
     return {
         "action": plan.action,
@@ -402,6 +458,8 @@ def be_present(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
         "references": [reference(params, version) for version in used],
         "token_kind": plan.create.kind if plan.create else None,
         "expires_at": plan.create.expires_at if plan.create else None,
+        "record": as_result(entry),
+        "service_labels": {RECORD_LABEL: render_entry(entry)} if entry else {},
     }
 
 
@@ -457,6 +515,54 @@ def be_absent(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
     }
 
 
+def be_retired(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]:
+    """Take versions from services and remove them. Only a service whose tasks are all registered is waited for, and not where a token is named."""
+    params = module.params
+    named = params["fingerprint"] is not None
+    plan = plan_retire(params, found.versions, found.registered)
+    users = sorted({name for version in plan.remove for name in version.users})
+    if set(users) - {params["service"]} and not named:
+        raise SwarmError(f"these cannot be removed, because they are in use: {with_users(plan.remove)}")
+    if not module.check_mode:
+        for name in users:
+            take_from_service(client, name, plan.remove, name != params["service"] or not found.registered)
+        if users and found.registered and not named:
+            wait_for_service(client, dict(params, service_changed=True), time.monotonic() + params["wait_timeout"])
+        remove(module, client, plan.remove)
+    unknown = [version.name for version in found.versions if named and version.fingerprint is None]
+    if unknown:
+        raise SwarmError(f"{', '.join(unknown)} was not created by this collection, so whether it holds the token is unknown: remove it by hand ({plan.msg})")
+    msg = plan.msg
+    if users:
+        msg += f"; taken from service {', '.join(users)}, whose tasks are replaced"
+    if users and not found.registered:
+        msg += ", and need a new token where they are not registered"
+    return {
+        "changed": bool(plan.remove),
+        "action": "removed" if plan.remove else "kept" if found.versions else "absent",
+        "msg": msg,
+        "after": [version for version in found.versions if version not in plan.remove],
+    }
+
+
+def take_from_service(client: Any, name: str, versions: List[Version], at_once: bool) -> None:
+    """Let a service run without versions of the secret. What else it is made of stays, and it keeps the enrolment record of the last one.
+
+    :param at_once: replace all tasks at the same time, whether or not they run afterwards. Otherwise a failed update would bring the secret back
+    """
+    service = client.inspect_service(name)
+    with reading("the Docker engine", "a service"):
+        number, labels = service["Version"]["Index"], dict(service["Spec"].get("Labels") or {})
+        used = container_spec(service).get("Secrets") or []
+        left = [each for each in used if each["SecretID"] not in [version.id for version in versions]]
+        update = dict(service["Spec"].get("UpdateConfig") or {}, Parallelism=0, FailureAction="continue") if at_once else None
+    records = [version.record for version in versions if version.record and name in version.users]
+    if records:
+        labels.setdefault(RECORD_LABEL, render_entry(records[-1]))
+    template = {"ContainerSpec": {"Secrets": left}}
+    client.update_service(service["ID"], number, task_template=template, labels=labels, update_config=update, fetch_current_spec=True)
+
+
 def remove(module: EdgeModule, client: Any, versions: List[Version]) -> None:
     if not module.check_mode:
         for version in versions:
@@ -464,6 +570,7 @@ def remove(module: EdgeModule, client: Any, versions: List[Version]) -> None:
                 client.remove_secret(version.id)
             except NOT_FOUND:  # removed by an earlier attempt that got no answer
                 continue
+            module.log_change("removed", f"swarm secret {version.name}", version.fingerprint, None)
 
 
 def check(module: EdgeModule) -> None:
@@ -482,6 +589,7 @@ def check(module: EdgeModule) -> None:
     file_mode(params)
     texts("option labels", params["labels"])
     check_plan(params["service_plan"])
+    check_removal(params, "retired")
     if params["timeout"] < 1:
         raise OptionError("option timeout: the engine needs at least one second to answer")
 
@@ -505,8 +613,10 @@ def main() -> None:
     module = EdgeModule(
         argument_spec={
             "name": {"type": "str", "default": "expanso_bootstrap_token"},
-            "state": {"type": "str", "choices": ["present", "pruned", "absent", "checked"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "pruned", "absent", "retired", "checked"], "default": "present"},
             **TOKEN_OPTIONS,
+            **REMOVAL_OPTIONS,
+            **RUN_OPTIONS,
             "labels": {"type": "dict", "default": {}},
             "adopt": {"type": "bool", "default": False},
             "versions_to_keep": {"type": "int", "default": 1},

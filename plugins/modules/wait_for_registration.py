@@ -17,6 +17,7 @@ description:
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._registration
+  - expanso.edge._record
 attributes:
   check_mode:
     details:
@@ -120,6 +121,7 @@ from typing import Any, Dict, Optional
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import find_token, last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, read, remove
@@ -320,6 +322,7 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
     token_removed = marker is not None and params["remove_token_file"] and os.path.lexists(params["token_file"])
     if token_removed and not module.check_mode:
         remove(params["token_file"])
+        module.log_change("removed", params["token_file"], params["fingerprint"], None)
     return {"changed": token_removed, "registered": marker is not None, "marker": marker, "token_removed": token_removed, "msg": msg}
 
 
@@ -329,6 +332,7 @@ def main() -> None:
             "bootstrap_unit": {"type": "str", "required": True},
             "unit": {"type": "str", "required": True},
             **ARGUMENT_SPEC,
+            **RUN_OPTIONS,
             **FILE_OPTIONS,
             "timeout": {"type": "int", "default": 120},
             "token_file": {"type": "path", "required": True, "no_log": False},

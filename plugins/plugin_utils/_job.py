@@ -13,11 +13,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERIES, DELIVERY_VARIABLE
+from ansible.errors import AnsibleError
+from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERIES, DELIVERY_VARIABLE, named
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import FILE_VARIABLE, TOKEN_VARIABLE
+from jinja2.exceptions import UndefinedError
 
 LABEL_VARIABLE = "expanso_edge_token_label"
-NAMES = (FILE_VARIABLE, LABEL_VARIABLE, DELIVERY_VARIABLE, *(each.variable for each in DELIVERIES.values() if each.variable))
+REREGISTER_VARIABLE = "expanso_edge_reregister"
+NAMES = (FILE_VARIABLE, LABEL_VARIABLE, DELIVERY_VARIABLE, REREGISTER_VARIABLE, *(each.variable for each in DELIVERIES.values() if each.variable))
 
 NOT_TEMPLATED = "{{ not templated }}"
 """Stands for a value that cannot be templated."""
@@ -27,6 +30,9 @@ NAMES_SHOWN = 10
 _TEMPLATE = re.compile(r"\{[{%#]")
 _REFERENCE = re.compile(r"\s*\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}\s*")
 _DEEPEST = 10  # references to references
+
+_SHOWN = re.compile(r"[a-z_., ]{1,80}")
+"""An unknown delivery that may be shown: a word, and not a token that was put into the wrong variable."""
 
 
 class Job:
@@ -50,6 +56,17 @@ class Job:
         if TOKEN_VARIABLE in self._play or TOKEN_VARIABLE in own:
             found[TOKEN_VARIABLE] = self._plain(own, TOKEN_VARIABLE)
         return found
+
+    def value(self, host: str, own: Mapping[str, Any], name: str) -> Any:
+        """Return one variable of a host, :data:`None` if it is not set. It must not be one whose template asks for a token.
+
+        :param own: the variables of the host, not templated
+        """
+        raw = self._play.get(name, own.get(name))
+        parts = raw if isinstance(raw, list) else [raw]
+        if all(isinstance(part, str) and not _TEMPLATE.search(part) for part in parts):
+            return raw  # for a thousand hosts templating takes long
+        return self._value(host, own, name) if name in self._play or name in own else None
 
     def _value(self, host: str, own: Mapping[str, Any], name: str) -> Any:
         raw = self._play.get(name, own.get(name))
@@ -79,6 +96,21 @@ class Job:
             if name not in self._play and name not in own:
                 return ""
         return ""
+
+
+def delivery_problem(variables: Mapping[str, Any], host: str) -> str:
+    """Return what is wrong with the deliveries that a host names, or an empty text."""
+    try:
+        names = named(variables)
+    except (AnsibleError, UndefinedError):
+        names = [NOT_TEMPLATED]
+    if names == [NOT_TEMPLATED]:
+        return f"{host}: variable {DELIVERY_VARIABLE} cannot be templated: does it use a variable that is not defined?"
+    if names and all(isinstance(name, str) and name in DELIVERIES for name in names):
+        return ""
+    text = ", ".join(map(str, names))
+    value = f"is {text!r}, but" if _SHOWN.fullmatch(text) else "is set, but"
+    return f"{host}: variable {DELIVERY_VARIABLE} {value} must name one or more of {', '.join(DELIVERIES)}"
 
 
 def some_of(names: Sequence[str]) -> str:

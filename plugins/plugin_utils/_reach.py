@@ -15,7 +15,10 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 
 VARIABLE = "expanso_edge_tell_unreachable"
-"""Set by the playbook ``expanso.edge.provision``, which shows such hosts in its summary and marks them as failed at its end."""
+"""Set by the playbooks, which show such hosts in their summary or report and fail at their end."""
+
+UNREACHABLE = "the host cannot be reached"
+"""Begins the message of such a result."""
 
 
 def failure(fault: AnsibleConnectionFailure, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,4 +29,4 @@ def failure(fault: AnsibleConnectionFailure, variables: Mapping[str, Any]) -> di
     """
     if not variables.get(VARIABLE):
         raise fault
-    return {"failed": True, "msg": f"the host cannot be reached: {fault}"}
+    return {"failed": True, "msg": f"{UNREACHABLE}: {fault}"}

@@ -9,16 +9,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
-from ansible_collections.expanso.edge.plugins.plugin_utils._reach import failure
-from ansible_collections.expanso.edge.plugins.plugin_utils._rendering import reader
+from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import HOLDING
+from ansible_collections.expanso.edge.plugins.plugin_utils._recorded_action import Json, Module, RecordedAction, Variable
+from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import ENTRY, FLAG, expected, is_true, mismatch
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import Found, SourceError, decrypter, resolve
 
 ON_DEMAND_VARIABLE = "expanso_edge_token_on_demand"
@@ -30,60 +29,41 @@ UNKNOWN = "unknown-in-check-mode"  # it may become part of a name
 
 display = Display()
 
-Json = dict[str, Any]
 
-
-class TokenAction(ActionBase):
+class TokenAction(RecordedAction):
     """Runs the module of the same name, with token and source if the task gives no token.
 
     The token is never judged here, but by the module on the node, because only the node knows whether it needs a token.
     """
 
-    _supports_check_mode = True
-    _supports_async = True
-
     _asked: ClassVar[tuple[Any, Found] | None] = None
     """The last task that a token was found for. A retried task gets a new action, which must not ask the source again."""
 
-    def run(self, tmp: Any = None, task_vars: Json | None = None) -> Json:
-        result: Json = super().run(tmp, task_vars)
-        variables = {} if task_vars is None else task_vars
-        in_background = bool(self._task.async_val) and not getattr(self._connection, "has_native_async", False)
-
-        def module(**token: str) -> Json:
-            answer: Json = self._execute_module(module_args={**self._task.args, **token}, task_vars=task_vars, wrap_async=in_background)
-            return answer
-
-        try:
-            result.update(self._with_token(module, variables))
-        except SourceError as exc:
-            result.update(failed=True, msg=str(exc))
-        except AnsibleConnectionFailure as exc:
-            result.update(failure(exc, variables))
-        finally:
-            if not in_background:
-                self._remove_tmp_path(self._connection._shell.tmpdir)
-        return result
-
-    def _with_token(self, module: Callable[..., Json], variables: Mapping[str, Any]) -> Json:
+    def _answer(self, module: Module, variable: Variable, variables: Mapping[str, Any]) -> Json:
         """Run the module one time, or two times if its first answer is that it needs a token.
+
+        With a plan of a rotation, the module also gets what its place has to hold, and is not run where it is not what was planned.
 
         :raises SourceError: the variable that asks for on demand is not a boolean
         """
         if self._task.args.get("token") is not None or self._task.args.get("state") not in (None, "present"):
             return module()
-        variable = reader(self._templar, variables)
+        planned, args = variable(ENTRY), self._task.args
+
+        def asked() -> Json:
+            token = self._find(variable, variables)
+            return mismatch(planned, args, token["token"]) or module(**token, **expected(planned))
+
         # a task in the background has no answer yet
         if not _on_demand(variable) or self._task.async_val:
-            return module(**self._find(variable, variables))
-        answer = module(token_source=NOT_ASKED)
-        if not answer.get("failed") or answer.get("fault") != "missing":
+            return asked()
+        answer = mismatch(planned, args, None) or module(token_source=NOT_ASKED)
+        if not _needs_token(answer, rotating=is_true(variable(FLAG))):
             return answer
-        if self._task.check_mode:
-            return _predicted(module(token=STAND_IN, token_source=NOT_ASKED))
-        return module(**self._find(variable, variables))
+        second = _predicted(module(token=STAND_IN, token_source=NOT_ASKED)) if self._task.check_mode else asked()
+        return dict(second, changed=bool(answer.get("changed") or second.get("changed")))
 
-    def _find(self, variable: Callable[[str], Any], variables: Mapping[str, Any]) -> dict[str, str]:
+    def _find(self, variable: Variable, variables: Mapping[str, Any]) -> dict[str, str]:
         """Return token and source as options. A source that cannot be used gives no token, and the reason instead of its name."""
         last = TokenAction._asked
         if last is not None and last[0] is self._task:
@@ -100,7 +80,17 @@ class TokenAction(ActionBase):
         return {"token": found.token or "", "token_source": found.described}
 
 
-def _on_demand(variable: Callable[[str], Any]) -> bool:
+def _needs_token(answer: Json, rotating: bool) -> bool:
+    """Return whether a module that was run without a token needs one.
+
+    :param rotating: whether a usable token is to be replaced, except on a registered node. The modules of swarms and clusters do not return V(reregister)
+    """
+    if answer.get("failed"):
+        return answer.get("fault") == "missing"
+    return rotating and answer.get("action") in HOLDING and (not answer.get("registered") or bool(answer.get("reregister", True)))
+
+
+def _on_demand(variable: Variable) -> bool:
     value = variable(ON_DEMAND_VARIABLE)
     try:
         return value not in (None, "") and bool(boolean(value))
@@ -124,6 +114,8 @@ def _predicted(answer: Json) -> Json:
     for key in ("token_kind", "fingerprint", "expires_at"):
         if key in predicted:
             predicted[key] = None
+    if isinstance(predicted.get("record"), dict):
+        predicted["record"].update(fingerprint=None, kind=None)
     if "msg" in predicted:
         predicted["msg"] = f"{predicted['msg']}; check mode did not ask the token's source"
     return predicted

@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parents[1] / "tools")]
 
 import environments
-from ansible_runs import Controller
+from ansible_runs import KEPT, PLACES, Controller
 from control_plane import ControlPlane
 
 CORES = environments.available("core-")
@@ -31,9 +31,8 @@ AT_HAND = [name for name, fault in CORES.items() if fault is None]
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    """A directory that every account can enter and nobody else can write, so not below /tmp, where the modules refuse to work."""
-    parent = Path("/var/lib") if os.geteuid() == 0 else Path.home()
-    with tempfile.TemporaryDirectory(prefix=".expanso-edge-test-", dir=parent) as directory:
+    """A directory that every account can enter and nobody else can write."""
+    with tempfile.TemporaryDirectory(prefix=".expanso-edge-test-", dir=PLACES) as directory:
         os.chmod(directory, 0o755)
         yield Path(directory)
 
@@ -68,6 +67,11 @@ def agent(place: Path) -> Path:
     program.chmod(0o755)
     program.with_name(program.name + ".standin").write_text("EXPANSO_EDGE_STANDIN_NODE_NAME=node\n")
     return program
+
+
+def pytest_unconfigure() -> None:
+    """Remove what the runs have kept."""
+    KEPT.cleanup()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

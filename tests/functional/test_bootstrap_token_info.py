@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import re
 import shutil
@@ -28,8 +29,14 @@ SECRETS = (KEY, OTHER_KEY, JWT, EXPIRED_JWT, API_KEY)
 ENV = "EXPANSO_EDGE_BOOTSTRAP_TOKEN"
 DAY = 86400
 
+NEAR = ["processes", "units", "neighbours"]  # not the logs of this machine
+
 Step = Callable[[Path], Any]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for files and processes of other accounts")
+
+
+def fingerprint(token: str) -> str:
+    return hashlib.sha256(f"expanso.edge bootstrap token\0{token}".encode()).hexdigest()[:12]
 
 
 def put(content: str | bytes = KEY, mode: int = 0o600, name: str = "token", owner: int = -1, group: int = -1, age: float = 0) -> Step:
@@ -67,6 +74,7 @@ class Case:
     args: Json = field(default_factory=dict)
     findings: tuple[str, ...] = ()
     entry: Json = field(default_factory=dict)  # what else the entry says
+    node: tuple[str, ...] = ()  # codes of findings about tokens that are in none of the paths
     says: str = ""  # in the messages and remedies
     root: bool = False  # whether making it needs root
 
@@ -74,7 +82,7 @@ class Case:
         def below(value: Any) -> Any:
             return value.replace("{place}", str(place)) if isinstance(value, str) else value
 
-        given = {"paths": ["{place}/token"], "data_dir": "{place}/data", "exposure": False, **self.args}
+        given = {"paths": ["{place}/token"], "data_dir": "{place}/data", "exposure": False, "places": NEAR, **self.args}
         return {name: [below(each) for each in value] if isinstance(value, list) else below(value) for name, value in given.items()}
 
 
@@ -198,7 +206,8 @@ CASES = [
     Case("too old", (put(age=31.5 * DAY),), {"max_age": 30}, ("warning too_old",), {"age_days": 31}),
     Case("old enough", (put(age=29.5 * DAY),), {"max_age": 30}, entry={"age_days": 29}),
     Case("pipeline secret", (put(), put(f"a: {KEY}", name="p")), {"pipeline_secret_files": ["{place}/p"]}, ("error pipeline_secret",)),
-    Case("other pipeline secret", (put(), put(f"a: {OTHER_KEY}", name="p")), {"pipeline_secret_files": ["{place}/p"]}),
+    Case("other pipeline secret", (put(), put(f"a: {OTHER_KEY}", name="p")), {"pipeline_secret_files": ["{place}/p"]}, node=("pipeline_secret",)),
+    Case("no bootstrap token", (put(), put("a: secret-of-a-pipeline", name="p")), {"pipeline_secret_files": ["{place}/p"]}),
     Case("no pipeline file", args={"pipeline_secret_files": ["{place}/p"]}, findings=("info pipeline_unknown",)),
     Case("interrupted write", (put(), put(name=".token.x.expanso-edge.tmp", age=DAY)), findings=("warning temporary_file",)),
     Case("writing now", (put(), put(name=".token.x.expanso-edge.tmp"))),
@@ -270,8 +279,10 @@ def test_case(case: Case, entries: dict[str, tuple[Path, Json]]) -> None:
     assert entry["path"] == case.parameters(place)["paths"][0]
     assert [f"{finding['severity']} {finding['code']}" for finding in findings] == list(case.findings)
     assert all(finding["message"] and finding["remedy"] for finding in findings)
-    assert result["error_count"] == sum(finding["severity"] == "error" for each in result["tokens"] for finding in each["findings"])
-    assert result["warning_count"] == sum(finding["severity"] == "warning" for each in result["tokens"] for finding in each["findings"])
+    severities = [finding["severity"] for each in [*result["tokens"], result["node"]] for finding in each["findings"]]
+    assert (result["error_count"], result["warning_count"]) == (severities.count("error"), severities.count("warning"))
+    others = [finding for finding in result["node"]["findings"] if finding["place"] not in ("arguments", "environment")]  # of tests beside this one
+    assert [finding["code"] for finding in others] == list(case.node) and result["node"]["registered"] == entry["registered"]
     for name, value in case.entry.items():
         if isinstance(value, re.Pattern):
             assert value.fullmatch(entry[name])
@@ -304,7 +315,7 @@ def test_processes(controller: Controller, place: Path) -> None:
     put(name="processes/token")(place)
     agent = home / "expanso-edge"
     shutil.copy(os.path.realpath("/bin/sh"), agent)
-    arguments = {"paths": [str(home / "token")], "data_dir": str(home / "data"), "agent_binary": [str(agent)]}
+    arguments = {"paths": [str(home / "token")], "data_dir": str(home / "data"), "agent_binary": [str(agent)], "places": NEAR}
     with (
         running("/bin/sh", "-c", "read x", f"--token={KEY}", account=NOBODY) as other,
         running(agent, "-c", "read x", KEY) as careless,
@@ -324,7 +335,7 @@ def test_a_token_that_no_file_holds(controller: Controller, place: Path) -> None
     """The former token after a rotation. Giving it to the module exposes it nowhere that the module then finds."""
     put(name="former/token")(place)
     put(OTHER_KEY, name="former/token.old", mode=0o644)(place)
-    arguments = {"paths": [str(place / "former" / "token")], "data_dir": str(place / "former" / "data")}
+    arguments = {"paths": [str(place / "former" / "token")], "data_dir": str(place / "former" / "data"), "places": NEAR}
     tasks = [
         {"name": "former", "expanso.edge.bootstrap_token_info": {**arguments, "token": OTHER_KEY}},
         {"name": "nowhere", "expanso.edge.bootstrap_token_info": {**arguments, "token": JWT}},
@@ -353,7 +364,8 @@ def test_an_account_that_sees_a_part_only(controller: Controller, place: Path) -
     (place / "part" / "data").chmod(0o700)
     closed_directory(place / "part")
     os.chown(place / "part" / "closed", 0, 0)
-    arguments = {"paths": [str(place / "part" / name) for name in ("root", "own", "closed/token")], "data_dir": str(place / "part" / "data")}
+    paths = [str(place / "part" / name) for name in ("root", "own", "closed/token")]
+    arguments = {"paths": paths, "data_dir": str(place / "part" / "data"), "places": NEAR}
     become = {"become": True, "become_user": "nobody", "become_method": "su", "become_flags": "-s /bin/sh"}
     run = controller.run([{**become, "tasks": [{"name": "audit", "expanso.edge.bootstrap_token_info": arguments}]}], secrets=SECRETS)
     roots, own, closed = run.result("audit")["tokens"]
@@ -370,6 +382,8 @@ def test_options_that_make_no_sense(controller: Controller) -> None:
         "mode 0644 is not possible here: write it as a quoted octal string": {"mode": "0644"},
         "mode rw is not possible here": {"mode": "rw"},
         "option paths: the path is not absolute: etc/token": {"paths": ["etc/token"]},
+        "option fingerprints: this is not the fingerprint of a token": {"fingerprints": [KEY]},
+        "option units: * is not the name of a unit": {"units": ["*"]},
     }
     run = controller.run([{"ignore_errors": True, "tasks": [{"name": says, "expanso.edge.bootstrap_token_info": refused[says]} for says in refused]}])
     for says in refused:
@@ -380,7 +394,7 @@ def test_options_that_make_no_sense(controller: Controller) -> None:
 def test_every_core(every_core: Controller, place: Path) -> None:
     """With its defaults, which look all over this machine, and in one remote command."""
     put(f"{KEY}\n", name=f"{every_core.core}/token")(place)
-    arguments = {"paths": [str(place / every_core.core / "token")], "data_dir": str(place / every_core.core / "data")}
+    arguments = {"paths": [str(place / every_core.core / "token")], "data_dir": str(place / every_core.core / "data"), "places": NEAR[1:]}
     tasks = [
         {"name": "defaults", "expanso.edge.bootstrap_token_info": {}},
         {"name": "audit", "expanso.edge.bootstrap_token_info": {**arguments, "token": OTHER_KEY}, "register": "audit"},
@@ -393,3 +407,45 @@ def test_every_core(every_core: Controller, place: Path) -> None:
     assert [codes(entry) for entry in run.result("audit")["tokens"]] == [["trailing_newline"], []]
     assert "warnings" not in run.result("audit")
     assert run.remote_commands("node") == 2
+
+
+@as_root
+def test_the_tasks_of_roles(controller: Controller, place: Path) -> None:
+    """In check mode, without facts, on a node that is stuck, where a token is left in a file that anybody can read, and on one that has nothing."""
+    home = place / "roles"
+    put(name="roles/token", age=2 * DAY)(place)
+    put(f"{ENV}={OTHER_KEY}\n", name="roles/env", age=2 * DAY)(place)
+    left = Path(f"/tmp/{home.parent.name}-{os.getpid()}.txt")
+    left.write_text(f"expanso-edge bootstrap --token {JWT}\n")
+    left.chmod(0o644)
+    common = {"expanso_edge_audit_places": ["processes", "neighbours", "temporary"], "expanso_edge_fingerprint": fingerprint(JWT)}
+    stuck = {
+        "token_file_path": str(home / "token"),
+        "token_file_data_dir": str(home / "data"),
+        "systemd_service_environment_file": str(home / "env"),
+        "systemd_service_data_dir": str(home / "data"),
+        "systemd_service_name": "expanso-edge-test",
+    }
+    blank = {name: value.replace("roles", "none") for name, value in stuck.items()}
+    tasks: list[Json] = []
+    for role in ("token_file", "systemd_service"):
+        tasks.append({"ansible.builtin.include_role": {"name": f"expanso.edge.{role}", "tasks_from": "audit"}})
+        tasks.append({"name": role, "ansible.builtin.debug": {"var": f"{role}_audit"}})
+    try:
+        run = controller.run([{"tasks": tasks}], "--check", "-vvv", hosts={"stuck": {**common, **stuck}, "blank": {**common, **blank}}, secrets=SECRETS)
+    finally:
+        left.unlink()
+    assert run.returncode == 0, run.output
+    file, service = (run.result(role, "stuck")[f"{role}_audit"] for role in ("token_file", "systemd_service"))
+    assert codes(file["tokens"][0]) == ["not_registered_in_time"]
+    (leaked,) = [finding for finding in file["node"]["findings"] if finding["place"] == str(left)]
+    assert (leaked["code"], leaked["severity"], leaked["fingerprint"]) == ("token_in_temporary_file", "error", fingerprint(JWT))
+    assert "which is asked for" in leaked["message"] and "revoke" in leaked["remedy"]
+    assert service["tokens"][0]["fingerprint"] == fingerprint(OTHER_KEY) and "not_registered_in_time" in codes(service["tokens"][0])
+    assert [entry["state"] for entry in service["tokens"]] == ["file", "absent", "absent"]
+    for role in ("token_file", "systemd_service"):
+        nothing = run.result(role, "blank")[f"{role}_audit"]
+        assert [codes(entry)[0] for entry in nothing["tokens"]] == ["token_not_found"] * len(nothing["tokens"])
+        assert nothing["error_count"] == 1 + sum(finding["severity"] == "error" for finding in nothing["node"]["findings"])
+        assert (nothing["node"]["registered"], nothing["node"]["record"]) == (False, None)
+    assert run.remote_commands("stuck") == run.remote_commands("blank") == 2

@@ -23,6 +23,7 @@ from fake_servers import Cluster, Engine, serve
 from paths import collections
 
 MARKERS = ("auth/credentials.creds", "config.d/50-connection.yaml", "config.d/50-registration.yaml", "identity")
+ENROLMENT = "io.expanso.edge.enrolment"
 OURS = {"labels": {"app.kubernetes.io/managed-by": "expanso.edge"}}
 
 
@@ -63,11 +64,14 @@ def engine() -> Iterator[Engine]:
     server.server_close()
 
 
-def play(core: Core, role: str, *arguments: str, roles: Sequence[Json] = ({},), **variables: Any) -> Run:
-    """Apply a role, once for each of the dictionaries of variables."""
+def play(core: Core, role: str, *arguments: str, roles: Sequence[Json] = ({},), entries: Sequence[str] = ("main",), **variables: Any) -> Run:
+    """Apply a role, once for each of the dictionaries of variables, and each of its files of tasks."""
     token = new_key()
     host = {"ansible_python_interpreter": core.python, "expanso_edge_token": token, **variables}
-    steps = [{"name": "Apply", "ansible.builtin.include_role": {"name": f"expanso.edge.{role}"}, "vars": own} for own in roles]
+    name = f"expanso.edge.{role}"
+    steps = [
+        {"name": "Apply", "ansible.builtin.include_role": {"name": name, "tasks_from": entry}, "vars": own} for own in roles for entry in entries
+    ]
     path = f"{collections()}:{environments.dependencies()}"
     return core.run([{"tasks": steps}], *arguments, hosts={"localhost": host}, environment={"ANSIBLE_COLLECTIONS_PATH": path}, secrets=[token])
 
@@ -235,12 +239,18 @@ def test_a_swarm_s_life_in_three_runs(core: Core, engine: Engine) -> None:
     assert [each["SecretName"] for each in container["Secrets"]] == ["expanso_bootstrap_token_v1"]
     assert container["Hostname"] == "{{.Node.Hostname}}"
     assert "User" not in container
+    label = service["Spec"]["Labels"][ENROLMENT]
+    assert json.loads(label) == result["record"] and result["record"]["fingerprint"] == result["fingerprint"]
+    assert engine.secrets[0]["Spec"]["Labels"][ENROLMENT] == label
     assert "DriverConfig" not in container["Mounts"][0].get("VolumeOptions", {})
     assert container["Healthcheck"]["Test"][-4:] == [f"/var/lib/expanso/edge/{marker}" for marker in MARKERS]
     again = swarm(core, engine, swarm_secret_service_limits={"memory": "512M"}, expanso_edge_token=None)
     assert again.returncode == 0, again.output
     assert again.recap("localhost")["changed"] == 0
     assert service["Version"]["Index"] == 1
+    # stored by a version that kept no record: that its label is missing is no reason to keep the token
+    for each in (service, *engine.secrets):
+        del each["Spec"]["Labels"][ENROLMENT]
     spent = {"swarm_secret_service_limits": {"memory": "512M"}, "expanso_edge_token": None, "swarm_secret_remove_after_registration": True}
     last = swarm(core, engine, **spent)
     assert last.returncode == 0, last.output
@@ -248,6 +258,8 @@ def test_a_swarm_s_life_in_three_runs(core: Core, engine: Engine) -> None:
     assert (result["action"], result["removed"], result["versions"], result["registered"]) == ("removed", ["expanso_bootstrap_token_v1"], [], True)
     assert not engine.services[0]["Spec"]["TaskTemplate"]["ContainerSpec"].get("Secrets")
     assert engine.secrets == []
+    record = json.loads(engine.services[0]["Spec"]["Labels"][ENROLMENT])
+    assert (record["fingerprint"], record["kind"]) == (json.loads(label)["fingerprint"], None), "it stays when the secret has gone"
     assert swarm(core, engine, **spent).recap("localhost")["changed"] == 0
 
 
@@ -279,3 +291,73 @@ def test_a_swarm_in_check_mode(core: Core, engine: Engine) -> None:
     assert all(method == "GET" for method, _path in engine.asked)
     result = run.result("Report what was done")["ansible_facts"]["swarm_secret_result"]
     assert (result["action"], result["versions"], result["removed"]) == ("written", ["expanso_bootstrap_token_v1"], [])
+
+
+LIFE = ("audit", "retire", "audit", "retire")
+
+
+def audits(run: Run, task: str) -> list[Json]:
+    assert run.returncode == 0, run.output
+    found = [event["result"] for event in run.events if event["task"].split(" : ")[-1] == task]
+    assert len(found) == 2
+    return found
+
+
+def test_a_swarm_s_token_is_audited_and_retired(core: Core, engine: Engine) -> None:
+    engine.obedient = True
+    assert swarm(core, engine).returncode == 0
+    run = swarm(core, engine, entries=LIFE)
+    before, after = audits(run, "Audit the swarm, through one manager")
+    assert [(token["place"], [each["code"] for each in token["findings"]]) for token in before["tokens"]] == [
+        ("swarm secret expanso_bootstrap_token_v1", ["left_over"])
+    ]
+    assert before["node"]["registered"] and not after["tokens"][0]["exists"] and after["error_count"] == after["warning_count"] == 0
+    assert engine.secrets == [] and len(engine.services) == 1
+    assert run.recap("localhost")["changed"] == 1
+
+
+def test_a_cluster_s_token_is_audited_and_retired(core: Core, cluster: Cluster) -> None:
+    held = new_key()
+    data = {"bootstrap.token": base64.b64encode(held.encode()).decode()}
+    cluster.hold("Secret", "expanso-bootstrap-token", type="Opaque", data=data, metadata=dict(OURS))
+    cluster.hold("PersistentVolumeClaim", "expanso-edge-data", metadata={"annotations": {"expanso.edge/token-fingerprint": "f"}})
+    cluster.hold("Deployment", "expanso-edge", spec={"replicas": 1, "template": {}}, status={"availableReplicas": 1})
+    run = k8s(core, cluster, entries=LIFE)
+    before, after = audits(run, "Audit the namespace")
+    assert [each["code"] for each in before["tokens"][0]["findings"]] == ["left_over"]
+    assert before["node"]["units"][0]["active_state"] == "active"
+    assert not after["tokens"][0]["exists"] and after["error_count"] == after["warning_count"] == 0
+    assert cluster.find("Secret", "expanso-bootstrap-token") is None and cluster.find("Deployment", "expanso-edge") is not None
+    assert run.recap("localhost")["changed"] == 1 and held not in run.output
+
+
+def test_a_rotation_by_plan_of_a_swarm_and_a_cluster(core: Core, cluster: Cluster, engine: Engine) -> None:
+    """The worker comes before its manager. The second run finds that the swarm's token is another one than planned."""
+    engine.obedient = True
+    old, new, foreign = new_key(), new_key(), new_key()
+    own = {"ansible_python_interpreter": core.python, "expanso_edge_become": False}
+    edge = {**own, "expanso_edge_delivery": "swarm_secret", "swarm_secret_engine": {"docker_host": engine.url}, "swarm_secret_manager": "manager"}
+    site = {"k8s_secret_host": cluster.url, "k8s_secret_api_key": "not-looked-at\n", "k8s_secret_namespace": "edge"}
+    hosts = {"worker": edge, "manager": edge, "site": {**own, **site, "expanso_edge_delivery": "k8s_secret"}}
+    plan = core.home / f"{engine.url.rpartition(':')[2]}.json"
+    path = f"{collections()}:{environments.dependencies()}"
+
+    def rotate(token: str, *arguments: str) -> Run:
+        environment = {"ANSIBLE_COLLECTIONS_PATH": path, "EXPANSO_EDGE_BOOTSTRAP_TOKEN": token}
+        return core.run("expanso.edge.rotate", *arguments, hosts=hosts, environment=environment, secrets=[old, new, foreign])
+
+    assert rotate(old).returncode == 0
+    assert rotate(new, "--check", "-e", f"expanso_edge_plan_file={plan}").returncode == 0
+    made = {each["node"]: each for each in json.loads(plan.read_text())["nodes"]}
+    assert {name: (each["action"], each["place"]) for name, each in made.items()} == {
+        "manager": ("rotate", "swarm secret expanso_bootstrap_token"),
+        "site": ("rotate", "Secret edge/expanso-bootstrap-token"),
+        "worker": ("keep", "swarm secret"),
+    }
+    assert made["manager"]["old"] == made["site"]["old"] != made["manager"]["new"] == made["site"]["new"]
+
+    engine.secrets[0]["Spec"]["Labels"]["io.expanso.edge.fingerprint"] = "0123456789ab"
+    versions = list(engine.secrets)
+    changed = rotate(new, "-e", f"expanso_edge_plan_file={plan}", "-e", "expanso_edge_serial=1", "-e", "expanso_edge_max_fail_percentage=100")
+    assert changed.returncode == 2 and engine.secrets == versions
+    assert "changed since the plan, left untouched: 1 (manager)" in changed.output

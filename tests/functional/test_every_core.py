@@ -120,7 +120,7 @@ def test_modules_and_plugins(lab: Lab) -> None:
     folder = lab.place / "{{ inventory_hostname }}"
     token, environment_file = f"{folder}/token", f"{folder}/bootstrap.env"
     module = "expanso.edge.bootstrap_token"
-    write = {"path": token, "token": "{{ lookup('expanso.edge.bootstrap_token') }}"}
+    write = {"path": token, "token": "{{ lookup('expanso.edge.bootstrap_token') }}", "data_dir": f"{folder}/data"}
 
     def fails(name: str, module: str, **options: Any) -> Json:
         return {"name": name, module: options, "ignore_errors": True}
@@ -130,7 +130,7 @@ def test_modules_and_plugins(lab: Lab) -> None:
         {"name": "environment file", module: {**write, "path": environment_file, "format": "env", "variables": {"A": 'a "b" $c', "N": 1}}},
         {"name": "link", "ansible.builtin.file": {"src": token, "path": f"{folder}/link", "state": "link"}},
         fails("follow a link", module, **{**write, "path": f"{folder}/link"}),
-        fails("bad token", module, path=token, token="{{ lookup('expanso.edge.bootstrap_token') }} "),
+        fails("bad token", module, **{**write, "token": "{{ lookup('expanso.edge.bootstrap_token') }} "}),
         fails("bad mode", module, **write, mode="0644"),
         fails("register", "expanso.edge.edge_registration", token_file=token, binary=str(lab.agent), data_dir=f"{folder}/data", timeout=20),
         {

@@ -36,8 +36,8 @@ NODES: dict[str, Json] = {
     "mistaken": {"token_file_state": "installed"},
     "strict": {"token_file_strict": True, "expanso_edge_token": "{{ opaque }}"},
 }
-CHANGED = {"blank", "outdated", "open", "own", "private", "retired", "registers", "lets_go", "let_go"}
-UNCHANGED = {"keeps", "registered"}
+# "keeps" was given its token before there were enrolment records
+CHANGED = {"blank", "keeps", "outdated", "open", "own", "private", "retired", "registers", "lets_go", "let_go"}
 FAILED = {"linked", "refused", "mistaken", "strict"}
 
 

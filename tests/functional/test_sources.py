@@ -202,7 +202,7 @@ def test_native_types_change_no_token(core: str, native: str, place: Path) -> No
     for number, other in enumerate((7982, 1000000000, 1.5, None, True)):
         hosts[f"other{number}"] = {"expanso_edge_token": "{{ theirs.token }}", "theirs": {"token": other}}
     task: Json = {
-        "expanso.edge.bootstrap_token": {"path": f"{place}/{core}-{native} {{{{ inventory_hostname }}}}"},
+        "expanso.edge.bootstrap_token": {"path": f"{place}/{core}-{native} {{{{ inventory_hostname }}}}", "record": False},
         "name": "put",
         "ignore_errors": True,
     }
@@ -224,7 +224,7 @@ def test_one_warning_about_a_file_that_others_may_read(controller: Controller, p
         path.chmod(mode)
     (place / "password of a file").write_text("secret of it")
     encrypted.write_text(controller.encrypt(KEY, place / "password of a file"))
-    tasks: list[Json] = [{"name": "put", "expanso.edge.bootstrap_token": {"path": f"{place}/warned of {{{{ inventory_hostname }}}}"}}]
+    tasks: list[Json] = [{"name": "put", "expanso.edge.bootstrap_token": {"path": f"{place}/warned of {{{{ inventory_hostname }}}}", "record": False}}]
     tasks += [{"name": "look", "ansible.builtin.debug": {"msg": "{{ lookup('expanso.edge.bootstrap_token') | length }}"}}]
     hosts = {f"open{number}": {"expanso_edge_token_file": str(open_file)} for number in range(5)}
     hosts |= {"closed": {"expanso_edge_token_file": str(closed)}, "encrypted": {"expanso_edge_token_file": str(encrypted)}}
@@ -260,7 +260,8 @@ def test_a_number_on_a_line_of_an_ini_inventory(controller: Controller, place: P
         "[all:vars]\nansible_connection=local\nansible_python_interpreter=/usr/bin/python3\n[all]\n"
         "bare expanso_edge_token=12345678\nonce expanso_edge_token='12345678'\ntwice expanso_edge_token='\"12345678\"'\n"
     )
-    task = {"name": "put", "expanso.edge.bootstrap_token": {"path": f"{place}/ini {controller.core} {{{{ inventory_hostname }}}}"}, "ignore_errors": True}
+    options = {"path": f"{place}/ini {controller.core} {{{{ inventory_hostname }}}}", "record": False}
+    task = {"name": "put", "expanso.edge.bootstrap_token": options, "ignore_errors": True}
     run = controller.run([{"tasks": [task]}], "--inventory", str(inventory), "--limit", "bare,once,twice")
     for host in ("bare", "once"):
         assert "in two kinds of them, such as '\"...\"'" in run.result("put", host)["msg"]

@@ -103,6 +103,32 @@ def test_few_remote_commands_and_no_token_in_their_output(docker_controller: Con
     assert (gone.returncode, gone.remote_commands(node.name)) == (0, 4), gone.output
 
 
+@pytest.mark.parametrize("delivery", ["environment_file", "encrypted_credential"])
+def test_a_registered_node_is_registered_anew_once(docker_controller: Controller, node: Node, delivery: str) -> None:
+    """Its agent runs before and afterwards, and where the control plane refuses the token."""
+    first, second, unknown = new_key(), new_key(), new_key()
+    for token in (first, second):
+        node.know(token)
+    creds, secrets = "/var/lib/expanso/edge/auth/credentials.creds", (first, second, unknown)
+    common = {"systemd_service_delivery": delivery, "systemd_service_reregister": True}
+    assert apply(docker_controller, node, secrets=secrets, expanso_edge_token=first, **common).returncode == 0
+    former = node.run("cat", creds)
+
+    refused = apply(docker_controller, node, secrets=secrets, expanso_edge_token=unknown, **common)
+    assert refused.returncode == 2 and "the files of the former identity are still there, unchanged" in refused.output
+    assert node.run("cat", creds) == former and node.run("systemctl", "is-active", "expanso-edge") == "active\n"
+
+    anew = apply(docker_controller, node, secrets=secrets, expanso_edge_token=second, **common)
+    assert anew.returncode == 0, anew.output
+    identity = node.run("cat", creds)
+    assert identity != former and node.run("systemctl", "is-active", "expanso-edge") == "active\n"
+
+    again = apply(docker_controller, node, secrets=secrets, expanso_edge_token=second, **common)
+    assert (again.returncode, again.recap(node.name)["changed"]) == (0, 0), again.output
+    assert node.run("cat", creds) == identity
+    apply(docker_controller, node, systemd_service_state="absent", systemd_service_remove_data=True)
+
+
 def test_a_failure_is_told_without_the_token_at_full_verbosity(docker_controller: Controller, node: Node) -> None:
     token = new_key()
     node.run("sh", "-c", "echo EXPANSO_EDGE_STANDIN_HOSTILE=1 > /usr/local/bin/expanso-edge.standin")

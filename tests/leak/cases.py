@@ -12,7 +12,7 @@ A case is a function that prepares a node and gives it a token:
     says_in_check   what it says with `--check`, where that is something else
     holds           whether the token is in the node's file at the end of a real run
     needs           a function that says why this machine cannot do it, or None
-    playbooks       which of the playbooks `provision` and `direct` it is for
+    playbooks       which of the playbooks `provision`, `direct`, `rotate` and `retire` it is for
 
 Cases are hosts of a job that they share. What concerns a whole job is a `@job`, which prepares as many nodes as it needs.
 """
@@ -368,6 +368,21 @@ def token_as_label(node: Node) -> None:
     node.variables["expanso_edge_token_label"] = node.variables["expanso_edge_token"]
 
 
+# The summary of the playbook shows the label, which is not secret, and knows no token but by its shape.
+@case(says="token written to", holds=True, playbooks=("direct",))
+def token_of_no_shape_as_label(node: Node) -> None:
+    """In the enrolment record, the audit trail and the node's log."""
+    node.token(node.opaque())
+    node.variables["expanso_edge_token_label"] = node.variables["expanso_edge_token"]
+    node.variables["expanso_edge_trail_file"] = str(node.root / "trail.jsonl")
+
+
+@case(says="is not the path of a file on the controller", says_in_check="token written to")
+def token_as_trail_file(node: Node) -> None:
+    node.token(node.opaque())
+    node.variables["expanso_edge_trail_file"] = node.variables["expanso_edge_token"]
+
+
 @case(says="there is no account")
 def token_as_owner(node: Node) -> None:
     node.token(node.key())
@@ -618,6 +633,14 @@ def swarm_key(node: Node) -> None:
     node.swarm()
 
 
+@case(says="token stored as expanso_bootstrap_token_v1", playbooks=("direct",))
+def swarm_token_as_token_label(node: Node) -> None:
+    node.token(node.opaque())
+    node.variables["expanso_edge_token_label"] = node.variables["expanso_edge_token"]
+    node.variables["expanso_edge_trail_file"] = str(node.root / "trail.jsonl")
+    node.swarm()
+
+
 @case(says="token stored as expanso_bootstrap_token_v4")
 def swarm_rotation(node: Node) -> None:
     node.token(node.opaque())
@@ -702,6 +725,14 @@ def swarm_in_the_clear(node: Node) -> None:
 @case(says="token written to Secret")
 def k8s_key(node: Node) -> None:
     node.token(node.key())
+    node.kubernetes()
+
+
+@case(says="token written to Secret", playbooks=("direct",))
+def k8s_token_as_token_label(node: Node) -> None:
+    node.token(node.opaque())
+    node.variables["expanso_edge_token_label"] = node.variables["expanso_edge_token"]
+    node.variables["expanso_edge_trail_file"] = str(node.root / "trail.jsonl")
     node.kubernetes()
 
 
@@ -1012,3 +1043,60 @@ def vaulted_credential_that_is_bad(lab: Lab) -> None:
 def token_as_delivery(lab: Lab) -> None:
     lab.extra_vars["expanso_edge_delivery"] = lab.canary(canary.key(), "delivery")
     lab.node("fresh")
+
+
+# Tokens that are replaced, by the playbook `rotate`.
+
+
+@case(says="token written to", holds=True, playbooks=("rotate",))
+def rotated(node: Node) -> None:
+    node.put("etc/bootstrap.token", node.key("old"))
+    node.token(node.key())
+
+
+@case(says="is not a directory|Not a directory", holds=False, playbooks=("rotate",))
+def rotation_that_fails(node: Node) -> None:
+    node.put("file", "")
+    node.variables["token_file_path"] = str(node.root / "file" / "bootstrap.token")
+    node.token(node.key())
+
+
+def to_be_registered_anew(node: Node, token: str) -> None:
+    """A registered node that is to spend a token on another identity, with an agent that prints its token."""
+    marker = node.put("data/auth/credentials.creds", "-----BEGIN NATS USER JWT-----\n")
+    os.utime(marker, (1_700_000_000, 1_700_000_000))
+    node.token(token)
+    node.registers(hostile=True)
+    node.variables["expanso_edge_reregister"] = True
+
+
+@case(says='"registered anew"', says_in_check="would be registered anew", holds=True, playbooks=("rotate",))
+def registers_anew(node: Node) -> None:
+    token = node.key()
+    node.lab.plane.client.add_token(token)
+    to_be_registered_anew(node, token)
+
+
+@case(says="the files of the former identity are still there", says_in_check="would be registered anew", holds=True, playbooks=("rotate",))
+def refused_anew(node: Node) -> None:
+    to_be_registered_anew(node, node.jwt())
+
+
+# Tokens that are removed, by the playbook `retire`.
+
+
+@case(says="token removed from", playbooks=("retire",))
+def retired(node: Node) -> None:
+    node.registered()
+    node.put("etc/bootstrap.token", node.key())
+
+
+@case(says="not registered", holds=True, playbooks=("retire",))
+def still_needed(node: Node) -> None:
+    node.put("etc/bootstrap.token", node.key())
+
+
+@case(says="is not a token file", holds=True, playbooks=("retire",))
+def retired_but_no_token_file(node: Node) -> None:
+    node.registered()
+    node.put("etc/bootstrap.token", node.key() + "\n" + "x" * 70_000)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ import environments
 import observers
 from cases import Case
 from control_plane import ControlPlane
-from lab import Lab
+from lab import KEPT, PLACES, Lab
 from matrix import Run
 from observers import Syslog
 from runner import MODES, Outcome, check_observers, run
@@ -45,6 +44,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
 CORES = environments.available("core-")
 
 
+def pytest_unconfigure() -> None:
+    """Remove what the runs have kept."""
+    KEPT.cleanup()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was watched, and what could not be had."""
     terminalreporter.section("leak gate")
@@ -61,8 +65,7 @@ def syslog() -> Syslog:
 
 def make(stack: contextlib.ExitStack) -> Lab:
     """Make a lab: below a directory that nobody else can write, which /tmp is not, and every account can enter."""
-    parent = Path("/var/lib") if os.geteuid() == 0 else Path.home()
-    home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".expanso-edge-leak-", dir=parent)))
+    home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".expanso-edge-leak-", dir=PLACES)))
     home.chmod(0o755)
     lab = Lab(home, stack.enter_context(ControlPlane()))
     stack.callback(lab.close)

@@ -12,6 +12,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ from paths import REPOSITORY
 HERE = Path(__file__).resolve().parent
 STAND_IN = REPOSITORY / "tests" / "support" / "expanso-edge"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+PLACES = Path("/var/lib") if os.geteuid() == 0 else Path.home()
+"""Where labs are: where nobody else can write, as everybody can in /tmp."""
+
+KEPT = tempfile.TemporaryDirectory(prefix=".expanso-edge-kept-", dir=PLACES)
+QUICK = {"PYTHONPATH": str(REPOSITORY / "tests" / "support"), "KEPT_BYTECODE": KEPT.name}
+"""Lets Python keep the code that it compiles of files of the collection and of Ansible, see `support/kept_bytecode.py`."""
 
 Variables = dict[str, Any]
 LABEL = "io.expanso.edge.fingerprint"
@@ -92,7 +100,7 @@ class Node:
         self.token_file = self.etc / "bootstrap.token"
         self.data_dir = self.root / "data"
         self.etc.mkdir(parents=True)
-        self.environment = {"PATH": SYSTEM_PATH, "HOME": str(lab.home / "home"), "TMPDIR": str(lab.home / "tmp"), "LANG": "C.UTF-8"}
+        self.environment = {"PATH": SYSTEM_PATH, "HOME": str(lab.home / "home"), "TMPDIR": str(lab.home / "tmp"), "LANG": "C.UTF-8", **QUICK}
         self.variables: Variables = {
             "token_file_path": str(self.token_file),
             "token_file_owner": pwd.getpwuid(os.geteuid()).pw_name,
@@ -193,7 +201,7 @@ class Node:
         """Let the node be the manager of a swarm, whose engine is a file with these secrets: names and labels. See `sdk/docker`."""
         secrets = [{"ID": f"id-of-{name}", "Spec": {"Name": name, "Labels": {LABEL: text}}} for name, text in (versions or {}).items()]
         state = self.put("etc/swarm.json", json.dumps({"secrets": secrets}))
-        self.environment |= {"PYTHONPATH": str(HERE / "sdk"), "FAKE_ENGINE_STATE": str(state), "FAKE_ENGINE": engine}
+        self.environment |= {"PYTHONPATH": f"{HERE / 'sdk'}:{QUICK['PYTHONPATH']}", "FAKE_ENGINE_STATE": str(state), "FAKE_ENGINE": engine}
         self.variables |= {
             "expanso_edge_delivery": "swarm_secret",
             "swarm_secret_manager": self.name,

@@ -5,7 +5,8 @@
 
 Every case is run by the playbook `provision` with the core that masks least and in the mode that shows most, by
 `provision` in check mode with another core, and by `direct` with a third. The other cores take turns. Modes that show
-less get every eighth case. With EXPANSO_EDGE_LEAK_MATRIX=full every case is run by every core and in every mode.
+less get every eighth case. The cases of `rotate` and `retire` are run by these alone. With EXPANSO_EDGE_LEAK_MATRIX=full
+every case is run by every core and in every mode.
 """
 
 from __future__ import annotations
@@ -71,6 +72,9 @@ def _turns(place: int, others: Sequence[str]) -> Iterator[Run]:
     yield TURN_OF_ALL
     yield Run(_nth(others, place), "provision", CHECK_SHOWS_MOST)
     yield Run(_nth(others, place + 1), "direct", SHOWS_MOST)
+    yield Run(MASKS_LEAST, "rotate", SHOWS_MOST)
+    yield Run(MASKS_LEAST, "rotate", CHECK_SHOWS_MOST)
+    yield Run(MASKS_LEAST, "retire", SHOWS_MOST)
     if place % SAMPLE == 0:
         yield Run(MASKS_LEAST, "provision", _nth(SHOW_LESS, place // SAMPLE))
     if place % SAMPLE == SAMPLE // 2:
@@ -78,7 +82,7 @@ def _turns(place: int, others: Sequence[str]) -> Iterator[Run]:
 
 
 def _everything(cores: Sequence[str]) -> Iterator[Run]:
-    yield from (Run(core, playbook, SHOWS_MOST) for core in cores for playbook in ("provision", "direct"))
+    yield from (Run(core, playbook, SHOWS_MOST) for core in cores for playbook in ("provision", "direct", "rotate", "retire"))
     yield from (Run(core, "provision", CHECK_SHOWS_MOST) for core in (cores[0], cores[-1]))
     yield from (Run(MASKS_LEAST, "provision", mode) for mode in [*SHOW_LESS, CHECK_SHOWS_MOST])
     yield Run(MASKS_LEAST, "direct", CHECK_SHOWS_MOST)

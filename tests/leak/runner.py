@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Optional
 import environments
 from canary import Finder, Hit
 from cases import ENVIRONMENT
-from lab import HERE, Lab
+from lab import HERE, QUICK, Lab
 from observers import Process, ProcessWatch, Syslog, new_temporary_files
 from paths import REPOSITORY
 
@@ -165,6 +165,7 @@ def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> P
         "ANSIBLE_LOG_PATH": str(home / "log" / "ansible.log"),
         "ANSIBLE_PIPELINING": str(mode.pipelining),
         "ANSIBLE_REMOTE_TEMP": str(home / "remote_tmp"),
+        **QUICK,
         **settings,
         **lab.settings,
         **lab.environment,

@@ -41,7 +41,9 @@ def wrong_shapes(lab: Lab, module: str, shapes: Iterable[str]) -> None:
     """A node for a module: for each of its options, and each shape, arguments that are wrong in that."""
     node = lab.node(module.replace("_", "-"))
     known = options(module)
-    required = {name: "x" for name, option in known.items() if option.get("required")}
+    required: dict[str, Any] = {name: "x" for name, option in known.items() if option.get("required")}
+    if "exposure" in known:
+        required["exposure"] = False  # a search of all of this machine, for every option that may be a text
     arguments = []
     for name in sorted(known):
         for shape in shapes:

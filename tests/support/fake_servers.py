@@ -73,6 +73,9 @@ class Cluster:
         if method == "PATCH":
             self.sent.append(body)
             made = copy.deepcopy(body)
+            if "kind" not in body and path in self.objects:  # a merge of data alone
+                made = copy.deepcopy(self.objects[path])
+                made["data"] = {key: each for key, each in dict(made["data"], **body["data"]).items() if each is not None}
             made.setdefault("metadata", {}).setdefault("uid", "u-new")
             made["metadata"].setdefault("name", path.rsplit("/", 1)[-1])
             if not dry:
@@ -141,6 +144,7 @@ class Engine:
         self.services = []  # type: List[Json]
         self.tasks = []  # type: List[Json]
         self.networks = []  # type: List[Json]
+        self.configs = []  # type: List[Json]
         self.nodes = [{"ID": "n1", "Description": {"Hostname": "worker1"}}]  # type: List[Json]
         self.obedient = False  # whether each service has a task that runs at once
         self.asked = []  # type: List[Tuple[str, str]]

@@ -26,6 +26,7 @@ Json = dict[str, Any]
 SITES = ("one", "two", "three")
 NAME = "expanso-bootstrap-token"
 FINGERPRINT = "expanso.edge/token-fingerprint"
+ENROLMENT = "expanso.edge/enrolment"
 
 
 def converged(site: str) -> str:
@@ -65,7 +66,9 @@ def test_secret(cluster: Cluster, site: str, key: str) -> None:
     token, secret = converged(site), cluster.secret(NAMESPACES + site)
     assert secret.type == "Opaque"
     assert secret.data == {key: base64.b64encode(token.encode()).decode()}, "the bytes of the token and nothing else"
-    assert secret.metadata.annotations == {FINGERPRINT: fingerprint(token)}, "no copy of what was applied"
+    annotations = dict(secret.metadata.annotations)
+    assert json.loads(annotations.pop(ENROLMENT))["fingerprint"] == fingerprint(token)
+    assert annotations == {FINGERPRINT: fingerprint(token)}, "no copy of what was applied"
     assert secret.metadata.labels["app.kubernetes.io/managed-by"] == "expanso.edge"
     assert secret.metadata.labels.get("site") == ("one" if site == "one" else None)
     assert not secret.immutable
@@ -447,3 +450,37 @@ def test_connection_without_a_kubeconfig(cluster: Cluster, namespace: str, apply
     assert run.returncode == 0, run.output
     assert account not in run.output
     assert cluster.secret(namespace) is not None
+
+
+# Audit and retirement.
+
+
+def test_a_token_is_audited_and_retired(cluster: Cluster, namespace: str, token: str, controller: Any) -> None:
+    cluster.create(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "expanso-edge-data", "namespace": namespace, "annotations": {"expanso.edge/token-fingerprint": "0" * 12}},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+        },
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mistake", "namespace": namespace}, "data": {"a": f"token: {token}"}},
+    )
+    entries = ("main", "audit", "retire", "audit", "retire")
+    states = {"main": "unmanaged"}
+    tasks = [
+        {
+            "name": "Apply",
+            "ansible.builtin.include_role": {"name": "expanso.edge.k8s_secret", "tasks_from": entry},
+            "vars": {"k8s_secret_deployment_state": states.get(entry, "present")},
+        }
+        for entry in entries
+    ]
+    variables = {"expanso_edge_token": token, "k8s_secret_kubeconfig": str(cluster.kubeconfig), "k8s_secret_namespace": namespace}
+    run = controller.run([{"tasks": tasks}], hosts={"site": variables}, environment={"ANSIBLE_DEPRECATION_WARNINGS": "0"}, secrets=[token])
+    assert run.returncode == 0, run.output
+    before, after = (event["result"] for event in run.events if event["task"].endswith("Audit the namespace"))
+    assert [finding["code"] for finding in before["tokens"][0]["findings"]] == ["left_over"]
+    assert sorted(finding["code"] for finding in before["node"]["findings"]) == ["deployment_not_found", "token_in_config"]
+    assert before["node"]["registered"] and not after["tokens"][0]["exists"]
+    assert cluster.secret(namespace) is None
+    assert run.totals()["changed"] == 2

@@ -19,6 +19,7 @@ from conftest import Site
 from control_plane_pod import ControlPlanePod
 
 FINGERPRINT = "expanso.edge/token-fingerprint"
+ENROLMENT = "expanso.edge/enrolment"
 MARKER = "/var/lib/expanso/edge/auth/credentials.creds"
 CONNECTION = "/var/lib/expanso/edge/config.d/50-connection.yaml"
 
@@ -49,6 +50,8 @@ def test_registered_once(converged: Site, plane: ControlPlanePod) -> None:
     assert [each.restart_count for each in pod.status.container_statuses + pod.status.init_container_statuses] == [0, 0]
     claim = converged.cluster.read("persistentvolumeclaims", converged.namespace, "expanso-edge-data")
     assert claim["metadata"]["annotations"][FINGERPRINT] == fingerprint(converged.token)
+    record = json.loads(claim["metadata"]["annotations"][ENROLMENT])
+    assert (record["fingerprint"], record["delivery"]) == (fingerprint(converged.token), "kubernetes")
 
 
 def test_no_process_of_the_agent_knows_the_token(converged: Site) -> None:

@@ -84,7 +84,17 @@ def test_one_version_is_left_and_the_service_uses_it(snapshot: dict[str, Any]) -
 def test_the_secret_tells_its_fingerprint_and_nothing_else(snapshot: dict[str, Any], token: str) -> None:
     from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 
-    assert list(snapshot["secrets"].values()) in ([], [{"io.expanso.edge.fingerprint": fingerprint(token)}])
+    for labels in snapshot["secrets"].values():
+        assert sorted(labels) == ["io.expanso.edge.enrolment", "io.expanso.edge.fingerprint"]
+        assert labels["io.expanso.edge.fingerprint"] == json.loads(labels["io.expanso.edge.enrolment"])["fingerprint"] == fingerprint(token)
+
+
+def test_the_service_tells_its_enrolment(snapshot: dict[str, Any], token: str) -> None:
+    """Also where the secret was removed."""
+    from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
+
+    record = json.loads(snapshot["services"]["expanso-edge"]["Spec"]["Labels"]["io.expanso.edge.enrolment"])
+    assert (record["fingerprint"], record["delivery"]) == (fingerprint(token), "swarm")
 
 
 @pytest.mark.parametrize("name", WORKERS)

@@ -78,6 +78,14 @@ def test_the_identity_is_the_agents_alone(host):
     assert host.file("/var/lib/expanso/edge/auth/credentials.creds").mode == 0o600
 
 
+def test_the_enrolment_record_outlives_the_token(host):
+    file = host.file("/var/lib/expanso/edge/enrolment.json")
+    assert (file.user, file.mode) == ("root", 0o600)
+    last = json.loads(file.content_string)["enrolments"][-1]
+    assert (last["kind"], last["delivery"]) == ("bootstrap_key", "systemd")
+    assert "exp_bk_" not in file.content_string
+
+
 def test_the_agent_and_its_children_have_no_token_in_their_environment(host):
     main = int(show(host, "expanso-edge.service", "MainPID")["MainPID"])
     processes = [main, *map(int, host.check_output(f"pgrep --parent {main}").split())]

@@ -48,7 +48,7 @@ def test_the_directory_lets_the_agent_pass(host):
 
 def test_nothing_is_left_beside_it(host):
     assert host.check_output("ls -A /etc/expanso") == "bootstrap.token"
-    assert host.check_output(f"ls -A {STORIES}/token_changed") == "bootstrap.token"
+    assert host.check_output(f"ls -A {STORIES}/token_changed").split() == ["bootstrap.token", "data"]
 
 
 def test_the_link_and_what_it_points_to_are_as_they_were(host):
@@ -75,6 +75,15 @@ def test_the_token_was_spent_once_by_each_node(host):
 def test_the_identity_is_the_agents_alone(host):
     assert host.file(f"{STORIES}/registers/data").mode == 0o700
     assert host.file(f"{STORIES}/registers/data/auth/credentials.creds").mode == 0o600
+
+
+@pytest.mark.parametrize("story", ["registers", "token_changed", "permissions_repaired"])
+def test_the_enrolment_record_tells_which_token_was_given(host, story):
+    file = host.file(f"{STORIES}/{story}/data/enrolment.json")
+    assert (file.user, file.group, file.mode) == ("root", "root", 0o600)
+    given = hashlib.sha256(b"expanso.edge bootstrap token\0" + token(story).encode()).hexdigest()[:12]
+    last = json.loads(file.content_string)["enrolments"][-1]
+    assert (last["fingerprint"], last["delivery"]) == (given, "file")
 
 
 def test_systemd_reads_the_environment_file_as_it_was_meant(host):

@@ -7,7 +7,8 @@
 
 """Where else on a node a token is: command lines, environments, units, copies.
 
-Places are read one after the other by generators, and :func:`search` looks for all tokens in each.
+Places are read one after the other by generators, and :func:`search` looks for all tokens in each: for those that are known, in whatever encoding,
+and for whatever has the shape of one. Further places on disk are those of ``places``.
 Processes and files may vanish at any moment: then they are no place.
 """
 
@@ -18,29 +19,19 @@ import time
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Policy
+from ansible_collections.expanso.edge.plugins.module_utils._audit.reading import CHUNK, GONE, MAX_FILE, Place, chunks, read_file
+from ansible_collections.expanso.edge.plugins.module_utils._audit.shapes import Shape, tokens_in
 from ansible_collections.expanso.edge.plugins.module_utils._permissions import Attributes, acl_entries, others_may_read
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, encodings
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import leftovers
 
-_MAX_FILE = 16 * 1024 * 1024  # bytes of a file that are looked at
-_CHUNK = 2 * 1024 * 1024
-_OVERLAP = 64 * 1024  # longer than any form of a token
+MOST_SECONDS = 60.0
+"""How long a search takes at most."""
+
 _MOST_FILES = 5000  # beside a token, and in a directory of units
-_MOST_SECONDS = 60.0
-_GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
+_MOST_STRANGERS = 100
 
 Forms = Tuple[bytes, ...]
-
-
-class Place(NamedTuple):
-    """Bytes that should not hold a token. ``repr()`` does not show them."""
-
-    kind: str  # arguments, environment, unit, copy, exposed_copy or pipeline; rest: what was left out, in words
-    name: str
-    data: Optional[bytes]  # None: they cannot be read
-
-    def __repr__(self) -> str:
-        return f"Place({self.kind}, {self.name})"
 
 
 def searchable_encodings(token: str) -> Forms:
@@ -55,21 +46,59 @@ def holds(data: Optional[bytes], wanted: Forms) -> bool:
     return data is not None and any(form in data for form in wanted)
 
 
-def search(places: Iterable[Place], tokens: Dict[str, Forms]) -> Tuple[Dict[str, List[Place]], List[Place]]:
-    """Return the places where each token is, and those that could not be read."""
-    found: Dict[str, List[Place]] = {key: [] for key in tokens}
+class Hits(NamedTuple):
+    """Where tokens are."""
+
+    found: Dict[str, List[Place]]  # by token
+    unread: List[Place]
+    strangers: Dict[Shape, List[Place]]  # of tokens that nobody told us
+
+
+def search(
+    places: Iterable[Place], tokens: Dict[str, Forms], fingerprints: FrozenSet[str] = frozenset(), deadline: Optional[float] = None
+) -> Hits:
+    """Return the places where each token is, where there are others, and the places that could not be read.
+
+    :param tokens: tokens that are known, with their forms
+    :param fingerprints: of tokens that are asked for
+    :param deadline: in seconds of the monotonic clock
+    """
+    found: Dict[str, Dict[Tuple[str, str], Place]] = {key: {} for key in tokens}
+    strangers: Dict[Shape, Dict[Tuple[str, str], Place]] = {}
     unread: List[Place] = []
-    deadline = time.monotonic() + _MOST_SECONDS
+    too_many = False
+    deadline = time.monotonic() + MOST_SECONDS if deadline is None else deadline
     for place in places:
         if time.monotonic() > deadline:
-            unread.append(Place("rest", f"what comes after {int(_MOST_SECONDS)} seconds of searching", None))
             break
         if place.data is None:
             unread.append(place)
+            continue
+        bare = place._replace(data=b"")
+        # a file is reported once, as what it was found as first
+        name = ("" if place.name.startswith("/") else place.kind, place.name)
         for key, wanted in tokens.items():
             if holds(place.data, wanted):
-                found[key].append(place._replace(data=b""))
-    return found, unread
+                found[key].setdefault(name, bare)
+        for shape in tokens_in(place.data, fingerprints, cut=len(place.data) >= CHUNK):
+            if shape.value.startswith(tuple(tokens)):
+                continue
+            if shape in strangers or len(strangers) < _MOST_STRANGERS:
+                strangers.setdefault(shape, {}).setdefault(name, bare)
+            else:
+                too_many = True
+    if too_many:
+        unread.append(Place("rest", f"places that hold other tokens than the first {_MOST_STRANGERS} that were found", None))
+    if time.monotonic() > deadline:  # those who go through directories end without a word
+        unread.append(Place("rest", f"what comes after {int(MOST_SECONDS)} seconds of searching", None))
+    there = {key: _there(places_of.values()) for key, places_of in found.items()}
+    strangers_there = {shape: _there(places_of.values()) for shape, places_of in strangers.items()}
+    return Hits(there, unread, {shape: places_of for shape, places_of in strangers_there.items() if places_of})
+
+
+def _there(places: Iterable[Place]) -> List[Place]:
+    """Return the places without files that only passed: those of a run of Ansible that was at work, say."""
+    return [place for place in places if place.kind not in ("ansible", "temporary") or os.path.lexists(place.name)]
 
 
 class _Process(NamedTuple):
@@ -119,7 +148,7 @@ def _read_processes(proc: str) -> Iterator[_Process]:
             name = before.split(b"(", 1)[1]
             arguments = _attempt(os.path.join(directory, "cmdline"))
             environment = _attempt(os.path.join(directory, "environ"))
-        except _GONE:
+        except GONE:
             continue
         except OSError:
             yield _Process(int(entry), 0, b"?", "", None, None)
@@ -140,13 +169,17 @@ def _own_process_family(found: Dict[int, _Process], own: int, wanted: Forms) -> 
     while own in found and own not in line:
         line.append(own)
         own = found[own].parent
-    givers = [pid for pid in line if pid != 1 and (holds(found[pid].environment, wanted) or holds(found[pid].arguments, wanted))]
+    givers = [pid for pid in line if pid != 1 and any(_has_token(data, wanted) for data in (found[pid].environment, found[pid].arguments))]
     family: Set[int] = set()
     young = set(givers[-1:])
     while young:
         family |= young
         young = {pid for pid, process in found.items() if process.parent in young} - family
     return family.union(line)
+
+
+def _has_token(data: Optional[bytes], wanted: Forms) -> bool:
+    return data is not None and (holds(data, wanted) or bool(tokens_in(data)))
 
 
 def _is_agent(process: _Process, programs: FrozenSet[str], scripts: FrozenSet[str]) -> bool:
@@ -159,7 +192,7 @@ def _is_agent(process: _Process, programs: FrozenSet[str], scripts: FrozenSet[st
 
 def _is_script(path: str) -> bool:
     try:
-        return next(_chunks(path), b"")[:2] == b"#!"
+        return next(chunks(path), b"")[:2] == b"#!"
     except OSError:
         return False
 
@@ -186,7 +219,7 @@ def units(directories: Iterable[str], audited: Iterable[str]) -> Iterator[Place]
             for path in (os.path.join(directory, name) for name in sorted(names)):
                 try:
                     status = os.stat(path)
-                except _GONE:
+                except GONE:
                     continue
                 except OSError:
                     yield Place("unit", path, None)
@@ -194,9 +227,9 @@ def units(directories: Iterable[str], audited: Iterable[str]) -> Iterator[Place]
                 if (status.st_dev, status.st_ino) in seen or not stat.S_ISREG(status.st_mode) or os.path.realpath(path) in skip:
                     continue
                 seen.add((status.st_dev, status.st_ino))
-                yield from _place("unit", path)
+                yield from read_file("unit", path)
         for exc in closed:
-            if not isinstance(exc, _GONE):
+            if not isinstance(exc, GONE):
                 yield Place("unit", exc.filename, None)
 
 
@@ -207,7 +240,7 @@ def siblings(audited: List[str], policy: Policy) -> Iterator[Place]:
     for directory in sorted({os.path.dirname(path) for path in audited}):
         try:
             found = _files(directory)
-        except _GONE:
+        except GONE:
             continue
         except OSError:
             yield Place("copy", directory, None)
@@ -219,13 +252,13 @@ def siblings(audited: List[str], policy: Policy) -> Iterator[Place]:
         found.sort(key=lambda path: not os.path.basename(path).lstrip(".#").startswith(beginnings))
         for path in found[:_MOST_FILES]:
             if path not in skip:
-                yield from _place("exposed_copy" if _exposed(path, policy) else "copy", path)
+                yield from read_file("exposed_copy" if _exposed(path, policy) else "copy", path)
 
 
 def pipeline_files(paths: Iterable[str]) -> Iterator[Place]:
     """Return the files of pipeline secrets. One that is missing could not be read: its name may be wrong."""
     for path in paths:
-        places = _place("pipeline", path)
+        places = read_file("pipeline", path)
         yield next(places, Place("pipeline", path, None))
         yield from places
 
@@ -269,17 +302,6 @@ def _exposed(path: str, policy: Policy) -> bool:
     return others_may_read(Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), acl_entries(path), policy.owners, policy.groups)
 
 
-def _place(kind: str, path: str) -> Iterator[Place]:
-    """Yield what is in a file, in pieces; None where that, or the rest of it, cannot be read."""
-    try:
-        for chunk in _chunks(path):
-            yield Place(kind, path, chunk)
-    except _GONE:
-        return
-    except OSError:
-        yield Place(kind, path, None)
-
-
 def _attempt(path: str) -> Optional[bytes]:
     """Return what is in a file, None where that cannot be read.
 
@@ -287,37 +309,11 @@ def _attempt(path: str) -> Optional[bytes]:
     """
     try:
         return _read(path)
-    except _GONE:
+    except GONE:
         raise
     except OSError:
         return None
 
 
 def _read(path: str) -> bytes:
-    return next(_chunks(path, _MAX_FILE), b"")
-
-
-def _chunks(path: str, size: int = _CHUNK) -> Iterator[bytes]:
-    """Yield pieces of a file that overlap, one of an empty file.
-
-    :raises OSError: it cannot be looked into, or not to its end
-    """
-    # O_NONBLOCK: what was a file a moment ago may be a pipe now, and some files of the kernel wait for news
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as handle:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError("nothing that can be looked into")
-        before, total = b"", 0
-        while total < _MAX_FILE:
-            data = handle.read(min(size, _MAX_FILE - total))
-            if data is None:
-                raise OSError("nothing to read yet")
-            if not data and total:
-                return
-            total += len(data)
-            yield before + data
-            if len(data) < size and total < _MAX_FILE:
-                return
-            before = data[-_OVERLAP:]
-        if handle.read(1):
-            raise OSError("too long to be looked into")
+    return next(chunks(path, MAX_FILE), b"")

@@ -43,6 +43,8 @@ class Finding(NamedTuple):
     severity: str
     message: str
     remedy: str
+    place: Optional[str] = None  # where, so that it is the same finding next month
+    fingerprint: Optional[str] = None  # of the token that it is about
 
 
 class Facts(NamedTuple):
@@ -130,7 +132,7 @@ def findings_for(facts: Facts, content: Optional[Content], policy: Policy, elsew
     """Return what is wrong with a file, and what is in it.
 
     :param content: what it holds, None where it could not be read
-    :param elsewhere: another of the paths exists, so that this one need not
+    :param elsewhere: another of the paths exists, or says that none does, so that this one need not
     """
     found = list(_of_place(facts))
     if facts.state == "absent":
@@ -165,7 +167,7 @@ def _missing(path: str, policy: Policy, elsewhere: bool) -> Finding:
     if policy.registered:
         return Finding("token_not_found", "info", f"{path} does not exist; none is needed: {policy.marker} exists", "nothing to do")
     if elsewhere:
-        return Finding("token_not_found", "info", f"{path} does not exist; another of the paths does", "nothing to do")
+        return Finding("token_not_found", "info", f"{path} does not exist; one of the paths is enough", "nothing to do")
     state = "this node is not registered" if policy.registered is False else "cannot determine whether this node is registered"
     return Finding(
         "token_not_found",

@@ -1,7 +1,11 @@
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What became of every task, for the tests: one JSON object a line in the file that TEST_EVENTS names."""
+"""What became of every task, for the tests: one JSON object a line in the file that TEST_EVENTS names.
+
+It also lets a run use the modules that an earlier one has packed for their nodes, which Ansible keeps for one run. They are in the directory that
+TEST_PACKED names.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,10 @@ description:
 import json
 import os
 
+from ansible import constants
 from ansible.plugins.callback import CallbackBase
+
+os.symlink(os.environ["TEST_PACKED"], os.path.join(constants.DEFAULT_LOCAL_TMP, "ansiballz_cache"))
 
 
 class CallbackModule(CallbackBase):

@@ -19,3 +19,7 @@ class APIError(DockerException):
 
 class NotFound(APIError):
     """There is no such thing."""
+
+
+class InvalidVersion(DockerException):
+    """The engine is too old for what it is asked."""

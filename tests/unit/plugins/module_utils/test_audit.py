@@ -342,6 +342,6 @@ def test_every_code_is_documented() -> None:
     root = Path(__file__).resolve().parents[4] / "plugins"
     documentation = (root / "modules" / "bootstrap_token_info.py").read_text().partition("About the file:")[2].partition("severity:")[0]
     documented = set(re.findall(r"V\((\w+)\)", documentation))
-    names = ("_audit/findings", "_audit/exposure", "_audit/inspection", "_audit/reports", "_token", "_token_file")
+    names = ("_audit/findings", "_audit/exposure", "_audit/inspection", "_audit/node", "_audit/reports", "_audit/subjects", "_token", "_token_file")
     source = "".join((root / "module_utils" / f"{name}.py").read_text() for name in names)
-    assert documented == set(re.findall(r'(?:Finding\(|TokenFault\(|_rules\(|code=)\s*"(\w+)"', source))
+    assert documented == set(re.findall(r'(?:Finding\(|_Words\(|TokenFault\(|_rules\(|code=)\s*"(\w+)"', source))

@@ -14,9 +14,8 @@ from typing import Optional, Union
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils._audit import exposure
+from ansible_collections.expanso.edge.plugins.module_utils._audit import exposure, reading
 from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure import (
-    Place,
     backups,
     holds,
     pipeline_files,
@@ -27,6 +26,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure impor
     units,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Finding, Policy
+from ansible_collections.expanso.edge.plugins.module_utils._audit.reading import Place
 from ansible_collections.expanso.edge.plugins.module_utils._audit.reports import report, report_backups, report_unread
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, write
 from hypothesis import given
@@ -70,9 +70,21 @@ class TestForms:
 
 def test_search_tells_apart_and_keeps_no_data() -> None:
     places = [Place("unit", "a", TOKEN.encode()), Place("unit", "b", OTHER.encode()), Place("unit", "c", None), Place("unit", "d", b"")]
-    found, unread = search(places, {TOKEN: FORMS, OTHER: searchable_encodings(OTHER)})
+    found, unread, _strangers = search(places, {TOKEN: FORMS, OTHER: searchable_encodings(OTHER)})
     assert found == {TOKEN: [Place("unit", "a", b"")], OTHER: [Place("unit", "b", b"")]}
     assert unread == [Place("unit", "c", None)]
+
+
+def test_search_finds_tokens_that_nobody_told_us() -> None:
+    places = [Place("unit", "/a", f"{TOKEN} {OTHER}".encode()), Place("copy", "/a", OTHER.encode()), Place("temporary", "/gone", OTHER.encode())]
+    hits = search(places, {TOKEN: FORMS})
+    assert hits.found == {TOKEN: [Place("unit", "/a", b"")]}
+    assert {shape.value: places for shape, places in hits.strangers.items()} == {OTHER: [Place("unit", "/a", b"")]}
+
+
+def test_many_tokens_that_nobody_told_us() -> None:
+    hits = search([Place("unit", "/a", f"exp_bk_{number:016}".encode()) for number in range(200)], {})
+    assert len(hits.strangers) == 100 and {place.kind for place in hits.unread} == {"rest"}
 
 
 def test_no_representation_shows_the_bytes() -> None:
@@ -103,7 +115,7 @@ def start() -> Iterator[Start]:
 
 def found_in(agents: Optional[list[Path]] = None, **arguments: object) -> dict[str, list[str]]:
     """Where on this machine the token is, by kind of place."""
-    found, _unread = search(processes(FORMS, [str(agent) for agent in agents or []], **arguments), {TOKEN: FORMS})
+    found, _unread, _strangers = search(processes(FORMS, [str(agent) for agent in agents or []], **arguments), {TOKEN: FORMS})
     kinds: dict[str, list[str]] = {}
     for place in found[TOKEN]:
         kinds.setdefault(place.kind, []).append(place.name)
@@ -214,6 +226,13 @@ class TestMadeUpProcesses:
         make_process(proc, 18, 1, "elsewhere", arguments=TOKEN)
         assert found_in(proc=str(proc), own=14) == {"environment": ["17 (beside)"], "arguments": ["18 (elsewhere)"]}
 
+    def test_the_run_that_has_a_token_that_nobody_told_us_is_not_looked_at(self, proc: Path) -> None:
+        make_process(proc, 12, 1, "ansible-playbook", environment=f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={OTHER}")
+        make_process(proc, 13, 12, "module")
+        make_process(proc, 18, 1, "elsewhere", arguments=f"--token={OTHER}")
+        hits = search(processes((), [], str(proc), own=13), {})
+        assert {shape.value: places for shape, places in hits.strangers.items()} == {OTHER: [Place("arguments", "18 (elsewhere)", b"")]}
+
     def test_init_hides_nobody(self, proc: Path) -> None:
         shutil.rmtree(proc / "1")
         make_process(proc, 1, 0, "init", environment=TOKEN)
@@ -238,7 +257,7 @@ class TestMadeUpProcesses:
         make_process(proc, 12)
         (proc / "12" / "stat").unlink()
         (proc / "12" / "stat").mkdir()
-        found, unread = search(processes(FORMS, [], str(proc), own=1), {TOKEN: FORMS})
+        found, unread, _strangers = search(processes(FORMS, [], str(proc), own=1), {TOKEN: FORMS})
         assert found == {TOKEN: [Place("arguments", "10 (program)", b"")]}
         assert {place.name for place in unread} == {"10 (program)", "11 (program)", "12 (?)"}
 
@@ -276,7 +295,7 @@ class TestUnits:
         (tmp_path / "masked.service").symlink_to("/dev/null")
         (tmp_path / "dangling.service").symlink_to("nowhere")
         os.mkfifo(tmp_path / "fifo.service")  # must not block
-        assert search(units([str(tmp_path)], []), {TOKEN: FORMS}) == ({TOKEN: []}, [])
+        assert search(units([str(tmp_path)], []), {TOKEN: FORMS}) == ({TOKEN: []}, [], {})
 
     def test_the_audited_file_may_be_there(self, tmp_path: Path) -> None:
         path = tmp_path / "bootstrap.env"
@@ -285,10 +304,10 @@ class TestUnits:
         assert names(units([str(tmp_path)], [str(path)])) == []
 
     def test_what_cannot_be_read(self, tmp_path: Path) -> None:
-        (tmp_path / "huge.service").write_bytes(b"x" * (exposure._MAX_FILE + 1))
+        (tmp_path / "huge.service").write_bytes(b"x" * (reading.MAX_FILE + 1))
         (tmp_path / "loop.service").symlink_to("loop.service")
-        (tmp_path / "large.service").write_bytes(b"x" * (exposure._MAX_FILE - len(TOKEN)) + TOKEN.encode())
-        found, unread = search(units([str(tmp_path)], []), {TOKEN: FORMS})
+        (tmp_path / "large.service").write_bytes(b"x" * (reading.MAX_FILE - len(TOKEN)) + TOKEN.encode())
+        found, unread, _strangers = search(units([str(tmp_path)], []), {TOKEN: FORMS})
         assert [place.name for place in found[TOKEN]] == [str(tmp_path / "large.service")]
         assert sorted(place.name for place in unread) == [str(tmp_path / "huge.service"), str(tmp_path / "loop.service")]
 
@@ -417,19 +436,19 @@ class TestCopies:
 
 
 class TestBounds:
-    @pytest.mark.parametrize("position", [0, exposure._CHUNK - 5, exposure._CHUNK, 5 * 1024 * 1024, exposure._MAX_FILE - len(TOKEN)])
+    @pytest.mark.parametrize("position", [0, reading.CHUNK - 5, reading.CHUNK, 5 * 1024 * 1024, reading.MAX_FILE - len(TOKEN)])
     def test_a_copy_in_a_long_file(self, safe_path: Path, position: int) -> None:
         with (safe_path / "log").open("wb") as handle:
-            handle.truncate(exposure._MAX_FILE)
+            handle.truncate(reading.MAX_FILE)
             handle.seek(position)
             handle.write(TOKEN.encode())
-        found, unread = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
+        found, unread, _strangers = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
         assert set(found[TOKEN]) == {Place("exposed_copy", str(safe_path / "log"), b"")} and unread == []
 
     def test_a_file_that_is_too_long_is_named(self, safe_path: Path) -> None:
         with (safe_path / "log").open("wb") as handle:
-            handle.truncate(100 * exposure._MAX_FILE)
-        _found, unread = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
+            handle.write(b"x" * (reading.MAX_FILE + 1))
+        _found, unread, _strangers = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
         (finding,) = report_unread(unread)
         assert finding.message == f"could not look everywhere for the token (processes: 0, files: 1), not to the end of {safe_path / 'log'}"
         assert ("root" in finding.remedy) == (os.geteuid() != 0)
@@ -439,7 +458,7 @@ class TestBounds:
             (safe_path / f"{number}").write_text("x")
         for name in ("token.bak", "zzz"):
             (safe_path / name).write_text(TOKEN)
-        found, unread = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
+        found, unread, _strangers = search(siblings([str(safe_path / "token")], MINE), {TOKEN: FORMS})
         assert [Path(place.name).name for place in found[TOKEN]] == ["token.bak"], "those that are named like it are looked at first"
         (finding,) = report_unread(unread)
         assert finding.message == f"the token was not looked for in 102 files in {safe_path}, which has more than 5000"
@@ -447,8 +466,8 @@ class TestBounds:
         assert [place.name for place in units_unread] == [f"files in {safe_path} beyond the first 5000"]
 
     def test_a_search_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(exposure, "_MOST_SECONDS", -1)
-        found, unread = search([Place("copy", "a", TOKEN.encode())], {TOKEN: FORMS})
+        monkeypatch.setattr(exposure, "MOST_SECONDS", -1)
+        found, unread, _strangers = search([Place("copy", "a", TOKEN.encode())], {TOKEN: FORMS})
         assert found == {TOKEN: []} and [place.kind for place in unread] == ["rest"]
 
     @pytest.mark.parametrize("kind", ["unit", "pipeline", "exposed_copy", "copy"])
@@ -473,7 +492,7 @@ def test_pipeline_secrets(tmp_path: Path) -> None:
     (tmp_path / "clean.env").write_text(f"A={OTHER}\n")
     os.mkfifo(tmp_path / "fifo")  # must not block
     names = ("secrets.yml", "clean.env", "missing", "fifo", ".")
-    found, unread = search(pipeline_files(str(tmp_path / each) for each in names), {TOKEN: FORMS})
+    found, unread, _strangers = search(pipeline_files(str(tmp_path / each) for each in names), {TOKEN: FORMS})
     assert found[TOKEN] == [Place("pipeline", str(tmp_path / "secrets.yml"), b"")]
     assert [place.name for place in unread] == [str(tmp_path / "missing"), str(tmp_path / "fifo"), str(tmp_path)]
 
@@ -510,7 +529,7 @@ class TestReport:
     def test_backups(self) -> None:
         readable, hidden = report_backups([Place("exposed_copy", "a", b""), Place("copy", "b", b"")], "t")
         assert readable == Finding(
-            "copy_readable", "error", "a looks like a backup of t, maybe with a former token, and others can read it", "check it, and remove it"
+            "copy_readable", "error", "a looks like a backup of t, maybe with a former token, and others can read it", "check it, and remove it", "a"
         )
         assert (hidden.code, hidden.severity) == ("copy", "warning")
 

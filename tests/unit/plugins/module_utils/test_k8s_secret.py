@@ -10,13 +10,17 @@ from ansible_collections.expanso.edge.plugins.module_utils._k8s_secret import (
     Plan,
     SecretContent,
     SecretError,
+    annotations_of,
     check_secret,
     describe,
+    entry_for,
     make_plan,
     read_secret,
     wanted_manifest,
 )
+from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_ANNOTATION, Entry, parse_entry, render_entry
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint
+from ansible_collections.expanso.edge.plugins.module_utils._version import VERSION
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,7 +157,7 @@ def test_the_manifest_holds_exact_bytes(token: str) -> None:
 def test_what_is_shown_of_a_secret() -> None:
     manifest = secret(OLD, data={"token": encoded(OLD), "other": encoded("another secret")})
     shown = describe(read_secret(manifest, params()))
-    assert shown == {"type": "Opaque", "immutable": False, "labels": {"a": "b"}, "size": len(OLD), "fingerprint": fingerprint(OLD)}
+    assert shown == {"type": "Opaque", "immutable": False, "labels": {"a": "b"}, "size": len(OLD), "fingerprint": fingerprint(OLD), "record": None}
     assert set(describe(None).values()) == {None}
     assert describe(read_secret(secret(None), params()))["fingerprint"] is None
 
@@ -175,3 +179,71 @@ def test_a_name_for_a_secret(key: str) -> None:
 def test_a_name_that_is_too_long_for_a_label() -> None:
     with pytest.raises(SecretError, match="at most 63 characters"):
         check_secret(params(state="present", name="a" * 64))
+
+
+# Enrolment record
+
+
+NOW = 1764496800.0  # 2025-11-30T10:00:00Z
+
+
+def run(*secrets: str) -> dict[str, str]:
+    return {"token_label": "the label" if not secrets else f"a label without {len(secrets)} secrets", "run_id": "this run", "job_id": ""}
+
+
+def entry(token: str, **more: Any) -> Entry:
+    return Entry(fingerprint(token), "jwt", None, "kubernetes", "2025-01-01T00:00:00Z", "an earlier run", None, "1.1.0")._replace(**more)
+
+
+def recorded(token: str, text: Optional[str]) -> SecretContent:
+    found = current(token)
+    found.manifest["metadata"]["annotations"] = {} if text is None else {RECORD_ANNOTATION: text}
+    return found
+
+
+FRESH = Entry(fingerprint(NEW), "bootstrap_key", "a label without 1 secrets", "kubernetes", "2025-11-30T10:00:00Z", "this run", None, VERSION)
+
+
+@pytest.mark.parametrize(
+    ("action", "value", "found", "known", "expected"),
+    [
+        ("written", NEW, None, None, FRESH),
+        ("written", NEW, recorded(OLD, render_entry(entry(OLD))), entry(OLD), FRESH),
+        ("kept", NEW, recorded(NEW, render_entry(entry(NEW))), None, entry(NEW)),
+        # the claim knows of a token whose Secret was removed
+        ("written", NEW, None, entry(NEW), entry(NEW)),
+        ("not_needed", None, None, entry(OLD), entry(OLD)),
+        ("not_needed", None, None, None, None),
+        ("removed", None, recorded(OLD, render_entry(entry(OLD))), None, entry(OLD)),
+        # from before there were records, or damaged
+        ("kept", NEW, recorded(NEW, None), None, FRESH),
+        ("kept", NEW, recorded(NEW, "{"), entry(OLD), FRESH),
+    ],
+)
+def test_entries(action: str, value: Optional[str], found: Optional[SecretContent], known: Optional[Entry], expected: Optional[Entry]) -> None:
+    assert entry_for(run, Plan(action, "", "tokens", value), found, known, NOW) == expected
+
+
+def test_an_earlier_secret_was_written_when_it_was_applied() -> None:
+    found = recorded(NEW, None)
+    found.manifest["metadata"]["managedFields"] = [
+        {"manager": "expanso.edge", "time": "2024-01-02T03:04:05Z"},
+        {"manager": "another", "time": "2024-09-09T09:09:09Z"},
+        {"manager": "expanso.edge"},
+    ]
+    assert entry_for(run, Plan("kept", "", "tokens", NEW), found, None, NOW) == FRESH._replace(written_at="2024-01-02T03:04:05Z")
+    assert entry_for(run, Plan("written", "", "tokens", NEW), found, None, NOW) == FRESH
+
+
+def test_an_expired_token_has_no_kind() -> None:
+    found = entry_for(run, Plan("kept", "", "tokens", EXPIRED), current(EXPIRED), None, NOW)
+    assert found is not None and found.kind is None
+
+
+def test_annotations() -> None:
+    assert annotations_of(None) == {}
+    manifest = wanted_manifest(params(), Plan("written", "", "tokens", NEW), None, FRESH)
+    assert parse_entry(manifest["metadata"]["annotations"][RECORD_ANNOTATION]) == FRESH
+    assert RECORD_ANNOTATION not in wanted_manifest(params(), Plan("written", "", "tokens", NEW), None)["metadata"]["annotations"]
+    shown = describe(recorded(NEW, render_entry(FRESH)))["record"]
+    assert shown["fingerprint"] == fingerprint(NEW) and NEW not in str(shown)

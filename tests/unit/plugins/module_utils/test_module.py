@@ -14,6 +14,7 @@ from ansible.module_utils import basic
 from ansible_collections.expanso.edge.plugins.module_utils import _module
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault
 
 TOKEN = "exp_bk_Zq81mKx02LwPd7Rt5"
@@ -248,3 +249,26 @@ def test_the_log_takes_every_option_and_holds_no_secret(value: Any, logged: str)
     assert module.params["kubeconfig"] == value
     assert logged in module.logged[0]
     assert "Zq81mKx0" not in module.logged[0]
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_changes_are_logged_without_the_token(monkeypatch: pytest.MonkeyPatch, check_mode: bool) -> None:
+    logged = []
+    monkeypatch.setattr(Module, "log", lambda _self, text, log_args=None: logged.append(text))
+
+    class Given(Module):
+        given = {"token": OPAQUE, "token_label": "the one of " + OPAQUE, "run_id": "this\nrun", "job_id": None, "_ansible_check_mode": check_mode}
+
+    def work(module: EdgeModule) -> Dict[str, Any]:
+        module.log_change("written", "/etc/" + TOKEN, None, "0123456789ab")
+        module.log_change("removed", "/etc/token", "0123456789ab", None)
+        return {}
+
+    module = Given(argument_spec=dict(SPEC, **RUN_OPTIONS), supports_check_mode=True)
+    logged.clear()  # that the module runs is logged by Ansible
+    with pytest.raises(Ended):
+        module.execute(work, "manage")
+    assert logged == ([] if check_mode else [
+        "expanso.edge: written /etc/******** (token none -> 0123456789ab, token_label the one of ********, run_id this?run)",
+        "expanso.edge: removed /etc/token (token 0123456789ab -> none, token_label the one of ********, run_id this?run)",
+    ])

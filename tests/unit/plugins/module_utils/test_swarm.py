@@ -9,6 +9,7 @@ from typing import Any, Optional
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._decision import Request
 from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
+from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_LABEL, Entry, render_entry
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     FINGERPRINT_LABEL,
     MANAGED_BY,
@@ -18,6 +19,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     check_foreign,
     check_name,
     check_service_name,
+    entry_for,
     find_versions,
     next_name,
     plan_present,
@@ -25,6 +27,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._swarm import (
     service_state,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint
+from ansible_collections.expanso.edge.plugins.module_utils._version import VERSION
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -305,3 +308,58 @@ def test_a_report_says_what_is_waited_for_and_why() -> None:
         "task edge.1 on worker1 failed: the image's user cannot read the secret: its uid, gid and mode do not fit"
     )
     assert state.nodes == ("worker1", "worker2")
+
+
+# Enrolment record
+
+
+NOW = 1764496800.0  # 2025-11-30T10:00:00Z
+RUN = {"token_label": "spring", "run_id": "this run", "job_id": "17"}
+
+
+def entry(token: str, **more: Any) -> Entry:
+    return Entry(fingerprint(token), "bootstrap_key", None, "swarm", "2025-01-01T00:00:00Z", "an earlier run", None, "1.1.0")._replace(**more)
+
+
+@pytest.mark.parametrize(
+    ("known", "newest", "expected"),
+    [
+        (None, None, None),
+        # the secret was removed, the service knows still
+        (entry(OLD), None, entry(OLD)),
+        # made by another program
+        (entry(OLD), version(1, None), entry(OLD)),
+        (entry(OLD), version(1, OLD), entry(OLD)),
+        (None, version(1, OLD)._replace(record=entry(OLD)), entry(OLD)),
+        # stored again: the service has the earlier time
+        (entry(OLD, run_id="first"), version(2, OLD)._replace(record=entry(OLD)), entry(OLD, run_id="first")),
+        (entry(OLD), version(2, NEW)._replace(record=entry(NEW)), entry(NEW)),
+    ],
+)
+def test_a_record_that_is_known(known: Optional[Entry], newest: Optional[Version], expected: Optional[Entry]) -> None:
+    assert entry_for(RUN, known, newest, "jwt", NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("created", "written_at"),
+    [("2024-05-06T07:08:09.123456789Z", "2024-05-06T07:08:09Z"), ("", "2025-11-30T10:00:00Z"), ("yesterday", "2025-11-30T10:00:00Z")],
+)
+@pytest.mark.parametrize("kind", [None, "jwt"])
+def test_a_version_without_a_record(created: str, written_at: str, kind: Optional[str]) -> None:
+    newest = version(2, NEW)._replace(created=created, record=entry(OLD))
+    assert entry_for(RUN, entry(OLD), newest, kind, NOW) == Entry(fingerprint(NEW), kind, "spring", "swarm", written_at, "this run", "17", VERSION)
+
+
+@pytest.mark.parametrize(("label", "expected"), [(None, None), ("", None), ("{", None), (render_entry(entry(OLD)), entry(OLD))])
+def test_records_are_read_from_labels(label: Optional[str], expected: Optional[Entry]) -> None:
+    labels = {} if label is None else {RECORD_LABEL: label}
+    found = find_versions(NAME, [dict(secret(f"{NAME}_v1", {FINGERPRINT_LABEL: "f", **labels}), CreatedAt="then")], [])
+    assert (found[0].record, found[0].created) == (expected, "then")
+    state = service_state(service(labels={MANAGED_LABEL: MANAGED_BY, **labels}), [], {})
+    assert (state.record, state.entry) == (label or "", expected)
+
+
+def test_the_kind_of_a_token_that_is_kept() -> None:
+    assert plan_present(NAME, [version(1)], Request(OLD)).kind == "bootstrap_key"
+    assert plan_present(NAME, [version(1)], Request(None)).kind is None
+    assert plan_present(NAME, [], Request(NEW)).kind == "bootstrap_key"

@@ -11,7 +11,7 @@ from typing import Any, Dict, List
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault
+from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint
 from ansible_collections.expanso.edge.plugins.modules import bootstrap_token
 from ansible_collections.expanso.edge.plugins.modules.bootstrap_token import work
 
@@ -41,10 +41,27 @@ class Module:
             "directory_mode": None,
             "remove_when_registered": False,
             "requires": [],
+            "only_registered": False,
+            "fingerprint": None,
+            "reregister": False,
             "data_dir": str(place / "data"),
             "registration_markers": None,
+            "record": False,
+            "token_label": None,
+            "run_id": None,
+            "job_id": None,
+            "delivery": None,
+            "data_dir_owner": None,
+            "data_dir_group": None,
             **params,
         }
+
+    def run_options(self, *_secrets: str) -> Dict[str, str]:
+        """A run that tells nothing of itself."""
+        return dict.fromkeys(("token_label", "run_id", "job_id"), "")
+
+    def log_change(self, *_change: Any) -> None:
+        """A node without a log."""
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -237,3 +254,178 @@ def test_what_cannot_be_decrypted_is_not_usable(safe_path: Path) -> None:
     (safe_path / "etc" / "token").write_text("Whxqht+d")
     with pytest.raises(TokenFault, match="there is no token for it: option token is empty; what is held cannot be used: this node cannot decrypt it"):
         work(Module(safe_path, format="encrypted", token=""))
+
+
+OTHER = "exp_bk_fedcba9876543210"
+SPARED = "it holds another token"
+NEEDED = "not registered yet, so it is still needed"
+CREDENTIAL = "Whxqht+dQJax1aZeCGLxmiAAAAABAAAADAAAABAAAAC\n5ZgZ4b6NrbOiGw8A2lFDS\n"
+
+
+@pytest.mark.parametrize(
+    ("held", "former", "registered", "options", "action", "left"),
+    [
+        (KEY, None, True, {"only_registered": True}, "removed", []),
+        (KEY, None, False, {"only_registered": True}, "kept", ["token"]),
+        (None, None, False, {"only_registered": True}, "absent", []),
+        (KEY, OTHER, False, {"only_registered": True}, "kept", ["former", "token"]),
+        (None, OTHER, False, {"only_registered": True}, "kept", ["former"]),
+        (KEY, OTHER, False, {}, "removed", []),
+        (KEY, OTHER, True, {"only_registered": True}, "removed", []),
+        (KEY, OTHER, False, {"fingerprint": fingerprint(KEY)}, "removed", ["former"]),
+        (KEY + "\n", None, True, {"fingerprint": fingerprint(KEY)}, "removed", []),
+        (OTHER, f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\n", True, {"fingerprint": fingerprint(KEY)}, "removed", ["token"]),
+        (OTHER, None, True, {"fingerprint": fingerprint(KEY)}, "kept", ["token"]),
+        (None, None, True, {"fingerprint": fingerprint(KEY)}, "absent", []),
+        (OTHER, "x" * 70000, True, {"fingerprint": fingerprint(KEY)}, "kept", ["former", "token"]),
+        (KEY, None, False, {"fingerprint": fingerprint(KEY), "only_registered": True}, "kept", ["token"]),
+        (f"A=1\nEXPANSO_EDGE_BOOTSTRAP_TOKEN='{KEY}'\n", None, False, {"fingerprint": fingerprint(KEY), "format": "env"}, "removed", []),
+    ],
+)
+@pytest.mark.parametrize("check", [False, True])
+def test_a_removal_of_some_tokens(
+    safe_path: Path, check: bool, held: Any, former: Any, registered: bool, options: Dict[str, Any], action: str, left: List[str]
+) -> None:
+    place = safe_path / "etc"
+    place.mkdir()
+    for name, text in (("token", held), ("former", former)):
+        if text is not None:
+            (place / name).write_text(text)
+    if registered:
+        (safe_path / "data").mkdir()
+        (safe_path / "data" / "identity").touch()
+    before = sorted(each.name for each in place.iterdir())
+    module = Module(safe_path, state="absent", token=None, obsolete_paths=[str(place / "former")], **options)
+    module.check_mode = check
+    result = work(module)  # type: ignore[arg-type]
+    assert (result["action"], result["changed"]) == (action, action == "removed")
+    assert sorted(each.name for each in place.iterdir()) == (before if check else left)
+    assert result["registered"] is registered
+    if "token" in left and held is not None:
+        assert (SPARED if "fingerprint" in options and not options.get("only_registered") else NEEDED) in result["msg"]
+        assert result["fingerprint"] == fingerprint(held)
+    if not check:
+        again = work(Module(safe_path, state="absent", token=None, obsolete_paths=[str(place / "former")], **options))  # type: ignore[arg-type]
+        assert not again["changed"]
+
+
+@pytest.mark.parametrize(("format", "held"), [("encrypted", CREDENTIAL.replace("\n", "")), ("raw", CREDENTIAL)])
+def test_what_cannot_be_decrypted_is_not_taken_for_another_token(safe_path: Path, format: str, held: str) -> None:
+    (safe_path / "etc").mkdir()
+    (safe_path / "etc" / "token").write_text(held)
+    (safe_path / "etc" / "former").write_text(KEY)
+    module = Module(safe_path, state="absent", fingerprint=fingerprint(KEY), format=format, obsolete_paths=[str(safe_path / "etc" / "former")])
+    with pytest.raises(EdgeError, match="this node cannot decrypt .*/etc/token, so it is unknown whether it holds the token"):
+        work(module)  # type: ignore[arg-type]
+    assert [each.name for each in (safe_path / "etc").iterdir()] == ["token"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"fingerprint": fingerprint(KEY)}, "option fingerprint is possible only with state absent"),
+        ({"only_registered": True}, "option only_registered is possible only with state absent"),
+        ({"state": "absent", "fingerprint": KEY}, "option fingerprint: this is not the fingerprint of a token"),
+    ],
+)
+def test_options_of_a_removal(safe_path: Path, options: Dict[str, Any], says: str) -> None:
+    with pytest.raises(EdgeError, match=says) as caught:
+        work(Module(safe_path, **options))  # type: ignore[arg-type]
+    assert KEY not in str(caught.value)
+
+
+OLD = "exp_bk_ffffffffffffffffffffffffffffffff"
+
+
+@pytest.mark.parametrize("call", ["open", "write", "fchmod", "fchown", "fsync", "rename", "replace", "unlink"])
+@pytest.mark.parametrize("how", ["killed", "full"])
+def test_a_node_holds_the_old_or_the_new_token_whole_wherever_a_run_ends(safe_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, how: str) -> None:
+    """The run ends at each call of the system that it makes, as a killed process does, or as one on a full disk."""
+    (safe_path / "etc").mkdir()
+    place, makes = safe_path / "etc" / "token", getattr(os, call)
+    for last in range(1, 60):
+        place.write_text(OLD)
+        place.chmod(0o600)
+        child = os.fork()
+        if child == 0:
+            made: List[int] = []
+
+            def ends(*arguments: Any, _made: List[int] = made, _last: int = last, **options: Any) -> Any:
+                _made.append(1)
+                if len(_made) < _last:
+                    return makes(*arguments, **options)
+                if how == "killed":
+                    os._exit(1)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            monkeypatch.setattr(os, call, ends)
+            try:
+                work(Module(safe_path))  # type: ignore[arg-type]
+            except BaseException:
+                os._exit(1)
+            os._exit(0 if len(made) < last else 1)
+        status = os.waitpid(child, 0)[1]
+        assert place.read_text() in (OLD, KEY) and place.stat().st_mode & 0o777 == 0o600
+        if status == 0:  # it made fewer calls than that
+            break
+        work(Module(safe_path))  # type: ignore[arg-type]
+        assert place.read_text() == KEY
+    assert status == 0
+
+
+def registered_node(place: Path, held: Any = OLD) -> Path:
+    """A node that was registered a while ago, and its marker."""
+    (place / "etc").mkdir()
+    if held:
+        (place / "etc" / "token").write_text(held)
+        (place / "etc" / "token").chmod(0o600)
+    (place / "data").mkdir(mode=0o700)
+    (place / "data" / "identity").touch()
+    os.utime(place / "data" / "identity", (1_700_000_000, 1_700_000_000))
+    return place / "data" / "identity"
+
+
+def test_a_registered_node_gets_a_token_to_register_anew_with_once(safe_path: Path) -> None:
+    marker = registered_node(safe_path)
+    asked = {"reregister": True, "remove_when_registered": True, "record": True}
+    result = work(Module(safe_path, **asked))  # type: ignore[arg-type]
+    assert (result["action"], result["registered"], result["reregister"]) == ("written", True, True)
+    assert result["msg"].endswith("; this node is registered, and is to be registered anew")
+    assert result["previous_fingerprint"] == fingerprint(OLD) and result["record"]["fingerprint"] == fingerprint(KEY)
+    again = work(Module(safe_path, **asked))  # type: ignore[arg-type]
+    assert (again["action"], again["changed"], again["reregister"]) == ("kept", False, True)  # the agent was not run yet
+    marker.touch()
+    done = work(Module(safe_path, **asked))  # type: ignore[arg-type]
+    assert (done["action"], done["reregister"]) == ("removed", False)
+    assert work(Module(safe_path, **asked))["action"] == "not_needed"  # type: ignore[arg-type]
+    assert work(Module(safe_path, token=OLD, **asked))["reregister"]  # type: ignore[arg-type]
+
+
+def test_a_registered_node_without_a_token_to_register_anew_with(safe_path: Path) -> None:
+    registered_node(safe_path, held=None)
+    with pytest.raises(TokenFault) as caught:
+        work(Module(safe_path, token="", reregister=True))  # type: ignore[arg-type]
+    assert caught.value.code == "missing"
+    assert work(Module(safe_path, token=""))["action"] == "not_needed"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("replaces", "fault"), [(fingerprint(OLD), None), ("none", "held_differs"), (fingerprint("x"), "held_differs")])
+def test_only_the_token_that_was_planned_is_replaced(safe_path: Path, replaces: str, fault: Any) -> None:
+    (safe_path / "etc").mkdir()
+    (safe_path / "etc" / "token").write_text(OLD)
+    (safe_path / "etc" / "token").chmod(0o644)
+    if fault is None:
+        assert work(Module(safe_path, replaces=replaces))["action"] == "written"  # type: ignore[arg-type]
+        return
+    with pytest.raises(TokenFault) as caught:
+        work(Module(safe_path, replaces=replaces))  # type: ignore[arg-type]
+    assert caught.value.code == fault and (safe_path / "etc" / "token").read_text() == OLD
+    assert (safe_path / "etc" / "token").stat().st_mode & 0o777 == 0o644 and not (safe_path / "data").exists()
+    assert work(Module(safe_path, state="absent", replaces=replaces))["action"] == "removed"  # type: ignore[arg-type]
+
+
+def test_a_node_that_registered_since_that_was_planned_is_left_as_it_is(safe_path: Path) -> None:
+    registered_node(safe_path)
+    with pytest.raises(TokenFault) as caught:
+        work(Module(safe_path, replaces=fingerprint(OLD), remove_when_registered=True))  # type: ignore[arg-type]
+    assert caught.value.code == "registered_since" and (safe_path / "etc" / "token").read_text() == OLD

@@ -2,12 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.expanso.edge.plugins.module_utils._record import as_result, parse
+from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.modules import edge_registration
-from ansible_collections.expanso.edge.plugins.modules.edge_registration import apply_state
+from ansible_collections.expanso.edge.plugins.modules.edge_registration import RegistrationError, apply_state
 
 KEY = "exp_bk_Zq81mKx02LwPd7"
 
@@ -34,8 +38,19 @@ class Node:
             "registration_markers": [str(place / "data" / "marker")],
             "timeout": 20,
             "remove_token_file": True,
+            "force": False,
+            "environment": {},
+            "format": None,
+            "record": True,
             **options,
         }
+        self.logged: list[tuple[Any, ...]] = []
+
+    def run_options(self, *_secrets: str) -> dict[str, str]:
+        return {"token_label": "site 7", "run_id": "this run", "job_id": ""}
+
+    def log_change(self, *change: Any) -> None:
+        self.logged.append(change)
 
     def learn(self, secret: str) -> str:
         return secret
@@ -54,6 +69,41 @@ def test_registers(safe_path: Path) -> None:
     result = apply_state(Node(safe_path, 'touch "$3/marker"; echo done'))
     assert (result["changed"], result["msg"], result["agent_output"], result["token_removed"]) == (True, "registered", ["done"], True)
     assert not (safe_path / "token").exists()
+
+
+def test_registers_and_says_with_which_token(safe_path: Path) -> None:
+    node = Node(safe_path, 'cp "$3/enrolment.json" "$3/seen"; touch "$3/marker"')
+    result = apply_state(node)
+    mark = fingerprint(KEY)
+    assert result["fingerprint"] == mark
+    assert node.logged == [("registered", str(safe_path / "data"), None, mark), ("removed", str(safe_path / "token"), mark, None)]
+    entry = result["record"]
+    assert (entry["fingerprint"], entry["kind"], entry["label"], entry["run_id"], entry["delivery"]) == (mark, "bootstrap_key", "site 7", "this run", "file")
+    assert [as_result(each) for each in parse((safe_path / "data" / "enrolment.json").read_text())] == [entry]
+    # whatever becomes of the run, it is on record before the token can be spent
+    assert (safe_path / "data" / "seen").read_text() == (safe_path / "data" / "enrolment.json").read_text()
+    again = apply_state(Node(safe_path, "exit 1", token="exp_bk_another0another0another0another0", token_file=None))
+    assert (again["changed"], again["record"], again["fingerprint"]) == (False, entry, None)
+
+
+def test_a_failed_registration_is_on_record_too(safe_path: Path) -> None:
+    node = Node(safe_path, "exit 3")
+    with pytest.raises(RegistrationError):
+        apply_state(node)
+    assert [each.fingerprint for each in parse((safe_path / "data" / "enrolment.json").read_text())] == [fingerprint(KEY)]
+    assert node.logged == []
+
+
+def test_an_agent_that_fails_after_it_registered(safe_path: Path) -> None:
+    node = Node(safe_path, 'touch "$3/marker"; exit 3')
+    with pytest.raises(RegistrationError) as failure:
+        apply_state(node)
+    assert failure.value.details["fingerprint"] == fingerprint(KEY) and [each[0] for each in node.logged] == ["registered"]
+
+
+def test_no_record(safe_path: Path) -> None:
+    assert apply_state(Node(safe_path, 'touch "$3/marker"', record=False))["record"] is None
+    assert [each.name for each in (safe_path / "data").iterdir()] == ["marker"]
 
 
 def test_another_run_removes_the_token_first(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,3 +146,47 @@ def test_the_log_of_megabytes_is_cut(safe_path: Path) -> None:
     agent = f'touch "$3/marker"; yes "config: {KEY}" | head -n 500000; echo end'
     result = apply_state(Node(safe_path, agent))
     assert result["agent_output"] == ["config: ********"] * 14 + ["end"]
+
+
+class TestAnew:
+    def node(self, place: Path, agent: str, **options: Any) -> Node:
+        """A registered node that is to be registered again."""
+        (place / "data").mkdir(mode=0o700)
+        for name in ("marker", "other"):
+            (place / "data" / name).write_text("former")
+        os.utime(place / "data" / "marker", (1_700_000_000, 1_700_000_000))
+        markers = [str(place / "data" / name) for name in ("marker", "other")]
+        return Node(place, agent, force=True, registration_markers=markers, **options)
+
+    def test_the_agent_is_told_to(self, safe_path: Path) -> None:
+        node = self.node(safe_path, 'echo "$4 $EXTRA"; echo new >"$3/marker"', environment={"EXTRA": 7})
+        result = apply_state(node)
+        assert (result["msg"], result["registered_anew"], result["agent_output"]) == ("registered anew", True, ["--force 7"])
+        assert (result["changed"], result["token_removed"], result["fingerprint"]) == (True, True, fingerprint(KEY))
+
+    def test_not_without_being_asked(self, safe_path: Path) -> None:
+        node = self.node(safe_path, "exit 1")
+        node.params["force"] = False
+        assert (apply_state(node)["msg"], (safe_path / "data" / "marker").read_text()) == ("already registered", "former")
+
+    def test_check_mode(self, safe_path: Path) -> None:
+        node = self.node(safe_path, "exit 1")
+        node.check_mode = True
+        result = apply_state(node)
+        assert (result["msg"], result["registered"], result["registered_anew"]) == ("would be registered anew", True, True)
+
+    @pytest.mark.parametrize(
+        ("agent", "says"),
+        [
+            ("echo no connection; exit 13", "the files of the former identity are still there, unchanged ("),
+            ('rm "$3/marker"; exit 13', "of the former identity these files are gone: "),
+            ('echo half >"$3/other"; exit 13', "still there, but the agent has changed "),
+            ('echo new >"$3/marker"; exit 13', "this node is registered all the same"),
+            ("exit 0", "that is new: is data_dir the one"),
+        ],
+    )
+    def test_a_failure_says_what_is_left(self, safe_path: Path, agent: str, says: str) -> None:
+        node = self.node(safe_path, agent, timeout=2)
+        with pytest.raises(RegistrationError, match=re.escape(says)):
+            apply_state(node)
+        assert (safe_path / "token").read_text() == KEY

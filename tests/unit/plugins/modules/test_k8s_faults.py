@@ -15,7 +15,7 @@ from ansible_collections.expanso.edge.plugins.module_utils import _k8s_connectio
 from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_text
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
-from ansible_collections.expanso.edge.plugins.modules import k8s_apply, k8s_preflight, k8s_removal, k8s_rollout, k8s_secret
+from ansible_collections.expanso.edge.plugins.modules import k8s_apply, k8s_preflight, k8s_removal, k8s_rollout, k8s_secret, k8s_secret_info
 
 TOKEN = "exp_bk_Zq81mKx02LwPd7Rt5"
 API_KEY = "Kq7vN2pX9rT4wY6z-cluster-account"
@@ -28,6 +28,7 @@ MODULES: Dict[str, Any] = {
     "k8s_rollout": (k8s_rollout, {"name": "d", "timeout": 0}),
     "k8s_apply": (k8s_apply, {"manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "b"}}]}),
     "k8s_removal": (k8s_removal, {"objects": [{"kind": "ConfigMap", "name": "c"}]}),
+    "k8s_secret_info": (k8s_secret_info, {"name": "s"}),
 }
 MODULE = pytest.mark.parametrize(("module", "options"), list(MODULES.values()), ids=list(MODULES))
 
@@ -315,6 +316,35 @@ def test_the_secret_of_an_earlier_token_that_is_being_removed_does_not_count(run
     cluster.find("Secret", first["name"])["metadata"].update(GOING)
     cluster.hold("PersistentVolumeClaim", "c", metadata={"annotations": {"expanso.edge/token-fingerprint": first["fingerprint"]}})
     assert run(k8s_secret, name="s", token=TOKEN, immutable=True, claim="c", **connection)["action"] == "not_needed"
+
+
+def test_record_of_an_agent(run: Run, cluster: Any, connection: Json) -> None:
+    """On the Secret, and for the claim, where it stays."""
+    name, options = "expanso.edge/enrolment", dict(connection, name="s", claim="c", token_label="spring")
+    stored = run(k8s_secret, token=TOKEN, run_id="first", **options)
+    text = stored["claim_annotations"][name]
+    assert json.loads(text) == stored["record"] and cluster.find("Secret", "s")["metadata"]["annotations"][name] == text
+    assert (stored["record"]["delivery"], stored["record"]["label"], stored["record"]["run_id"]) == ("kubernetes", "spring", "first")
+    again = run(k8s_secret, token=TOKEN, run_id="second", **options)
+    assert (again["changed"], again["record"]) == (False, stored["record"])
+
+    cluster.hold("PersistentVolumeClaim", "c", metadata={"annotations": {"expanso.edge/token-fingerprint": stored["fingerprint"], name: text}})
+    removed = run(k8s_secret, remove_when_registered=True, run_id="third", **options)
+    assert (removed["action"], removed["claim_annotations"]) == ("removed", stored["claim_annotations"])
+    later = run(k8s_secret, remove_when_registered=True, run_id="fourth", **options)
+    assert (later["action"], later["record"]) == ("not_needed", stored["record"])
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]"])
+def test_a_secret_from_before_there_were_records(run: Run, cluster: Any, connection: Json, text: Any) -> None:
+    run(k8s_secret, name="s", token=TOKEN, **connection)
+    annotations = cluster.find("Secret", "s")["metadata"]["annotations"]
+    del annotations["expanso.edge/enrolment"]
+    if text is not None:
+        annotations["expanso.edge/enrolment"] = text
+    upgraded = run(k8s_secret, name="s", **connection)
+    assert (upgraded["action"], upgraded["record"]["kind"], upgraded["record"]["run_id"]) == ("repaired", "bootstrap_key", "unknown")
+    assert not run(k8s_secret, name="s", **connection)["changed"]
 
 
 MARK = "expanso.edge/token-fingerprint"
@@ -665,3 +695,75 @@ def test_what_is_being_removed_is_not_applied(run: Run, cluster: Any, connection
     cluster.hold("Deployment", "d", metadata=dict(GOING))
     assert "Deployment d in namespace edge is being removed since" in run(k8s_apply, manifests=[workload()], **connection)["msg"]
     assert not cluster.changes()
+
+
+# Retirement
+
+
+OTHER = "exp_bk_9f8e7d6c5b4a3210"
+FAMILY = {"labels": {"app.kubernetes.io/managed-by": "expanso.edge", "expanso.edge/secret": "s"}}
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize(
+    ("held", "registered", "options", "action"),
+    [
+        (TOKEN, True, {"only_registered": True}, "removed"),
+        (TOKEN, False, {"only_registered": True}, "kept"),
+        (None, False, {"only_registered": True}, "absent"),
+        (TOKEN, False, {}, "removed"),
+        (TOKEN, False, {"fingerprint": fingerprint(TOKEN)}, "removed"),
+        (TOKEN + "\n", True, {"fingerprint": fingerprint(TOKEN)}, "removed"),
+        (OTHER, True, {"fingerprint": fingerprint(TOKEN)}, "kept"),
+        (None, True, {"fingerprint": fingerprint(TOKEN)}, "absent"),
+    ],
+)
+def test_a_removal_of_some_tokens(
+    run: Run, cluster: Any, connection: Json, check: bool, held: Any, registered: bool, options: Json, action: str
+) -> None:
+    if held:
+        cluster.hold("Secret", "s", type="Opaque", data={"bootstrap.token": encoded(held)}, metadata=dict(FAMILY))
+    cluster.hold("PersistentVolumeClaim", "data", metadata={"annotations": {"expanso.edge/token-fingerprint": "f"}} if registered else {})
+
+    def remove(check: bool = False) -> Json:
+        return run(k8s_secret, check, **dict(connection, name="s", state="absent", claim="data", **options))
+
+    answer = remove(check)
+    assert (answer["action"], answer["changed"], answer["registered"]) == (action, action == "removed", registered)
+    assert bool(cluster.find("Secret", "s")) == (action == "kept" or (check and held is not None))
+    assert answer["fingerprint"] == (fingerprint(held) if action == "kept" else None)
+    assert check or not remove()["changed"]
+
+
+@pytest.mark.parametrize("immutable", [False, True])
+def test_a_named_token_is_removed_wherever_it_is(run: Run, cluster: Any, connection: Json, immutable: bool) -> None:
+    for name, token in (("s", TOKEN), ("s-former", TOKEN), ("s-other", OTHER)):
+        cluster.hold("Secret", name, type="Opaque", data={"bootstrap.token": encoded(token)}, metadata=dict(FAMILY))
+    cluster.hold("Secret", "s-shared", type="Opaque", data={"bootstrap.token": encoded(TOKEN), "more": "YQ=="}, metadata=dict(FAMILY))
+    answer = run(k8s_secret, **dict(connection, name="s", state="absent", immutable=immutable, fingerprint=fingerprint(TOKEN)))
+    assert answer["action"] == "removed" and "s-former" in answer["msg"]
+    assert [name for name in ("s", "s-former", "s-other", "s-shared") if cluster.find("Secret", name)] == ["s-other", "s-shared"]
+    assert cluster.find("Secret", "s-shared")["data"] == {"more": "YQ=="}
+
+
+def test_what_could_not_be_listed_is_said(run: Run, cluster: Any, connection: Json) -> None:
+    cluster.rules.append(lambda method, path, body: (403, {"kind": "Status", "message": "no"}) if "/secrets?" in path else None)
+    answer = run(k8s_secret, **dict(connection, name="s", state="absent", fingerprint=fingerprint(TOKEN)))
+    assert answer["action"] == "absent" and "may not list Secrets" in answer["msg"]
+
+
+@pytest.mark.parametrize("immutable", [False, True])
+def test_only_the_token_that_was_planned_is_replaced(run: Run, cluster: Any, connection: Json, immutable: bool) -> None:
+    options = dict(connection, name="s", immutable=immutable)
+    first = run(k8s_secret, token="exp_bk_another0123456789", **options)
+    assert first["previous_fingerprint"] is None
+    refused = run(k8s_secret, token=TOKEN, replaces="0123456789ab", **options)
+    assert refused["fault"] == "held_differs" and f"token {first['fingerprint']} is held here now" in refused["msg"]
+    assert run(k8s_secret, token=TOKEN, replaces="none", **options)["fault"] == "held_differs"
+    done = run(k8s_secret, token=TOKEN, replaces=first["fingerprint"], **options)
+    assert (done["action"], done["previous_fingerprint"]) == ("written", first["fingerprint"])
+    assert run(k8s_secret, token=TOKEN, replaces=first["fingerprint"], **options)["action"] == "kept"  # as after an interruption

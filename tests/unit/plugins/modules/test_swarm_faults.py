@@ -5,11 +5,13 @@
 
 """What users of a swarm run into. The whole module, with the real SDK, against an engine on loopback."""
 
+import json
 import time
 from typing import Any, Callable, Dict
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _engine
+from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.modules import swarm_secret
 
 pytest.importorskip("docker")
@@ -225,3 +227,180 @@ def test_what_the_sdk_raises_by_mistake_is_withheld(run: Run, engine: Any, monke
     answer = run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN)
     assert "unexpected ValueError" in answer["msg"]
     assert TOKEN[7:] not in answer["printed"]
+
+
+# Retirement
+
+
+MARK = fingerprint(TOKEN)
+
+
+def store(engine: Any, number: int, mark: Any = MARK, name: str = NAME) -> None:
+    labels = {} if mark is None else {"io.expanso.edge.fingerprint": mark}
+    engine.secrets.append({"ID": f"{name}{number}", "Spec": {"Name": f"{name}_v{number}", "Labels": labels}})
+
+
+def run_with(engine: Any, *identifiers: str, service: str = "edge", registered: bool = True) -> None:
+    """Let a service use secrets. It runs only if it is registered."""
+    engine.obedient = registered
+    secrets = [{"SecretID": each, "SecretName": each, "File": {"Name": "token"}} for each in identifiers]
+    engine.run_service(service, TaskTemplate={"ContainerSpec": {"Image": "agent", "Env": ["A=b"], "Secrets": secrets}})
+    engine.services[-1].update(ID="id-of-" + service, Version={"Index": 7})
+    if not registered:
+        engine.tasks = []
+
+
+def retire(run: Run, engine: Any, check: bool = False, **options: Any) -> Json:
+    return run(swarm_secret, check, **dict({"docker_host": engine.url, "name": NAME, "state": "retired", "service": "edge", "wait_timeout": 20}, **options))
+
+
+def secrets_of(engine: Any, number: int = 0) -> Any:
+    return [each["SecretID"] for each in engine.services[number]["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"]]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_registered_service_runs_on_without_the_token(run: Run, engine: Any, check: bool) -> None:
+    store(engine, 1, "0" * 12)
+    store(engine, 2)
+    run_with(engine, f"{NAME}2", "other")
+    answer = retire(run, engine, check, only_registered=True)
+    assert (answer["changed"], answer["action"], answer["versions"]) == (True, "removed", [])
+    assert answer["removed"] == [f"{NAME}_v1", f"{NAME}_v2"]
+    assert "taken from service edge, whose tasks are replaced" in answer["msg"]
+    if check:
+        assert secrets_of(engine) == [f"{NAME}2", "other"] and len(engine.secrets) == 2 and not engine.sent
+        return
+    assert secrets_of(engine) == ["other"] and engine.secrets == []
+    spec = engine.services[0]["Spec"]
+    assert spec["TaskTemplate"]["ContainerSpec"]["Env"] == ["A=b"] and not spec.get("UpdateConfig")
+    again = retire(run, engine, only_registered=True)
+    assert (again["changed"], again["action"], again["msg"]) == (False, "absent", "there is nothing to remove")
+
+
+def test_the_enrolment_record_outlives_the_token(run: Run, engine: Any) -> None:
+    """With a service that was made before it had the label."""
+    stored = run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN, run_id="first")
+    run_with(engine, stored["secret_id"])
+    assert retire(run, engine, only_registered=True)["action"] == "removed"
+    labels = engine.services[0]["Spec"]["Labels"]
+    assert json.loads(labels["io.expanso.edge.enrolment"]) == stored["record"]
+    assert labels["io.expanso.edge.managed-by"] == "expanso.edge.swarm_secret"
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_service_that_still_has_to_register_loses_its_token_only_on_request(run: Run, engine: Any, everything: bool) -> None:
+    store(engine, 1)
+    run_with(engine, f"{NAME}1", registered=False)
+    answer = retire(run, engine, only_registered=not everything)
+    assert answer["action"] == ("removed" if everything else "kept")
+    assert ("need a new token" if everything else "not registered yet, so it is still needed") in answer["msg"]
+    assert secrets_of(engine) == ([] if everything else [f"{NAME}1"])
+
+
+def test_a_named_token_is_taken_from_all_services_at_once(run: Run, engine: Any) -> None:
+    store(engine, 1)
+    store(engine, 2, "0" * 12)
+    store(engine, 1, name="mine")
+    run_with(engine, f"{NAME}1", f"{NAME}2", registered=False)
+    run_with(engine, "mine1", service="web", registered=False)
+    answer = retire(run, engine, fingerprint=MARK)
+    assert sorted(answer["removed"]) == ["edge_token_v1", "mine_v1"] and answer["versions"] == [f"{NAME}_v2"]
+    assert (secrets_of(engine, 0), secrets_of(engine, 1)) == ([f"{NAME}2"], [])
+    assert all(each["Spec"]["UpdateConfig"] == {"Parallelism": 0, "FailureAction": "continue"} for each in engine.services)
+    again = retire(run, engine, fingerprint=MARK)
+    assert (again["changed"], again["action"]) == (False, "kept")
+    assert "stays: it holds another token" in again["msg"]
+
+
+def test_what_a_foreign_secret_holds_is_unknown(run: Run, engine: Any) -> None:
+    store(engine, 1, None)
+    store(engine, 2)
+    answer = retire(run, engine, fingerprint=MARK)
+    assert answer["failed"] and f"{NAME}_v1 was not created by this collection, so whether it holds the token is unknown" in answer["msg"]
+    assert [each["ID"] for each in engine.secrets] == [f"{NAME}1"]
+
+
+def test_a_token_that_another_service_uses_is_not_retired(run: Run, engine: Any) -> None:
+    store(engine, 1)
+    run_with(engine)
+    run_with(engine, f"{NAME}1", service="web", registered=False)
+    engine.tasks = [engine.task(engine.services[0])]
+    answer = retire(run, engine, only_registered=True)
+    assert answer["failed"] and "in use: edge_token_v1 (by service web)" in answer["msg"] and not engine.sent
+
+
+def test_an_update_that_fails_leaves_the_token(run: Run, engine: Any) -> None:
+    store(engine, 1)
+    run_with(engine, f"{NAME}1")
+
+    def rule(method: str, path: str, body: Json) -> Any:
+        if path.endswith("/update"):
+            engine.services[0].update(UpdateStatus={"State": "rollback_completed", "Message": "no"}, Version={"Index": 9})
+            return 200, {}
+        return None
+
+    engine.rules.append(rule)
+    answer = retire(run, engine, only_registered=True)
+    assert answer["failed"] and "no version of the secret was removed" in answer["msg"] and len(engine.secrets) == 1
+
+
+# Enrolment record
+
+
+def test_record_of_a_service(run: Run, engine: Any) -> None:
+    """On each secret, and for a label of the service, where it stays."""
+    other = "exp_bk_9fTn3RbVx5YcHj21kQ"
+    options = {"docker_host": engine.url, "name": NAME, "service": "edge", "token_label": "spring", "run_id": "first"}
+    predicted = run(swarm_secret, check=True, token=TOKEN, **options)
+    assert not engine.secrets and predicted["record"]["label"] == "spring"
+    stored = run(swarm_secret, token=TOKEN, **options)
+    assert (stored["record"]["run_id"], stored["record"]["kind"], stored["record"]["delivery"]) == ("first", "bootstrap_key", "swarm")
+    label = stored["service_labels"]["io.expanso.edge.enrolment"]
+    assert json.loads(label) == stored["record"]
+    assert engine.secrets[0]["Spec"]["Labels"]["io.expanso.edge.enrolment"] == label
+
+    again = run(swarm_secret, token=TOKEN, **dict(options, run_id="second"))
+    assert (again["changed"], again["service_labels"]) == (False, stored["service_labels"])
+
+    engine.run_service(Labels={"io.expanso.edge.managed-by": "expanso.edge.swarm_secret", "io.expanso.edge.enrolment": label})
+    assert run(swarm_secret, state="checked", **options)["service_labels"] == stored["service_labels"]
+    engine.secrets.clear()
+    for state in ("present", "pruned"):
+        later = run(swarm_secret, state=state, remove_when_registered=True, **dict(options, run_id="third"))
+        assert (later["changed"], later["service_labels"], later["record"]) == (False, stored["service_labels"], stored["record"])
+    # the same token, stored again
+    assert run(swarm_secret, token=TOKEN, **dict(options, run_id="fourth"))["record"] == stored["record"]
+    changed = run(swarm_secret, token=other, **dict(options, run_id="fifth"))
+    assert (changed["action"], changed["record"]["run_id"]) == ("written", "fifth")
+
+
+def test_a_version_from_before_there_were_records(run: Run, engine: Any) -> None:
+    run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN)
+    del engine.secrets[0]["Spec"]["Labels"]["io.expanso.edge.enrolment"]
+    engine.secrets[0]["CreatedAt"] = "2024-05-06T07:08:09.5Z"
+    upgraded = run(swarm_secret, docker_host=engine.url, name=NAME)
+    assert not upgraded["changed"]
+    assert (upgraded["record"]["written_at"], upgraded["record"]["kind"]) == ("2024-05-06T07:08:09Z", None)
+
+
+def test_nothing_to_record(run: Run, engine: Any) -> None:
+    engine.run_service()
+    answer = run(swarm_secret, docker_host=engine.url, name=NAME, service="edge", state="checked")
+    assert (answer["record"], answer["service_labels"]) == (None, {})
+
+
+def test_a_label_that_is_the_token_is_masked(run: Run, engine: Any) -> None:
+    answer = run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN, token_label=f"my {TOKEN}")
+    assert answer["record"]["label"] == "my ********" and TOKEN not in str(engine.secrets)
+
+
+def test_only_the_token_that_was_planned_is_replaced(run: Run, engine: Any) -> None:
+    first = run(swarm_secret, docker_host=engine.url, name=NAME, token=TOKEN)
+    other = "exp_bk_another0123456789"
+    assert first["previous_fingerprint"] is None
+    for replaces in ("none", "0123456789ab"):
+        refused = run(swarm_secret, docker_host=engine.url, name=NAME, token=other, replaces=replaces)
+        assert refused["fault"] == "held_differs" and len(engine.secrets) == 1
+    done = run(swarm_secret, docker_host=engine.url, name=NAME, token=other, replaces=first["fingerprint"])
+    assert (done["action"], done["previous_fingerprint"]) == ("written", first["fingerprint"])
+    assert run(swarm_secret, docker_host=engine.url, name=NAME, token=other, replaces=first["fingerprint"])["action"] == "kept"

@@ -1,0 +1,65 @@
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes the report of an audit, on the controller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.expanso.edge.plugins.plugin_utils import _audit_job
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import scope, settings, summary, writing
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import FORMATS, sha256
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import Json, moment_now
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.report import build, exceeds
+
+
+class ActionModule(ActionBase):
+    """Runs one time for all hosts, and contacts none of them."""
+
+    BYPASS_HOST_LOOP = True
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: Json | None = None) -> Json:
+        result: Json = super().run(tmp, task_vars)
+        try:
+            result.update(self._report(task_vars or {}))
+        except DataError as exc:
+            result.update(failed=True, msg=str(exc))
+        return result
+
+    def _report(self, variables: Json) -> Json:
+        """Make the report, write it, and return what it amounts to.
+
+        :raises DataError: something that was given cannot be used, or a file cannot be written
+        """
+        args = self._task.args
+        asked = settings.parse(args)
+        names = args.get("hosts") or variables.get("ansible_play_hosts_all") or []
+        hosts = _audit_job.hosts([str(name) for name in names], variables, self._templar)
+        given = _audit_job.given(asked, args, variables, self._templar, self._loader)
+        if asked.only_check:
+            return {"changed": False, "msg": "all options and data can be used"}
+        report = build(scope.nodes(hosts), given, asked.limits, _audit_job.run(variables), variables["groups"]["all"], moment_now())
+        paths = {name: asked.path(name) for name in asked.formats}
+        if not self._task.check_mode:
+            writing.write([writing.File(paths[name], FORMATS[name].render(report, asked.fail_on), FORMATS[name].mode) for name in asked.formats])
+        exceeded = exceeds(report, asked.fail_on)
+        lines = summary.lines(report, paths, self._task.check_mode)
+        return {
+            "changed": False,
+            "failed": exceeded,
+            "exceeded": exceeded,
+            "msg": summary.verdict(report, asked.fail_on) if exceeded else lines[0],
+            "summary": lines,
+            "totals": report["totals"],
+            "scope": {key: value if isinstance(value, int) else len(value) for key, value in report["scope"].items()},
+            "mended": len(report["mended"]),
+            "paths": {} if self._task.check_mode else paths,
+            "sha256": sha256(report),
+        }

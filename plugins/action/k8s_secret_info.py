@@ -1,0 +1,13 @@
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the module of this name, which asks a host for the audit."""
+
+from __future__ import annotations
+
+from ansible_collections.expanso.edge.plugins.plugin_utils._audit_action import AuditAction
+
+
+class ActionModule(AuditAction):
+    """See :mod:`plugins.plugin_utils._audit_action`."""

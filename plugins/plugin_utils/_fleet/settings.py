@@ -1,0 +1,111 @@
+# Copyright (c) Expanso Edge collection contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: Expanso Edge collection contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The options of the action ``audit_report``, checked before any node is asked. Pure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import FORMATS
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.report import Limits
+
+DEFAULT_DIRECTORY = "expanso-edge-audit"
+LEVELS = ("error", "warning", "never")
+OPTIONS = (
+    "directory", "expires_within", "fail_on", "formats", "hosts", "max_age", "nodes", "only_check", "previous", "prometheus_file", "registry",
+    "stuck_hours", "trail_file", "waivers",
+)  # fmt: skip
+
+_MOST_DAYS = 36500
+
+
+class Settings(NamedTuple):
+    """What a run was asked for. Paths are absolute."""
+
+    directory: str
+    formats: list[str]
+    fail_on: str
+    limits: Limits
+    nodes: str | None
+    previous: str | None
+    trail_file: str | None
+    prometheus_file: str | None
+    only_check: bool
+
+    def path(self, name: str) -> str:
+        """Return the path of the file of a format."""
+        if name == "prometheus" and self.prometheus_file:
+            return self.prometheus_file
+        return os.path.join(self.directory, FORMATS[name].file)
+
+
+def parse(args: Mapping[str, Any]) -> Settings:
+    """Return the settings. The JSON report is always written, because the next run and the inventory plugin need it.
+
+    :raises DataError: an option has an impossible value
+    """
+    unknown = sorted(set(args) - set(OPTIONS))
+    if unknown:
+        raise DataError(f"audit_report has no such option; it has {', '.join(OPTIONS)}")
+    given = _strings(args.get("formats", ["json", "html"]), "formats")
+    return Settings(
+        directory=_path(args.get("directory") or DEFAULT_DIRECTORY, "directory"),
+        formats=[name for name in FORMATS if name == "json" or name in _choices(given, "formats", tuple(FORMATS))],
+        fail_on=_choices([args.get("fail_on") or "error"], "fail_on", LEVELS)[0],
+        limits=Limits(
+            max_age_days=None if args.get("max_age") in (None, "") else int(_number(args["max_age"], "max_age", whole=True)),
+            stuck_hours=_number(args.get("stuck_hours", 24), "stuck_hours"),
+            expires_within_days=int(_number(args.get("expires_within", 14), "expires_within", whole=True)),
+        ),
+        nodes=_some_path(args, "nodes"),
+        previous=_some_path(args, "previous"),
+        trail_file=_some_path(args, "trail_file"),
+        prometheus_file=_some_path(args, "prometheus_file"),
+        only_check=args.get("only_check") in (True, "true", "True", "yes"),
+    )
+
+
+def _strings(value: Any, name: str) -> list[Any]:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, (list, tuple)):
+        raise DataError(f"{name} must be a list")
+    return list(value)
+
+
+def _choices(values: list[Any], name: str, known: tuple[str, ...]) -> list[str]:
+    # what was given instead is not shown: it may be anything, even a token in the wrong variable
+    if not all(isinstance(value, str) and value in known for value in values):
+        raise DataError(f"{name} has an unknown value: known are {', '.join(known)}")
+    return [str(value) for value in values]
+
+
+def _number(value: Any, name: str, whole: bool = False) -> float:
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        number = int(str(value)) if whole else float(str(value))
+        if not 0 <= number <= _MOST_DAYS:
+            raise ValueError
+    except ValueError:
+        raise DataError(f"{name} must be a {'whole ' if whole else ''}number from 0 to {_MOST_DAYS}") from None
+    return int(number) if number == int(number) else number
+
+
+def _path(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise DataError(f"{name} must be a path on the controller")
+    return os.path.abspath(os.path.expanduser(value))
+
+
+def _some_path(args: Mapping[str, Any], name: str) -> str | None:
+    value = args.get(name)
+    return None if value in (None, "") else _path(value, name)

@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 import cluster
@@ -25,7 +26,7 @@ from paths import CACHE, REPOSITORY, SupportError, digest, program, say
 
 MOLECULE = REPOSITORY / "molecule"
 SHARED = "default"  # creates and destroys the shared instances
-ON_KUBERNETES = ("audit", "k8s_secret", "k8s_workload", "rotation")  # they share a cluster
+ON_KUBERNETES = ("audit", "k8s_secret", "k8s_workload", "rotation")  # they share a cluster, and run one after the other
 STATE = CACHE / "molecule" / digest(REPOSITORY)
 CLUSTER = STATE / "cluster"
 COMMANDS = ("test", "create", "prepare", "check", "converge", "idempotence", "side_effect", "verify", "cleanup", "destroy", "login")
@@ -77,9 +78,37 @@ def run_all(command, wanted):
     unknown = [name for name in wanted if name not in [*known, SHARED]]
     if unknown:
         raise SupportError(f"there is no scenario {', '.join(unknown)}: there are {', '.join(known)}.")
-    failed = []
     chosen = wanted or known
-    if command == "test" and CLUSTER.exists():  # of a run that was interrupted
+    lanes = [lane for lane in ([name for name in chosen if (name in ON_KUBERNETES) == kind] for kind in (False, True)) if lane]
+    if command == "test" and len(lanes) > 1:
+        run_beside(command, lanes)
+    else:
+        run_lane(command, chosen)
+
+
+def run_beside(command, lanes):
+    """Run lanes of scenarios beside each other, because each waits most of its time. The output of the second follows that of the first."""
+    programs = [[sys.executable, __file__, command, *lane] for lane in lanes]
+    with tempfile.TemporaryFile() as output:
+        second = subprocess.Popen(programs[1], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            codes = [subprocess.run(programs[0], stdin=subprocess.DEVNULL, check=False).returncode]
+            say(f"Waiting for the scenarios that run beside: {', '.join(lanes[1])} ...")
+            codes.append(second.wait())
+        finally:
+            second.terminate()
+        output.seek(0)
+        shutil.copyfileobj(output, sys.stdout.buffer)
+        sys.stdout.flush()
+    failed = [lane for lane, code in zip(lanes, codes) if code != 0]
+    if failed:
+        raise SupportError(f"molecule {command} failed for one of {', '.join(name for lane in failed for name in lane)}: see above.")
+
+
+def run_lane(command, chosen):
+    """Run scenarios one after the other, whatever fails."""
+    failed = []
+    if command == "test" and CLUSTER.exists() and any(name in ON_KUBERNETES for name in chosen):  # of a run that was interrupted
         cluster.down(CLUSTER)
     for number, scenario in enumerate(chosen, 1):
         say(f"\n--- molecule {command}: {scenario} ---")

@@ -131,7 +131,7 @@ def _values(data: bytes, wanted: FrozenSet[str]) -> Iterator[Shape]:
     """Yield what is given as a token and is asked for, of whatever shape."""
     for match in _VALUE.finditer(data):
         text = match.group(1).decode("ascii")
-        for each in {text, text.rstrip(".,)]}")}:
+        for each in sorted({text, text.rstrip(".,)]}")}):
             if len(each) >= MIN_LENGTH and fingerprint(each) in wanted:
                 yield _judged(each, wanted) or Shape(each, "opaque", fingerprint(each))
 

@@ -126,7 +126,7 @@ def _missed(use: Use) -> Iterable[Finding]:
     for node in use.held:
         if node.registered or any(each.code == "expired" and each.fingerprint == use.fingerprint for each in node.findings):
             continue
-        place = next(token["place"] for token in node.tokens if token["fingerprint"] == use.fingerprint)
+        place = [token["place"] for token in node.tokens if token["fingerprint"] == use.fingerprint][0]
         message = f"{place} holds a token that expired on {(use.expires_at or '')[:10]}, which the node did not notice: its clock may be slow"
         yield Finding("expired", "error", node.name, place, use.fingerprint, message, "correct the node's clock; " + _OWN_TOKEN)
 

@@ -337,6 +337,22 @@ def test_options_of_a_removal(safe_path: Path, options: Dict[str, Any], says: st
 OLD = "exp_bk_ffffffffffffffffffffffffffffffff"
 
 
+class Ends:
+    """A call of the system that ends the run when it is made for the last time."""
+
+    def __init__(self, makes: Any, last: int, how: str) -> None:
+        self.makes, self.last, self.how = makes, last, how
+        self.made = 0
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.made += 1
+        if self.made < self.last:
+            return self.makes(*arguments, **options)
+        if self.how == "killed":
+            os._exit(1)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.mark.parametrize("call", ["open", "write", "fchmod", "fchown", "fsync", "rename", "replace", "unlink"])
 @pytest.mark.parametrize("how", ["killed", "full"])
 def test_a_node_holds_the_old_or_the_new_token_whole_wherever_a_run_ends(safe_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, how: str) -> None:
@@ -348,22 +364,13 @@ def test_a_node_holds_the_old_or_the_new_token_whole_wherever_a_run_ends(safe_pa
         place.chmod(0o600)
         child = os.fork()
         if child == 0:
-            made: List[int] = []
-
-            def ends(*arguments: Any, _made: List[int] = made, _last: int = last, **options: Any) -> Any:
-                _made.append(1)
-                if len(_made) < _last:
-                    return makes(*arguments, **options)
-                if how == "killed":
-                    os._exit(1)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
+            ends = Ends(makes, last, how)
             monkeypatch.setattr(os, call, ends)
             try:
                 work(Module(safe_path))  # type: ignore[arg-type]
             except BaseException:
                 os._exit(1)
-            os._exit(0 if len(made) < last else 1)
+            os._exit(0 if ends.made < last else 1)
         status = os.waitpid(child, 0)[1]
         assert place.read_text() in (OLD, KEY) and place.stat().st_mode & 0o777 == 0o600
         if status == 0:  # it made fewer calls than that

@@ -118,9 +118,10 @@ def _read(module: AnsibleModule, directory: Directory, may_move: bool) -> List[E
         return []
     if directory.stat(DAMAGED_NAME) is not None:
         raise SecureFileError(f"it is damaged ({fault}), and so was an earlier one: look at {place} and {DAMAGED_NAME} beside it, and remove one of them")
+    done = "would be kept" if module.check_mode else "was kept"
     if not module.check_mode:
         directory.rename(RECORD_NAME, DAMAGED_NAME)
-    module.warn(f"the enrolment record {place} is damaged: {fault}; it was kept as {DAMAGED_NAME}, and a new one begun")
+    module.warn(f"the enrolment record {place} is damaged: {fault}; it {done} as {DAMAGED_NAME}, and a new one begun")
     return []
 
 

@@ -172,15 +172,17 @@ def _earlier(settings: Settings) -> tuple[compare.Earlier | None, list[Finding]]
 def _trail(path: str, earlier: compare.Earlier | None) -> tuple[Json | None, list[Finding]]:
     """Return what the report keeps of the trail, and what is wrong with it. The earlier report knows what its last line was."""
     remedy = "find out who changed it; compare it with a copy, such as that of your backup or SIEM, and waive this finding when you know"
-    known = earlier.trail if earlier else None
+    known = earlier.trail if earlier and earlier.trail and earlier.trail["path"] == path else None
     try:
-        found = look(path, known["hash"] if known and known["path"] == path else None)
+        found = look(path, known["hash"] if known else None)
     except TrailError as exc:
         return None, [Finding("trail_broken", "error", None, path, None, str(exc), "name the right file, or restore it from a backup")]
     shown = [(f"{path}, line {each.line}", f"line {each.line} of the audit trail {path}: {each.what}") for each in found.problems[:_MOST_LINES]]
     if len(found.problems) > _MOST_LINES:
         shown.append((path, f"{len(found.problems) - _MOST_LINES} more lines of the audit trail {path} are not as they were written"))
+    # what is wrong today is still wrong tomorrow: a trail that was shortened is compared with the whole one until the finding is waived
+    last = known["hash"] if known and found.problems else found.hash
     return (
-        {"path": path, "lines": found.lines, "hash": found.hash},
+        {"path": path, "lines": found.lines, "hash": last},
         [Finding("trail_broken", "error", None, place, None, message, remedy) for place, message in shown],
     )

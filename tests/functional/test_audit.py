@@ -168,6 +168,14 @@ def test_what_cannot_be_used_is_refused_before_any_node_is_asked(variables: Json
     assert run.remote_commands("a") == 0 and not (home / "reports").exists()
 
 
+def test_a_token_in_the_place_of_a_fingerprint_is_refused_before_any_node_is_asked(controller: Controller, home: Path) -> None:
+    secret = new_key()
+    for value in (secret, ["0123456789ab", secret]):
+        run = audit(controller, fleet(home, a={}), home / "reports", "-vvv", expanso_edge_fingerprint=value)
+        assert run.returncode != 0 and "is not a fingerprint" in run.result("Refuse what is not a fingerprint")["msg"]
+        assert run.remote_commands("a") == 0 and not (home / "reports").exists()
+
+
 def test_a_pattern_without_hosts_fails(controller: Controller, home: Path) -> None:
     run = audit(controller, fleet(home, a={}), home / "reports", expanso_edge_hosts="nobody")
     assert run.returncode == 2 and "the pattern nobody matches no host" in run.output

@@ -118,6 +118,7 @@ def test_a_damaged_record_is_kept_aside(data: Path, text: str) -> None:
         module = Module(data, check_mode)
         assert kept(module) == Kept(True, None, ENTRY)
         assert "is damaged: it is" in module.warnings[0] and aside.exists() is not check_mode
+        assert ("it would be kept" if check_mode else "it was kept") in module.warnings[0]
     assert aside.read_bytes() == text.encode("latin-1") and parse(record.read_text()) == [ENTRY]
 
 

@@ -43,10 +43,12 @@ class ActionModule(ActionBase):
         names = args.get("hosts") or variables.get("ansible_play_hosts_all") or []
         hosts = _audit_job.hosts([str(name) for name in names], variables, self._templar)
         given = _audit_job.given(asked, args, variables, self._templar, self._loader)
+        paths = {name: asked.path(name) for name in asked.formats}
         if asked.only_check:
+            for path in [] if self._task.check_mode else paths.values():
+                writing.check(path)
             return {"changed": False, "msg": "all options and data can be used"}
         report = build(scope.nodes(hosts), given, asked.limits, _audit_job.run(variables), variables["groups"]["all"], moment_now())
-        paths = {name: asked.path(name) for name in asked.formats}
         if not self._task.check_mode:
             writing.write([writing.File(paths[name], FORMATS[name].render(report, asked.fail_on), FORMATS[name].mode) for name in asked.formats])
         exceeded = exceeds(report, asked.fail_on)

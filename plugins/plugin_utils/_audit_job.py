@@ -164,8 +164,8 @@ def _earlier(settings: Settings) -> tuple[compare.Earlier | None, list[Finding]]
     except FileNotFoundError:
         return None, []
     except (OSError, DataError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else exc
-        message = f"the earlier report cannot be used, so this one is compared with nothing: {path}: {reason}"
+        reason = f"{path}: {exc.strerror}" if isinstance(exc, OSError) else exc  # the other names it itself
+        message = f"the earlier report cannot be used, so this one is compared with nothing: {reason}"
         return None, [Finding("previous_unreadable", "info", None, path, None, message, "nothing to do: this report replaces it")]
 
 

@@ -25,6 +25,20 @@ class File(NamedTuple):
     mode: int
 
 
+def check(path: str) -> None:
+    """Check, before any node is asked, that a report can be written to a path. Creates nothing.
+
+    :raises DataError: it cannot
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder):
+        raise DataError(f"the report {path} cannot be written: {folder} is not a directory")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(f"the report {path} cannot be written: this account may not write to the directory {folder}, or it is read-only")
+
+
 def write(files: Iterable[File]) -> None:
     """Write files. Whatever fails, such as a full disk, every path has its old file or its new one. A link is replaced, not followed.
 

@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.expanso.edge.plugins.plugin_utils import _audit_job
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import settings
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
-from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.writing import File, write
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.writing import File, check, write
 from ansible_collections.expanso.edge.plugins.plugin_utils._trail import append
 
 SECRET = "exp_bk_9f8e7d6c5b4a"
@@ -140,6 +140,22 @@ def test_the_trail_is_verified_from_one_report_to_the_next(tmp_path: Path) -> No
     gone = given(tmp_path, trail_file=str(trail))
     assert gone.trail is None and "cannot read the audit trail" in gone.others[0].message
     assert given(tmp_path, trail_file=str(trail), only_check=True).others == ()
+
+
+def test_a_place_where_no_report_can_be_written(tmp_path: Path) -> None:
+    check(str(tmp_path / "new" / "deep" / "audit.json"))
+    (tmp_path / "file").write_text("")
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    for name in ("file", "gone"):
+        with pytest.raises(DataError, match=f"{tmp_path}/{name} is not a directory"):
+            check(str(tmp_path / name / "audit.json"))
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "gone"]
+
+
+def test_a_directory_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != str(tmp_path))  # root may write everywhere but on a read-only file system
+    with pytest.raises(DataError, match=f"may not write to the directory {tmp_path}"):
+        check(str(tmp_path / "new" / "audit.json"))
 
 
 def test_files_are_private_and_whole(tmp_path: Path) -> None:

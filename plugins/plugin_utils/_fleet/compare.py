@@ -21,6 +21,10 @@ SCHEMA_VERSION = 1
 
 _KEYS = ("id", "code", "severity", "node", "place", "fingerprint", "message", "remedy", "status", "waiver", "change")
 _REGISTRY = ("unknown_token", "outside_groups", "too_many_nodes", "enrolled_with_unknown_token")
+_RECORDS = ("shared_single_use", "spent_elsewhere", *_REGISTRY)
+"""What enrolment records tell, too."""
+
+_NO_RECORD = ("record_damaged", "record_not_readable")
 _CLOUD = ("unknown_to_inventory", "unknown_to_cloud")
 _TRAIL = ("trail_broken",)
 _ABOUT_DATA = ("waiver_unused", "previous_unreadable")
@@ -105,11 +109,19 @@ def mended(earlier: Earlier, now: Iterable[str], scope: Scope) -> list[Json]:
     """
     known = set(now)
     answered = {node.name for node in scope.nodes if node.status == "answered"}
-    return [each for each in earlier.findings if each["id"] not in known and _judged(each, earlier, answered, scope)]
+    recorded = answered - {node.name for node in scope.nodes if any(each.code in _NO_RECORD for each in node.findings)}
+    return [
+        each
+        for each in earlier.findings
+        if each["id"] not in known and _judged(each, earlier, recorded if each["code"] in _RECORDS else answered, scope)
+    ]
 
 
 def _judged(finding: Mapping[str, Any], earlier: Earlier, answered: set[str], scope: Scope) -> bool:
-    """Return whether this audit would have found a finding again."""
+    """Return whether this audit would have found a finding again.
+
+    :param answered: names of the nodes that told what the finding is about
+    """
     code = finding["code"]
     if (code in _REGISTRY and not scope.registry) or (code in _CLOUD and not scope.cloud) or (code in _TRAIL and not scope.trail):
         return False

@@ -145,6 +145,9 @@ CLOUD = {"enrolled": ["a", "rogue"]}
         ({"a": answer(jwt("j")), "b": answer(jwt("j"))}, {"a": answer(jwt("j")), "b": None}, {}, {}, []),
         ({"a": answer(token("k"))}, {"a": answer()}, KNOWN, KNOWN, ["too_many_nodes"]),
         ({"a": answer(token("k"))}, {"a": answer()}, KNOWN, {}, []),  # without a registry nobody knows
+        (
+            {"a": registered(record=[enrolment("x")])}, {"a": registered(findings=[finding("record_damaged")])}, KNOWN, KNOWN, [],
+        ),  # what the record would have said is unknown now
         ({"a": registered()}, {"a": registered()}, CLOUD, {"enrolled": ["a"]}, ["unknown_to_inventory"]),
         ({"a": registered()}, {"a": registered()}, CLOUD, {}, []),
         (

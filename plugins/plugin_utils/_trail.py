@@ -9,7 +9,7 @@
 
 What the chain shows: a line that was edited, removed, inserted or moved. What it cannot show by itself: that lines were cut off at the end, and that
 somebody who may write the file made all lines from some point on anew. Both show where a hash of an earlier look is kept elsewhere, as in the report of
-an audit: :func:`look` gives and :func:`verify` takes it.
+an audit: :func:`look` gives and takes it.
 """
 
 from __future__ import annotations
@@ -85,11 +85,6 @@ def check(path: str) -> None:
     """
     with _Opened(path, lock=False):
         pass
-
-
-def verify(path: str, known: str | None = None) -> list[Problem]:
-    """Return what is wrong with a trail; see :func:`look`."""
-    return look(path, known).problems
 
 
 def look(path: str, known: str | None = None) -> Verified:

@@ -42,6 +42,18 @@ def spellings(token: str) -> Iterable[str]:
     return token, data.hex(), *inside
 
 
+def local_node(home: Path, name: str, **own: Any) -> dict[str, Any]:
+    """Return the variables of a node on this machine; its files are below the home."""
+    return {
+        "token_file_path": f"{home}/{name}/bootstrap.token",
+        "token_file_owner": str(os.geteuid()),
+        "token_file_group": str(os.getegid()),
+        "expanso_edge_data_dir": f"{home}/{name}/data",
+        "expanso_edge_become": False,
+        **own,
+    }
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of `ansible-playbook`."""

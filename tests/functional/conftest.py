@@ -37,6 +37,12 @@ def place() -> Iterator[Path]:
         yield Path(directory)
 
 
+@pytest.fixture
+def home(place: Path) -> Path:
+    """A place for the nodes of one test."""
+    return Path(tempfile.mkdtemp(dir=place))
+
+
 @pytest.fixture(scope="module")
 def controller(place: Path) -> Controller:
     """The newest ansible-core at hand."""

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_runs import Controller, Json, Run
+from ansible_runs import Controller, Json, Run, local_node
 from control_plane import new_jwt, new_key
 
 AUDIT = "expanso.edge.audit"
@@ -23,24 +21,9 @@ DOWN = {"ansible_connection": "nowhere"}
 UNREADABLE = {"token_file_path": "/x" * 3000}
 
 
-@pytest.fixture
-def home(place: Path) -> Path:
-    """A place for the nodes of one test."""
-    return Path(tempfile.mkdtemp(dir=place))
-
-
 def fleet(home: Path, **nodes: Json) -> dict[str, Json]:
-    """Nodes with their variables; their files are below the home. They share this machine, so nothing is looked for elsewhere."""
-    common = {
-        "expanso_edge_become": False,
-        "expanso_edge_audit_places": [],
-        "token_file_owner": str(os.geteuid()),
-        "token_file_group": str(os.getegid()),
-    }
-    return {
-        name: {**common, "token_file_path": f"{home}/{name}/bootstrap.token", "expanso_edge_data_dir": f"{home}/{name}/data", **own}
-        for name, own in nodes.items()
-    }
+    """Nodes with their variables. They share this machine, so nothing is looked for elsewhere."""
+    return {name: local_node(home, name, **{"expanso_edge_audit_places": [], **own}) for name, own in nodes.items()}
 
 
 def plant(home: Path, name: str, token: str | None = None, mode: int = 0o600, enrolled_with: Json | None = None) -> None:

@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import pytest
-from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run
+from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run, local_node
 from control_plane import new_jwt, new_key
 
 PROVISION = "expanso.edge.provision"
@@ -18,25 +16,9 @@ SUMMARY = "Show the summary"
 DOWN = {"ansible_connection": "nowhere"}
 
 
-@pytest.fixture
-def home(place: Path) -> Path:
-    """A place for the nodes of one test."""
-    return Path(tempfile.mkdtemp(dir=place))
-
-
 def fleet(home: Path, **nodes: Json) -> dict[str, Json]:
-    """Nodes with their variables; their files are below the home."""
-    return {
-        name: {
-            "token_file_path": f"{home}/{name}/bootstrap.token",
-            "token_file_owner": str(os.geteuid()),
-            "token_file_group": str(os.getegid()),
-            "expanso_edge_data_dir": f"{home}/{name}/data",
-            "expanso_edge_become": False,
-            **own,
-        }
-        for name, own in nodes.items()
-    }
+    """Nodes with their variables."""
+    return {name: local_node(home, name, **own) for name, own in nodes.items()}
 
 
 def tokens(home: Path) -> dict[str, str]:

@@ -9,35 +9,15 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from pathlib import Path
 
-import pytest
-from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run
+from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run, local_node
 from control_plane import ControlPlane, new_key
 from files import file, tree
 
 PROVISION = "expanso.edge.provision"
 TASK, REGISTER = "Bring the token file to its state", "Register the node"
 RUN_ID = r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"
-
-
-@pytest.fixture
-def home(place: Path) -> Path:
-    """A place for the nodes of one test."""
-    return Path(tempfile.mkdtemp(dir=place))
-
-
-def node(home: Path, name: str, **own: object) -> Json:
-    """A node's variables; its files are below the home."""
-    return {
-        "token_file_path": f"{home}/{name}/bootstrap.token",
-        "token_file_owner": str(os.geteuid()),
-        "token_file_group": str(os.getegid()),
-        "expanso_edge_data_dir": f"{home}/{name}/data",
-        "expanso_edge_become": False,
-        **own,
-    }
 
 
 def entries(home: Path, name: str) -> list[Json]:
@@ -63,7 +43,7 @@ def lines(trail: Path) -> list[Json]:
 def test_record_of_a_node(controller: Controller, home: Path) -> None:
     """Predicted, written, left alone once the node is registered, and left when the token is removed."""
     first, second = new_key(), new_key()
-    variables = node(home, "node", expanso_edge_token_label="spring")
+    variables = local_node(home, "node", expanso_edge_token_label="spring")
     record = home / "node" / "data" / "enrolment.json"
 
     def run(token: str, *arguments: str, **more: object) -> Run:
@@ -103,12 +83,12 @@ def test_record_of_many_nodes(controller: Controller, home: Path, agent: Path, p
     plane.client.add_token(key)
     registers = {"token_file_register": True, "expanso_edge_binary": str(agent), "expanso_edge_bootstrap_url": plane.url}
     hosts = {
-        "upgraded": node(home, "upgraded"),
-        "linked": node(home, "linked"),
-        "damaged": node(home, "damaged"),
-        "labelled": node(home, "labelled", expanso_edge_token_label="{{ undefined_variable }}"),
-        "mistaken": node(home, "mistaken", expanso_edge_token_label=key),
-        "registers": node(home, "registers", **registers),
+        "upgraded": local_node(home, "upgraded"),
+        "linked": local_node(home, "linked"),
+        "damaged": local_node(home, "damaged"),
+        "labelled": local_node(home, "labelled", expanso_edge_token_label="{{ undefined_variable }}"),
+        "mistaken": local_node(home, "mistaken", expanso_edge_token_label=key),
+        "registers": local_node(home, "registers", **registers),
     }
     for name in ("upgraded", "linked", "damaged"):
         (home / name / "data").mkdir(parents=True)
@@ -139,8 +119,8 @@ def test_trail_of_a_fleet(controller: Controller, home: Path, agent: Path, plane
     plane.client.add_token(key)
     trail = home / "trail.jsonl"
     registers = {"token_file_register": True, "token_file_remove_after_registration": True, "expanso_edge_binary": str(agent)}
-    hosts = {f"node{number}": node(home, f"node{number}", expanso_edge_token_label="spring") for number in range(12)}
-    hosts["registers"] = node(home, "registers", expanso_edge_bootstrap_url=plane.url, **registers)
+    hosts = {f"node{number}": local_node(home, f"node{number}", expanso_edge_token_label="spring") for number in range(12)}
+    hosts["registers"] = local_node(home, "registers", expanso_edge_bootstrap_url=plane.url, **registers)
 
     def run(*arguments: str) -> Run:
         common = ["--forks", "10", "-e", f"expanso_edge_trail_file={trail}", "-e", "awx_user_name=ada"]

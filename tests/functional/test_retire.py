@@ -6,22 +6,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 import pytest
-from ansible_runs import Controller, Json, Run
+from ansible_runs import Controller, Json, Run, local_node
 from control_plane import new_jwt, new_key
 
 RETIRE = "expanso.edge.retire"
 REVOKE = "next: a removed token stays valid until it is revoked in Expanso Cloud, on the workspace's Keys page"
-
-
-@pytest.fixture
-def home(place: Path) -> Path:
-    """A place for the nodes of one test."""
-    return Path(tempfile.mkdtemp(dir=place))
 
 
 def node(home: Path, name: str, registered: bool = False, **own: Json) -> Json:
@@ -30,17 +22,12 @@ def node(home: Path, name: str, registered: bool = False, **own: Json) -> Json:
     data.mkdir(parents=True)
     if registered:
         (data / "identity").touch()
-    return {
-        "token_file_path": f"{home}/{name}/bootstrap.token",
-        "token_file_owner": str(os.geteuid()),
-        "token_file_group": str(os.getegid()),
+    systemd = {
         "systemd_service_environment_file": f"{home}/{name}/bootstrap.env",
         "systemd_service_credential_file": f"{home}/{name}/credential",
         "systemd_service_encrypted_credential_file": f"{home}/{name}/encrypted",
-        "expanso_edge_data_dir": str(data),
-        "expanso_edge_become": False,
-        **own,
     }
+    return local_node(home, name, **{**systemd, **own})
 
 
 def put(home: Path, **texts: str) -> None:

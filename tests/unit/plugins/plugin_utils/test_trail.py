@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.expanso.edge.plugins.plugin_utils import _trail
-from ansible_collections.expanso.edge.plugins.plugin_utils._trail import BEGINNING, TrailError, append, check, look, verify
+from ansible_collections.expanso.edge.plugins.plugin_utils._trail import BEGINNING, TrailError, append, check, look
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +32,7 @@ def written(path: Path, count: int = 6) -> Lines:
 
 
 def problems(path: Path, known: str | None = None) -> list[tuple[int, str]]:
-    return [(each.line, each.what.split(":")[0]) for each in verify(str(path), known)]
+    return [(each.line, each.what.split(":")[0]) for each in look(str(path), known).problems]
 
 
 def test_lines_are_chained(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_whatever_lies_there_a_line_can_be_appended(data: bytes) -> None:
         found = path.read_bytes()
         assert found.startswith(data) and json.loads(found.splitlines()[-1])["node"] == "node"
         count = found.count(b"\n")
-        assert [each.line for each in verify(str(path)) if each.line == count] == []
+        assert [each.line for each in look(str(path)).problems if each.line == count] == []
     finally:
         path.unlink()
 
@@ -243,7 +243,7 @@ def test_a_missing_directory(tmp_path: Path) -> None:
     with pytest.raises(TrailError, match="its directory is missing: create it"):
         check(str(tmp_path / "missing" / "trail"))
     with pytest.raises(TrailError, match="No such file"):
-        verify(str(tmp_path / "trail"))
+        look(str(tmp_path / "trail"))
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])

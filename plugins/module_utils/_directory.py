@@ -180,6 +180,16 @@ class Directory:
             if held:
                 fcntl.flock(self.descriptor, fcntl.LOCK_UN)
 
+    @contextlib.contextmanager
+    def lock_at_once(self) -> Iterator[bool]:
+        """Lock it as :meth:`lock` does, but without waiting; tell whether it is locked, so that no other run of ours changes anything in it."""
+        held = self.locked or self.readable and _lock(self.descriptor, 0)
+        try:
+            yield held
+        finally:
+            if held and not self.locked:
+                fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+
     def make(self, name: str, mode: int, label: Label, owner: Optional[Tuple[int, int]] = None) -> bool:
         """Make a directory, complete before it has its name; return whether it was made, and not by another run in the meantime.
 
@@ -257,8 +267,8 @@ def _readable(descriptor: int) -> int:
         return os.dup(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
-    deadline = time.monotonic() + _LOCK_SECONDS
+def _lock(descriptor: int, seconds: float = _LOCK_SECONDS) -> bool:
+    deadline = time.monotonic() + seconds
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -236,7 +236,7 @@ def remove_in(directory: Directory, name: str) -> None:
 def leftovers(path: str, older_than: float = _STALE_SECONDS) -> List[str]:
     """Return the temporary files that a killed :func:`write` of this path left behind, as far as they can be found.
 
-    :param older_than: in seconds; a younger one may be at work still
+    :param older_than: in seconds; the file of a younger one that may be at work still is left out
     """
     try:
         directory, name = home(path)
@@ -249,14 +249,18 @@ def leftovers(path: str, older_than: float = _STALE_SECONDS) -> List[str]:
 def leftovers_in(directory: Directory, name: str, older_than: float = _STALE_SECONDS) -> List[str]:
     """Return the names of the temporary files that a killed :func:`write_in` of this file left behind.
 
-    :param older_than: in seconds; a younger one may be at work still
+    :param older_than: in seconds; the file of a younger one that may be at work still is left out
     """
     if directory.missing or not directory.readable:
         return []
     # exactly ours: the name of another file may begin with this one's
     ours = re.compile("[a-z0-9_]+".join(map(re.escape, temporary_name(name, "\0").split("\0"))))
-    found = [(each, directory.stat(each)) for each in directory.names() if ours.fullmatch(each)]
-    return [each for each, status in found if status is not None and _is_left(status, older_than)]
+    if not any(map(ours.fullmatch, directory.names())):
+        return []
+    with directory.lock_at_once() as locked:
+        # a writer holds the lock until its file has its name, so those that are here now are of writers that are gone
+        found = [(each, directory.stat(each)) for each in directory.names() if ours.fullmatch(each)]
+        return [each for each, status in found if status is not None and _is_left(status, float("-inf") if locked else older_than)]
 
 
 def _is_left(status: os.stat_result, older_than: float) -> bool:

@@ -231,7 +231,7 @@ DONE = [
         (put(), put(OTHER_KEY, name=STALE, age=3600), put(OTHER_KEY, name=YOUNG)),
         action="kept",
         changed=True,
-        then=lambda p: not (p / STALE).exists() and (p / YOUNG).exists(),
+        then=lambda p: not (p / STALE).exists() and not (p / YOUNG).exists(),
     ),
     Done(
         "left by a run that was killed: of this file alone, and no directory",

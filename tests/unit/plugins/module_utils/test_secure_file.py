@@ -19,6 +19,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     SecureFileError,
     acl_entries,
     exists,
+    home,
     leftovers,
     read,
     remove,
@@ -202,8 +203,19 @@ def test_leftovers_of_a_killed_write(safe_path: Path) -> None:
         each.write_text("x")
     for each in (path, left, other):
         os.utime(each, (0, 0))
-    assert leftovers(str(path)) == [str(left)]
+    assert sorted(leftovers(str(path))) == [str(left), str(young)]
     assert leftovers(str(safe_path / "missing" / "file")) == []
+
+
+def test_a_writer_at_work_keeps_its_file(safe_path: Path) -> None:
+    path = safe_path / "bootstrap.token"
+    left, young = (safe_path / f".bootstrap.token.{name}.expanso-edge.tmp" for name in ("abc", "new"))
+    for each in (left, young):
+        each.write_text("x")
+    os.utime(left, (0, 0))
+    with home(str(path))[0] as directory, directory.lock():
+        assert leftovers(str(path)) == [str(left)]
+    assert sorted(leftovers(str(path))) == [str(left), str(young)]
 
 
 def test_directories_are_made_and_unmade(safe_path: Path) -> None:

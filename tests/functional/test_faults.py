@@ -10,26 +10,20 @@ holds the old token, the new one, or is absent as before, and is never open to o
 from __future__ import annotations
 
 import errno
-import json
 import os
-import re
 import shutil
 import stat
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import debian
-import environments
 import pytest
-from ansible_runs import PLACES
-from conftest import AT_HAND
 from control_plane import new_key
-from paths import REPOSITORY, collections
+from modules import Modules, Result
 
 OLD, NEW = new_key(), new_key()
+MODULE = "bootstrap_token"
 KILL = "KILL"
 MARKER = "data/auth/credentials.creds"
 
@@ -48,8 +42,6 @@ FAULTS = {
     "flock": ("ENOLCK", "EIO"),
 }
 """How each call can fail, see the page of its manual. What creates a file can fail like a write as well."""
-
-CALL = re.compile(r"^(\w+)\((.*)\) += ", re.MULTILINE)
 
 
 class Story(NamedTuple):
@@ -71,44 +63,18 @@ STORIES = (
 )
 
 
-class Result(NamedTuple):
-    """What came of a run."""
-
-    output: str
-    killed: bool
-    calls: list[tuple[str, str]]
-
-    @property
-    def answer(self) -> dict[str, Any]:
-        """What the module returned to Ansible."""
-        return dict(json.loads(self.output))
-
-
-class Module:
-    """The module, which is run with a fault wherever one is asked for."""
+class Node:
+    """The place of a token, and the module that works on it."""
 
     def __init__(self, place: Path) -> None:
-        self.place = place
-        python = environments.make(AT_HAND[-1]) / "bin" / "python"
-        program = REPOSITORY / "tests" / "support" / "module_under_faults.py"
-        name = "ansible_collections.expanso.edge.plugins.modules.bootstrap_token"
-        environment = {**os.environ, "PYTHONPATH": str(collections())}
-        self.process = subprocess.Popen(
-            [python, program, name, place / "calls"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
+        self.root = place / "node"
+        self.modules = Modules(place / "calls", MODULE)
 
     def run(self, story: Story, inject: str = "") -> Result:
         """Run the module once."""
         arguments = dict(story.arguments, path=str(self.root / "etc/token"), data_dir=str(self.root / "data"))
         arguments["obsolete_paths"] = [str(self.root / path) for path in arguments.get("obsolete_paths", [])]
-        assert self.process.stdin and self.process.stdout
-        print(json.dumps({"arguments": arguments, "inject": inject}), file=self.process.stdin, flush=True)
-        done = json.loads(self.process.stdout.readline())
-        return Result(done["output"], os.WIFSIGNALED(done["status"]), CALL.findall(done["calls"]))
-
-    @property
-    def root(self) -> Path:
-        return self.place / "node"
+        return self.modules.run(MODULE, arguments, inject)
 
     def begin(self, story: Story) -> None:
         """Make the node what it was at the beginning."""
@@ -127,44 +93,38 @@ class Module:
 
 
 @pytest.fixture(scope="module")
-def module() -> Iterator[Module]:
-    """The module in a place of its own, under the umask that would show most."""
+def node(place: Path) -> Iterator[Node]:
+    """A node."""
     if shutil.which("strace") is None:
         debian.install(["strace"], "The test of faults in system calls")
-    place = Path(tempfile.mkdtemp(prefix=".expanso-edge-test-", dir=PLACES))
-    before = os.umask(0)
-    running = Module(place)
-    os.umask(before)
-    yield running
-    assert running.process.stdin
-    running.process.stdin.close()
-    assert running.process.wait() == 0
-    shutil.rmtree(place)
+    made = Node(place)
+    yield made
+    made.modules.close()
 
 
-def points(module: Module, story: Story) -> list[tuple[str, int, str]]:
+def points(node: Node, story: Story) -> list[tuple[str, int, str]]:
     """Each call of an undisturbed run that touches the node: its name, its number among those of that name, and what it was told."""
-    module.begin(story)
-    result = module.run(story)
+    node.begin(story)
+    result = node.run(story)
     assert not result.answer.get("failed"), result.output
     counts: dict[str, int] = {}
     found = []
     for name, arguments in result.calls:
         counts[name] = counts.get(name, 0) + 1
-        if str(module.root) in arguments:
+        if str(node.root) in arguments:
             found.append((name, counts[name], arguments))
     return found
 
 
-def check(module: Module, story: Story, result: Result, fault: str) -> Optional[str]:
+def check(node: Node, story: Story, result: Result, fault: str) -> Optional[str]:
     """Return what is wrong after a run with a fault."""
-    held = module.tokens()
+    held = node.tokens()
     named = {name: text for name, text in held.items() if not name.endswith(".tmp")}
     for name in {*named, "etc/token"}:
         if named.get(name) not in (story.files.get(name), story.finished.get(name)):
             return f"{name} is neither as before nor as asked for"
     for name in held:
-        if stat.S_IMODE((module.root / name).stat().st_mode) != 0o600:
+        if stat.S_IMODE((node.root / name).stat().st_mode) != 0o600:
             return f"{name} is open to others"
     if fault == KILL:
         return None if result.killed else "it was not killed"
@@ -174,26 +134,26 @@ def check(module: Module, story: Story, result: Result, fault: str) -> Optional[
     if not answer.get("failed"):
         return None if named == story.finished else "it succeeded, and is not finished"
     reason = os.strerror(getattr(errno, fault))
-    return None if str(module.root) in answer["msg"] and reason in answer["msg"] else f"it does not say where and why ({reason}): {answer['msg']}"
+    return None if str(node.root) in answer["msg"] and reason in answer["msg"] else f"it does not say where and why ({reason}): {answer['msg']}"
 
 
 @pytest.mark.parametrize("story", STORIES, ids=[story.name for story in STORIES])
-def test_each_fault_leaves_a_whole_token_and_the_next_run_finishes(story: Story, module: Module) -> None:
-    found = points(module, story)
+def test_each_fault_leaves_a_whole_token_and_the_next_run_finishes(story: Story, node: Node) -> None:
+    found = points(node, story)
     assert len(found) > 5
     wrong = []
     for name, number, arguments in found:
         creates = FULL if "O_CREAT" in arguments else ()
         for fault in (KILL, *FAULTS[name], *creates):
-            module.begin(story)
+            node.begin(story)
             inject = f"{name}:signal={KILL}:when={number}" if fault == KILL else f"{name}:error={fault}:when={number}"
-            problem = check(module, story, module.run(story, inject), fault)
+            problem = check(node, story, node.run(story, inject), fault)
             if not problem:
-                again = module.run(story)
+                again = node.run(story)
                 if again.answer.get("failed"):
                     problem = f"the next run fails: {again.answer['msg']}"
-                elif module.tokens() != story.finished:
-                    problem = f"after the next run there are tokens in {sorted(module.tokens())}"
+                elif node.tokens() != story.finished:
+                    problem = f"after the next run there are tokens in {sorted(node.tokens())}"
             if problem:
                 wrong.append(f"{fault} at {name}({arguments}): {problem}")
     assert not wrong, "\n".join(wrong)

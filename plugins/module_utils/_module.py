@@ -23,6 +23,7 @@ _STRUCTURED = ("kubeconfig", "proxy_headers")
 """Options that may hold secrets deep inside, unknown to Ansible."""
 
 LONGEST_LOGGED = 4096
+LONGEST_MESSAGE = 16384
 
 _RUN_OPTIONS = ("token_label", "run_id", "job_id")
 """Those of the modules that change a token, see :data:`_record.ARGUMENT_SPEC`."""
@@ -36,7 +37,13 @@ class EdgeModule(AnsibleModule):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._learned: List[str] = []
-        super().__init__(*args, **kwargs)
+        fault = ""
+        try:
+            super().__init__(*args, **kwargs)
+        except Exception as exc:  # Ansible's own checks stumble over some values, such as an infinite number of seconds
+            fault = _unexpected(exc)
+        if fault:
+            self.fail_json(msg=f"an option has a value that cannot be checked: {fault}")
 
     def learn(self, secret: str) -> str:
         """Keep a secret that was found at run time out of everything that the module prints; return it."""
@@ -129,6 +136,8 @@ class EdgeModule(AnsibleModule):
     def _return_formatted(self, kwargs: Result) -> None:
         """Print the result. Ansible calls this for its own failures, too, some of which come before it knows what is secret."""
         self.no_log_values.update(self._secrets())
+        if kwargs.get("failed"):
+            kwargs["msg"] = _shortened(self.masked(str(kwargs["msg"])))  # Ansible's own messages quote whatever an option holds
         token = self.params.get("token")
         if isinstance(token, str) and len(token) < PIECE:
             # A blank would take every message apart. Older ansible-core returns a module's options, so there it is replaced.
@@ -152,6 +161,11 @@ def _loggable(value: Any, secrets: List[str]) -> Any:
     if not isinstance(value, str):
         return value if shown == text else shown
     return "".join(each if each.isprintable() else "?" for each in shown)
+
+
+def _shortened(text: str) -> str:
+    more = len(text) - LONGEST_MESSAGE
+    return text if more <= 0 else f"{text[:LONGEST_MESSAGE]} ... ({more} more characters)"
 
 
 def _refused(fault: OSError, doing: str) -> str:

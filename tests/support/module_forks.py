@@ -19,6 +19,7 @@ wrote to the file LOG.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -34,6 +35,12 @@ from typing import Any
 from ansible.module_utils import basic
 
 PACKAGE = "ansible_collections.expanso.edge.plugins.modules"
+
+LATE = (
+    *("docker", "docker.tls", "kubernetes", "kubernetes.dynamic", "kubernetes_validate", "jsonpatch", "encodings.idna", "_strptime"),
+    *("ansible.module_utils._internal._json._profiles._module_legacy_c2m", "ansible.module_utils._internal._json._profiles._module_legacy_m2c"),
+)
+"""What modules and Ansible import only when they need it. An account without rights may be unable to read it."""
 
 CALLS = "openat,mkdirat,renameat,renameat2,linkat,unlinkat,fchmod,fchmodat,fchown,fchownat,write,fsync,fsetxattr,fremovexattr,flock"
 """All that may change something below a directory, and locks."""
@@ -112,6 +119,9 @@ def read(descriptor: int, pid: int, seconds: float) -> bytes:
 def main() -> None:
     log = Path(sys.argv[1])
     modules = {name: importlib.import_module(f"{PACKAGE}.{name}") for name in sys.argv[2:]}
+    for late in LATE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(late)
     for line in sys.stdin:
         case = json.loads(line)
         print(json.dumps(run(modules[case["module"]], case, log)), flush=True)

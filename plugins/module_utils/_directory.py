@@ -79,11 +79,12 @@ class Directory:
         walk = Walk(path)
         try:
             missing = walk.descend(lenient)
-            descriptor = _readable(walk.descriptor)
+            for _name in missing:
+                path = os.path.dirname(path)
+            with naming(path):
+                descriptor = _readable(walk.descriptor)
         finally:
             walk.close()
-        for _name in missing:
-            path = os.path.dirname(path)
         return cls(path, descriptor, walk.steps, tuple(missing))
 
     def below(self, name: str) -> "Directory":
@@ -168,27 +169,20 @@ class Directory:
                 os.fsync(self.descriptor)
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other runs of ours from changing something in this directory at the same time.
+    def lock(self, seconds: Optional[float] = None) -> Iterator[bool]:
+        """Keep other runs of ours from changing something in this directory at the same time; tell whether that is certain.
 
         As well as can be: every account may lock what it may read, and not all file systems know locks, so nobody waits for ever.
-        """
-        held = self.readable and not self.locked and _lock(self.descriptor)
-        try:
-            yield
-        finally:
-            if held:
-                fcntl.flock(self.descriptor, fcntl.LOCK_UN)
 
-    @contextlib.contextmanager
-    def lock_at_once(self) -> Iterator[bool]:
-        """Lock it as :meth:`lock` does, but without waiting; tell whether it is locked, so that no other run of ours changes anything in it."""
-        held = self.locked or self.readable and _lock(self.descriptor, 0)
+        :param seconds: how long to wait for another run, 10 by default
+        """
+        taken = self.readable and not self.locked and _lock(self.descriptor, _LOCK_SECONDS if seconds is None else seconds)
         try:
-            yield held
+            yield taken or self.locked
         finally:
-            if held and not self.locked:
-                fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+            if taken:
+                with contextlib.suppress(OSError):  # when the directory is closed, the lock goes at the latest
+                    fcntl.flock(self.descriptor, fcntl.LOCK_UN)
 
     def make(self, name: str, mode: int, label: Label, owner: Optional[Tuple[int, int]] = None) -> bool:
         """Make a directory, complete before it has its name; return whether it was made, and not by another run in the meantime.
@@ -267,7 +261,7 @@ def _readable(descriptor: int) -> int:
         return os.dup(descriptor)
 
 
-def _lock(descriptor: int, seconds: float = _LOCK_SECONDS) -> bool:
+def _lock(descriptor: int, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while True:
         try:

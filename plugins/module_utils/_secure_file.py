@@ -257,7 +257,7 @@ def leftovers_in(directory: Directory, name: str, older_than: float = _STALE_SEC
     ours = re.compile("[a-z0-9_]+".join(map(re.escape, temporary_name(name, "\0").split("\0"))))
     if not any(map(ours.fullmatch, directory.names())):
         return []
-    with directory.lock_at_once() as locked:
+    with directory.lock(0) as locked:
         # a writer holds the lock until its file has its name, so those that are here now are of writers that are gone
         found = [(each, directory.stat(each)) for each in directory.names() if ours.fullmatch(each)]
         return [each for each, status in found if status is not None and _is_left(status, float("-inf") if locked else older_than)]

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module `bootstrap_token`, killed and failed at each system call that touches the place of its token.
+"""Modules that change a token file, killed and failed at each system call that touches the place of the token.
 
 The calls are those of an undisturbed run below the place; strace(1) tampers with one of them at a time. At each of them the file
 holds the old token, the new one, or is absent as before, and is never open to others. Afterwards a run without a fault finishes.
@@ -23,8 +23,8 @@ from control_plane import new_key
 from modules import Modules, Result
 
 OLD, NEW = new_key(), new_key()
-MODULE = "bootstrap_token"
 KILL = "KILL"
+PATHS = ("etc/token", "etc/earlier", "data")
 MARKER = "data/auth/credentials.creds"
 
 REFUSED = ("EACCES", "EPERM", "EROFS", "EIO")
@@ -52,14 +52,16 @@ class Story(NamedTuple):
     arguments: dict[str, Any]
     finished: dict[str, str]
     """The files that hold a token afterwards."""
+    module: str = "bootstrap_token"
 
 
 STORIES = (
-    Story("new", {}, {"token": NEW}, {"etc/token": NEW}),
-    Story("replaced", {"etc/token": OLD}, {"token": NEW}, {"etc/token": NEW}),
-    Story("left by a killed run", {"etc/token": OLD, "etc/.token.abcdefgh.expanso-edge.tmp": OLD}, {"token": NEW}, {"etc/token": NEW}),
-    Story("moved", {"etc/earlier": OLD}, {"token": NEW, "obsolete_paths": ["etc/earlier"]}, {"etc/token": NEW}),
-    Story("removed", {"etc/token": OLD, MARKER: "identity"}, {"remove_when_registered": True}, {}),
+    Story("new", {}, {"path": "etc/token", "token": NEW}, {"etc/token": NEW}),
+    Story("replaced", {"etc/token": OLD}, {"path": "etc/token", "token": NEW}, {"etc/token": NEW}),
+    Story("left by a killed run", {"etc/token": OLD, "etc/.token.abcdefgh.expanso-edge.tmp": OLD}, {"path": "etc/token", "token": NEW}, {"etc/token": NEW}),
+    Story("moved", {"etc/earlier": OLD}, {"path": "etc/token", "token": NEW, "obsolete_paths": ["etc/earlier"]}, {"etc/token": NEW}),
+    Story("removed", {"etc/token": OLD, MARKER: "identity"}, {"path": "etc/token", "remove_when_registered": True}, {}),
+    Story("spent", {"etc/token": OLD, MARKER: "identity"}, {"token_file": "etc/token", "remove_token_file": True}, {}, "edge_registration"),
 )
 
 
@@ -68,13 +70,19 @@ class Node:
 
     def __init__(self, place: Path) -> None:
         self.root = place / "node"
-        self.modules = Modules(place / "calls", MODULE)
+        self.modules = Modules(place / "calls", *{story.module for story in STORIES})
 
     def run(self, story: Story, inject: str = "") -> Result:
         """Run the module once."""
-        arguments = dict(story.arguments, path=str(self.root / "etc/token"), data_dir=str(self.root / "data"))
-        arguments["obsolete_paths"] = [str(self.root / path) for path in arguments.get("obsolete_paths", [])]
-        return self.modules.run(MODULE, arguments, inject)
+        return self.modules.run(story.module, self.placed({"data_dir": "data", **story.arguments}), inject)
+
+    def placed(self, value: Any) -> Any:
+        """Arguments whose paths lead to this node."""
+        if isinstance(value, dict):
+            return {name: self.placed(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self.placed(inner) for inner in value]
+        return str(self.root / value) if value in PATHS else value
 
     def begin(self, story: Story) -> None:
         """Make the node what it was at the beginning."""

@@ -70,7 +70,7 @@ class Tower:
         if files == ["template"]:
             self.filename: Any = "FILE"
         elif files:
-            self.filename = {name.split(".")[1]: "FILE" for name in files}
+            self.filename = {name.split(".")[1]: "FILE" for name in files if "." in name}
 
 
 def credential_type_faults(kind: str, inputs: Json, injectors: Json) -> list[str]:

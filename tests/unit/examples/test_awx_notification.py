@@ -10,23 +10,15 @@ from typing import Any
 
 import awx_rules
 import pytest
+from ansible_collections.expanso.edge.plugins.plugin_utils._result import of_nodes
 from awx_kit import definitions
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 Json = dict[str, Any]
 (TEMPLATE,) = definitions()["controller_notifications"]
 MESSAGES = {(event, part): text for event, part, text in awx_rules.message_templates(TEMPLATE["messages"])}
-RESULT = {
-    "playbook": "rotate",
-    "check_mode": False,
-    "nodes": 3,
-    "outcomes": {"written": 2},
-    "failed": 1,
-    "failed_hosts": ["edge03"],
-    "unreachable": 0,
-    "waiting": 0,
-    "labels": ["spring"],
-}
+OUTCOMES = {"edge01": "rotated", 'ed"ge"02': "rotated", "edge03": "failed"}
+RESULT = of_nodes("rotate", OUTCOMES, unreachable=[], waiting=1, labels=["spring {{ 1 }}"], check=False)
 JOB = {**awx_rules.JOB, "status": "failed", "artifacts": {"expanso_edge_result": RESULT}}
 WORKFLOW = {key: value for key, value in {**JOB, "type": "workflow_job"}.items() if key not in ("artifacts", "job_type")}
 

@@ -84,12 +84,12 @@ def credential_type_faults(kind: str, inputs: Json, injectors: Json) -> list[str
     ids = [field["id"] for field in fields]
     faults += [f"{name} is used twice" for name in sorted({name for name in ids if ids.count(name) > 1})]
     faults += ["tower is a reserved name"] if "tower" in ids else []
-    faults += [f"{name} is required and no field" for name in inputs.get("required", []) if name not in ids]
+    faults += [f"{name} is required, and there is no such field" for name in inputs.get("required", []) if name not in ids]
     for field in fields:
         kind = field.get("type", "string")
         if "default" in field and type(field["default"]) is not TYPES[kind]:
-            faults.append(f"the default of {field['id']} is no {kind}")
-        faults += [f"{option} of {field['id']}, which is no text" for option in TEXT_OPTIONS if option in field and kind != "string"]
+            faults.append(f"the default of {field['id']} is not of type {kind}")
+        faults += [f"{option} of {field['id']}, which is not a text" for option in TEXT_OPTIONS if option in field and kind != "string"]
     return faults + _injector_faults(ids, injectors)
 
 
@@ -130,8 +130,8 @@ def _question_faults(number: int, question: Json) -> list[str]:
     if kind not in QUESTION_TYPES:
         return [f"question {number}: unknown type {kind}"]
     default = question.get("default", "")
-    faults = [f"the default is no {kind}"] if default != "" and not isinstance(default, QUESTION_TYPES[kind]) else []
-    faults += [f"{key} is no number" for key in ("min", "max") if key in question and not isinstance(question[key], int)]
+    faults = [f"the default is not of type {kind}"] if default != "" and not isinstance(default, QUESTION_TYPES[kind]) else []
+    faults += [f"{key} is not a number" for key in ("min", "max") if key in question and not isinstance(question[key], int)]
     if str(default).startswith("$encrypted$"):
         faults.append("$encrypted$ is reserved")
     if kind in ("multiplechoice", "multiselect"):
@@ -163,7 +163,7 @@ def answer_faults(survey: Json, answers: Json) -> list[str]:
             faults += [] if answer in _choices(question) else [f"{name} is not one of the choices"]
         elif question["type"] in ("text", "textarea", "password"):
             long_enough = isinstance(answer, str) and question.get("min", 0) <= len(answer) <= question.get("max", 1024)
-            faults += [] if long_enough else [f"{name} is no text, too short or too long"]
+            faults += [] if long_enough else [f"{name} is not a text, too short or too long"]
         else:
             raise NotImplementedError(f"answers to {question['type']} are not used by the kit")
     return faults

@@ -195,11 +195,8 @@ def test_the_play_for_awx_passes_on_all_that_the_data_says() -> None:
     for task in play["tasks"]:
         (module,) = [key for key in task if key.startswith("awx.awx.")]
         passed.setdefault(re.findall(r"\w+", task["loop"])[0], set()).update(task[module])
-    optional = {"default_environment", "signature_validation_credential"}
     for variable, objects in DATA.items():
-        assert {key for each in objects for key in each} | (optional & passed[variable]) == passed[variable] - {"state"} | (
-            {"state"} if any("state" in each for each in objects) else set()
-        ), variable
+        assert {key for each in objects for key in each} <= passed[variable], variable
 
 
 def blocks() -> list[Any]:

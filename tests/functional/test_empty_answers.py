@@ -12,7 +12,8 @@ import pytest
 from ansible_runs import TOKEN_VARIABLE, Controller, local_node
 from control_plane import new_key
 
-BLANK = json.dumps({"expanso_edge_serial": "", "expanso_edge_canary": "", "expanso_edge_fingerprint": "", "expanso_edge_retire_all": ""})
+ASKED = ("hosts", "serial", "canary", "max_fail_percentage", "reregister", "plan_file", "fingerprint", "retire_all")
+BLANK = json.dumps({f"expanso_edge_{name}": "" for name in ASKED})
 
 
 @pytest.mark.parametrize("playbook", ["provision", "rotate", "retire", "audit"])

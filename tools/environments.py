@@ -48,6 +48,7 @@ ENVIRONMENTS: Dict[str, Environment] = {
     "core-2.21": Environment(((3, 13), (3, 12), (3, 14)), 15),
     "core-2.22": Environment(((3, 13), (3, 14)), 15),
     "oldest-clients": Environment(((3, 10), (3, 11), (3, 9)), 15),
+    "awx": Environment(((3, 13), (3, 12), (3, 11)), 45),
 }
 DEPENDENCIES = ("community/docker", "community/library_inventory_filtering_v1", "kubernetes/core")
 
@@ -200,10 +201,20 @@ def activated(name: str, **variables: str) -> Dict[str, str]:
 
 def dependencies() -> Path:
     """A collections path with nothing but what this collection depends on: some tools read all that they find."""
-    path = CACHE / "collections" / "dependencies"
-    (installed,) = make("test").glob("lib/python3*/site-packages/ansible_collections")
-    with locked(CACHE / "lock" / "dependencies"):
-        for name in DEPENDENCIES:
+    return linked("dependencies", "test", DEPENDENCIES)
+
+
+def for_examples() -> Path:
+    """A collections path with what the playbooks below examples use besides."""
+    return linked("examples", "awx", ("awx/awx",))
+
+
+def linked(folder: str, environment: str, names: Tuple[str, ...]) -> Path:
+    """A collections path with nothing but the named collections, which an environment's ansible package carries."""
+    path = CACHE / "collections" / folder
+    (installed,) = make(environment).glob("lib/python3*/site-packages/ansible_collections")
+    with locked(CACHE / "lock" / folder):
+        for name in names:
             link = path / "ansible_collections" / name
             link.parent.mkdir(parents=True, exist_ok=True)
             if link.resolve() != installed / name:  # others may be reading it

@@ -56,7 +56,8 @@ class Lint:
         self.run("yamllint", "--strict", ".")
 
     def ansible_lint(self):
-        self.run("ansible-lint", "--profile", "production", "--offline", "--strict")
+        path = f"{self.environment['ANSIBLE_COLLECTIONS_PATH']}:{environments.for_examples()}"
+        self.run("ansible-lint", "--profile", "production", "--offline", "--strict", ANSIBLE_COLLECTIONS_PATH=path)
 
     def ruff(self):
         self.run("ruff", "check", "--cache-dir", str(CACHE / "ruff"), ".")

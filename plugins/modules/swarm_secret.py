@@ -245,7 +245,8 @@ import time
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_options, learn_url, reading, texts
+from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import learn_url, reading, texts
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import Held, Request
 from ansible_collections.expanso.edge.plugins.module_utils._engine import (
@@ -580,7 +581,7 @@ def check(module: EdgeModule) -> None:
     :raises SwarmError: the same, where only a swarm refuses it
     """
     params = module.params
-    check_options(params, module.argument_spec)
+    _checks.server_options(module.argument_spec, params)
     learn_url(module.learn, params["docker_host"])
     check_name(params["name"])
     if params["service"]:

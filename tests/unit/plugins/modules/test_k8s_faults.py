@@ -11,7 +11,7 @@ import time
 from typing import Any, Callable, Dict, List
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils import _checks, _k8s_connection
+from ansible_collections.expanso.edge.plugins.module_utils import _checks, _k8s_connection, _k8s_states
 from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
@@ -285,7 +285,7 @@ def data(token: str = TOKEN) -> Json:
 def test_a_secret_that_is_held_is_not_called_removed(
     run: Run, cluster: Any, connection: Json, monkeypatch: pytest.MonkeyPatch, metadata: Json
 ) -> None:
-    monkeypatch.setattr(k8s_secret, "REMOVAL_SECONDS", 0)
+    monkeypatch.setattr(_k8s_states, "REMOVAL_SECONDS", 0)
     cluster.hold("Secret", "s", metadata=metadata, **data())
     for _round in range(2):
         answer = run(k8s_secret, name="s", state="absent", **connection)

@@ -40,8 +40,8 @@ CHECKS = {
     "lint": lambda: lint.run_steps(lint.STEPS),
     "sanity": sanity.run_all,
     "unit": lambda: pytest("tests/unit", "--numprocesses=2"),
-    # by file: what is tested together is made together, once
-    "functional": lambda: pytest("tests/functional", "--numprocesses=2", "--dist=loadfile", "--durations=5"),
+    # by file: what is tested together is made together, once; in the order of tests/functional/conftest.py
+    "functional": lambda: pytest("tests/functional", "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder", "--durations=5"),
     "leak": lambda: pytest("tests/leak", "--numprocesses=2", "--durations=5"),
     "molecule": lambda: scenarios.run_all("test", []),
 }

@@ -5,7 +5,7 @@
 
     python3 check.py CHECK...     lint, sanity, unit, functional, leak, molecule
 
-A check that fails does not stop the others. Molecule runs beside the others, because it waits most of its time. Arguments for pytest come from PYTEST_ARGS.
+A check that fails does not stop the others. Lanes of checks run beside each other, see LANES. Arguments for pytest come from PYTEST_ARGS.
 """
 
 import os
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import Future
 from typing import NamedTuple
 
 import environments
@@ -39,15 +40,16 @@ CHECKS = {
     "lint": lambda: lint.run_steps(lint.STEPS),
     "sanity": sanity.run_all,
     "unit": lambda: pytest("tests/unit", "--numprocesses=2"),
-    # by file: what is tested together is made together, once
-    "functional": lambda: pytest("tests/functional", "--numprocesses=2", "--dist=loadfile", "--durations=5"),
+    # by file: what is tested together is made together, once; in the order of tests/functional/conftest.py
+    "functional": lambda: pytest("tests/functional", "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder", "--durations=5"),
     "leak": lambda: pytest("tests/leak", "--numprocesses=2", "--durations=5"),
     "molecule": lambda: scenarios.run_all("test", []),
 }
 
 
-WAITS = "molecule"
-"""Waits most of its time, so it runs beside the others."""
+LANES = (("lint", "sanity", "unit"), ("functional", "leak"), ("molecule",))
+"""The checks of a lane run one after the other, and the lanes beside each other, so that two processors are busy to the end: lint and sanity use little
+more than one, molecule waits most of its time, and the last tests of a run are seldom done at the same time."""
 
 
 class Result(NamedTuple):
@@ -101,25 +103,54 @@ class Process:
         return "\n".join(end.decode(errors="replace").splitlines()[-count:])
 
 
+class Lane(threading.Thread):
+    """Runs checks one after the other, each in a process of its own."""
+
+    def __init__(self, names):
+        super().__init__(daemon=True)
+        self.processes: "dict[str, Future[Process]]" = {name: Future() for name in names}  # set as soon as it runs
+        self.starting = threading.Lock()
+        self.stopped = False
+
+    def run(self):
+        for name, process in self.processes.items():
+            with self.starting:
+                if self.stopped:
+                    return
+                try:
+                    process.set_result(Process([sys.executable, __file__, name]))
+                except OSError as fault:  # a full disk, for instance
+                    process.set_exception(fault)
+                    return
+            process.result().waiting.join()
+
+    def stop(self):
+        """End the check that runs, and start no other."""
+        with self.starting:
+            self.stopped = True
+        for process in self.processes.values():
+            if process.done() and not process.exception() and process.result().found is None:
+                process.result().process.terminate()
+
+
 def run_all(names):
-    """Run checks, each in a process of its own, and say how each ended; return whether all passed."""
+    """Run checks, and say how each ended; return whether all passed."""
     started = time.monotonic()
-    processes = {}
-    if WAITS in names:
-        say(f"{WAITS} runs beside the other checks; its output follows theirs.")
-        processes[WAITS] = Process([sys.executable, __file__, WAITS])
-    results = {}
+    lanes = [Lane([name for name in lane if name in names]) for lane in LANES]
+    say("Lanes of checks run beside each other. What a check prints follows what those before it have printed.")
+    processes, results = {}, {}
     try:
-        for name in sorted(names, key=lambda name: name == WAITS):
-            print(f"\n===== {name} =====", flush=True)
-            if name not in processes:
-                processes[name] = Process([sys.executable, __file__, name])
-            results[name] = processes[name].result()
-            print(f"===== {name}: {results[name]} =====", flush=True)
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            for name, process in lane.processes.items():
+                print(f"\n===== {name} =====", flush=True)
+                processes[name] = process.result()
+                results[name] = processes[name].result()
+                print(f"===== {name}: {results[name]} =====", flush=True)
     finally:
-        for process in processes.values():
-            if process.found is None:
-                process.process.terminate()
+        for lane in lanes:
+            lane.stop()
     failed = [name for name, result in results.items() if not result.passed]
     for name in failed:
         print(f"\n===== {name} failed; the end of what it printed =====\n{processes[name].last_lines()}")

@@ -84,7 +84,7 @@ def named_by_user(kind, suite):
 
 
 def reference(name):
-    """What to call the image in the engine, built or not. Raises SupportError for a name that there is not."""
+    """What to call the image in the engine, built or not. Raises SupportError for an unknown name."""
     kind, suite = split(name)
     return named_by_user(kind, suite) or tag(kind, suite)
 

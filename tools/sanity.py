@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 import environments
-from paths import CACHE, SupportError, copy_checkout, program, say
+from paths import CACHE, REPOSITORY, SupportError, copy_checkout, digest, program, say
 
 HOME = CACHE / "ansible-test"
 RELEASED = ("2.16", "2.18", "2.19", "2.20", "2.21")
@@ -62,8 +62,8 @@ def sanity(version, tests=()):
     """Run the tests named, by default all, on one ansible-core; return the exit code."""
     core = environments.make(f"core-{version}")
     put_stand_in(core)
-    # a copy, because ansible-test follows links; one for each core, because it leaves results in it
-    copy = copy_checkout(HOME / f"checkout-{version}")
+    # a copy, because ansible-test follows links; one for each core, because it leaves results in it, and for each checkout, because several share the cache
+    copy = copy_checkout(HOME / f"checkout-{version}-{digest(REPOSITORY)}")
     ignored = [file for file in sorted(copy.glob("tests/sanity/ignore-*.txt")) if file.read_text(encoding="utf-8").strip()]
     if ignored:
         raise SupportError(f"sanity tests are ignored: {', '.join(file.name for file in ignored)}. Mend what they found instead.")

@@ -35,6 +35,9 @@ A_YEAR = 366 * 24 * 3600
 
 _LARGEST = 1 << 64
 
+_JUDGED_ELSEWHERE = ("token", "api_key", "token_source")
+"""Texts for a server that have rules and messages of their own, or are only ever shown."""
+
 _MODE = re.compile("(?:0o)?([0-7]{3,5})")
 _NUMBER = re.compile("[0-9]{1,10}")
 _FINGERPRINT = re.compile("[0-9a-f]{12}")
@@ -90,23 +93,44 @@ def plain_options(spec: Dict[str, Dict[str, Any]], params: Dict[str, Any]) -> No
                 if each is None or each == "":
                     raise OptionError(f"option {name}: element {count} is empty: leave it out")
                 if isinstance(each, str):
-                    line(each, f"{name} (element {count})")
+                    line(each, f"option {name} (element {count})")
         elif isinstance(value, str):
-            line(value, name)
+            line(value, f"option {name}")
             if option.get("type") == "path":
                 absolute(value, name)
 
 
-def line(value: str, option: str) -> str:
+def server_options(spec: Dict[str, Dict[str, Any]], params: Dict[str, Any]) -> None:
+    """Check what goes to a server: that texts have one line, and that numbers are in range.
+
+    Unlike with :func:`plain_options` a path may be relative, and a password is looked at as well.
+
+    :param spec: the argument spec of a module
+    :raises OptionError: one of them is not so
+    """
+    for name, option in spec.items():
+        value = params.get(name)
+        if option.get("type") == "int":
+            if value is not None and not 0 <= value <= A_YEAR:
+                raise OptionError(f"option {name} is out of range: 0 to {A_YEAR} are possible")
+        elif name not in _JUDGED_ELSEWHERE and option.get("type") != "dict":
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, str):
+                    line(each, f"option {name}")
+
+
+def line(value: str, what: str) -> str:
     """Return a text of one line, such as a name, a path or a URL.
 
+    :param what: names the value in the message, such as ``option name``
     :raises OptionError: it is too long, or has control characters
     """
     if len(value) > LONGEST_LINE:
-        raise OptionError(f"option {option} has {len(value)} characters, more than {LONGEST_LINE}")
-    found = _CONTROL.search(text(value, option))
+        raise OptionError(f"{what} has {len(value)} characters, more than {LONGEST_LINE}")
+    found = _CONTROL.search(_holdable(value, what))
     if found:
-        raise OptionError(f"option {option} has a control character (U+{ord(found.group()):04X}, character {found.start() + 1}): give it as one line of text")
+        kind = "a line break" if found.group() in "\r\n" else f"a control character (U+{ord(found.group()):04X})"
+        raise OptionError(f"{what} has {kind} at character {found.start() + 1}: give it as one line of text")
     return value
 
 
@@ -115,12 +139,16 @@ def text(value: str, option: str) -> str:
 
     :raises OptionError: it has a character that they cannot
     """
+    return _holdable(value, f"option {option}")
+
+
+def _holdable(value: str, what: str) -> str:
     found = re.search("\0", value)
     if found:
-        raise OptionError(f"option {option} has a NUL character (character {found.start() + 1}): remove it")
+        raise OptionError(f"{what} has a NUL character (character {found.start() + 1}): remove it")
     found = SURROGATE.search(value)
     if found:
-        raise OptionError(f"option {option} has a character that UTF-8 cannot hold (character {found.start() + 1}): remove it")
+        raise OptionError(f"{what} has a character that UTF-8 cannot hold (character {found.start() + 1}): remove it")
     return value
 
 

@@ -5,68 +5,21 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What the modules for clusters and swarms have in common: they check their options, and what a server answers, before they use it."""
+"""What the modules for clusters and swarms have in common: they check structures in their options, and what a server answers, before they use it."""
 
 import contextlib
 from typing import Any, Callable, Dict, Iterator, Optional
 from urllib.parse import urlsplit
 
-from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
+from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError, line
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-
-LONGEST = 4096
-"""Longest text of an option that is not a document, in characters: more than any name, path or URL has."""
 
 LONGEST_VALUE = 262144
 """Longest value of an annotation or a variable, in characters."""
 
-LONGEST_TIME = 365 * 24 * 60 * 60
-"""In seconds."""
-
-JUDGED_ELSEWHERE = ("token", "api_key", "token_source")
-"""Texts that have rules and messages of their own, or are only ever shown."""
-
 
 class OddAnswer(EdgeError):
     """A server that answers, but not as it should."""
-
-
-def check_options(params: Dict[str, Any], spec: Dict[str, Any]) -> None:
-    """Check what servers require of options, beyond :func:`_checks.options`: texts of one line, and numbers in range.
-
-    :raises OptionError: an option cannot be used
-    """
-    for name in sorted(spec):
-        value = params.get(name)
-        if spec[name].get("type") == "int":
-            if value is not None:
-                check_number(name, value)
-        elif name not in JUDGED_ELSEWHERE and spec[name].get("type") != "dict":
-            for text in value if isinstance(value, list) else [value]:
-                if isinstance(text, str):
-                    check_text(f"option {name}", text)
-
-
-def check_text(what: str, text: str) -> None:
-    """Check that a text can stand in a name, a path, a URL or a header.
-
-    :raises OptionError: it cannot
-    """
-    if len(text) > LONGEST:
-        raise OptionError(f"{what} has {len(text)} characters: at most {LONGEST} are possible")
-    for position, character in enumerate(text, 1):
-        if ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 or 0xD800 <= ord(character) < 0xE000:
-            fault = "a line break" if character in "\r\n" else "a control character" if ord(character) < 0xA0 else "an invalid character"
-            raise OptionError(f"{what} has {fault} at character {position}: it has to be text of one line")
-
-
-def check_number(name: str, value: int) -> None:
-    """Check a number of seconds or of things.
-
-    :raises OptionError: it is negative or too large
-    """
-    if not 0 <= value <= LONGEST_TIME:
-        raise OptionError(f"option {name} is out of range: 0 to {LONGEST_TIME} are possible")
 
 
 def texts(what: str, found: Optional[Dict[Any, Any]]) -> Dict[str, str]:
@@ -82,7 +35,7 @@ def texts(what: str, found: Optional[Dict[Any, Any]]) -> Dict[str, str]:
             value = str(value)
         if isinstance(key, bool) or not isinstance(key, (str, int)) or not str(key):
             raise OptionError(f"{what}: a key has to be text, and not empty: put it in quotation marks")
-        check_text(f"a key of {what}", str(key)[: LONGEST + 1])
+        line(str(key), f"a key of {what}")
         if not isinstance(value, str):
             kind = "a dictionary" if isinstance(value, dict) else "a list" if isinstance(value, list) else "empty" if value is None else "not text"
             raise OptionError(f"{what}: the value of {key} is {kind}: it has to be text")
@@ -118,7 +71,7 @@ def record(where: str, found: Any, required: Dict[str, type], optional: Dict[str
         for text in value if isinstance(value, list) else [value]:
             if not isinstance(text, str):
                 raise OptionError(f"{where}: {key} has to hold texts")
-            check_text(f"{where}: {key}", text)
+            line(text, f"{where}: {key}")
     return {key: found.get(key) for key in known}
 
 

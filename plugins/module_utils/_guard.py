@@ -32,7 +32,7 @@ def guard(request: Request, held: Optional[Held], registered: bool, enrolled: Op
     :param registered: whether the agent is registered, and its token is not to be replaced for that reason
     :param enrolled: fingerprint of the token that a registered agent was enrolled with, None where that is unknown
     :raises TokenFault: the place is not as it was planned for
-    :raises OptionError: option ``replaces`` is no fingerprint
+    :raises OptionError: option ``replaces`` is not a fingerprint
     """
     wanted = request.replaces
     if wanted is None:

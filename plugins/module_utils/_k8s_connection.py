@@ -18,7 +18,9 @@ import sys
 from typing import Any, Callable, Dict, List, Optional
 
 from ansible.module_utils.basic import missing_required_lib
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_options, learn_url, record
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import learn_url, record
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import check_names
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
@@ -164,7 +166,7 @@ def _given(module: EdgeModule) -> Dict[str, Any]:
 
     :raises OptionError: one cannot be used
     """
-    check_options(module.params, module.argument_spec)
+    _checks.server_options(module.argument_spec, module.params)
     check_names(module.params)
     check_proxy_headers(module.params["proxy_headers"])
     for name in SECRET_VARIABLES:

@@ -14,7 +14,8 @@ import re
 from typing import Any, Dict, NamedTuple, Optional
 from urllib.parse import quote
 
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, texts
+from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import texts
 
 FIELD_MANAGER = "expanso.edge"
 MANAGED_BY = "app.kubernetes.io/managed-by"

@@ -13,7 +13,8 @@ Pure: the options of ``k8s_preflight`` go in. Nothing here talks to a cluster.
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, record
+from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import record
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import KINDS, LABEL_KEY, LABEL_VALUE, NAME
 
 PERMITTED = ("ConfigMap", "Deployment", "Event", "Namespace", "PersistentVolumeClaim", "Pod", "Secret")

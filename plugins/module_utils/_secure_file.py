@@ -39,7 +39,6 @@ __all__ = [
     "SecureFileError",
     "acl_entries",
     "directories_above",
-    "exists",
     "leftovers",
     "leftovers_in",
     "not_short_text",
@@ -76,16 +75,6 @@ def home(path: str, lenient: bool = False) -> Tuple[Directory, str]:
     """
     path = os.path.abspath(path)
     return Directory.hold(os.path.dirname(path), lenient), os.path.basename(path)
-
-
-def exists(path: str) -> bool:
-    """Whether there is something at a path, be it a link that leads nowhere. Only what is certainly not there does not exist.
-
-    :raises OSError: it is unknown
-    """
-    directory, name = home(path, lenient=True)
-    with directory:
-        return not directory.missing and directory.stat(name) is not None
 
 
 def read(path: str) -> Optional[SecretFile]:

@@ -307,7 +307,7 @@ def _json_object(part: str) -> Optional[Dict[str, Any]]:
 def _expiry(claims: Dict[str, Any]) -> Optional[float]:
     """Return ``exp`` in seconds since the epoch (RFC 7519, 4.1.4); None where it is missing or no number."""
     exp = claims.get("exp")
-    if isinstance(exp, bool) or not isinstance(exp, (int, float)) or exp - exp != 0:  # NaN and the infinities, which are no JSON
+    if isinstance(exp, bool) or not isinstance(exp, (int, float)) or exp - exp != 0:  # NaN and the infinities, which are not JSON
         return None
     return exp
 

@@ -77,7 +77,8 @@ msg:
 import time
 from typing import Any, Dict, List, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, record
+from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import record
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, ApiError

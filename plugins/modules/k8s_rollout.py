@@ -72,7 +72,8 @@ msg:
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import OddAnswer, check_options, reading
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import OddAnswer, reading
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, ApiError
@@ -247,7 +248,7 @@ class Watch:
 
 def wait(module: EdgeModule) -> Dict[str, Any]:
     params = module.params
-    check_options(params, module.argument_spec)
+    _checks.server_options(module.argument_spec, params)
     what = title("Deployment", params["name"], params["namespace"])
     end = time.monotonic() + params["timeout"]
     watch = Watch(module)

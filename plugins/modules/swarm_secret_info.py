@@ -212,10 +212,12 @@ msg:
 import time
 from typing import Any, Dict, List, Optional
 
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._audit.cluster import ARGUMENT_SPEC as AUDIT_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._audit.cluster import Limits, checked_fingerprints, result
 from ansible_collections.expanso.edge.plugins.module_utils._audit.swarm import Found, audit
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_options, learn_url, reading
+from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import learn_url, reading
 from ansible_collections.expanso.edge.plugins.module_utils._engine import ARGUMENT_SPEC, NO_FEATURE, connect, talk
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._swarm import check_name, check_service_name
@@ -241,7 +243,7 @@ def look(client: Any, service: Optional[str]) -> Found:
 def work(module: EdgeModule) -> Dict[str, Any]:
     """Look at the swarm and return what is wrong."""
     params = module.params
-    check_options(params, module.argument_spec)
+    _checks.server_options(module.argument_spec, params)
     learn_url(module.learn, params["docker_host"])
     check_name(params["name"])
     params["fingerprints"] = checked_fingerprints(params["fingerprints"])

@@ -9,10 +9,11 @@ With the oldest ansible-core and the oldest client libraries that are supported,
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import environments
 import pytest
@@ -24,6 +25,7 @@ from paths import collections
 
 MARKERS = ("auth/credentials.creds", "config.d/50-connection.yaml", "config.d/50-registration.yaml", "identity")
 ENROLMENT = "io.expanso.edge.enrolment"
+Served = TypeVar("Served", Cluster, Engine)
 OURS = {"labels": {"app.kubernetes.io/managed-by": "expanso.edge"}}
 
 
@@ -44,46 +46,65 @@ def core(request: pytest.FixtureRequest, place: Path) -> Core:
     return Core(name, clients, place / name)
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    made = Cluster()
+@contextlib.contextmanager
+def serving(made: Served, scheme: str) -> Iterator[Served]:
+    """Let a cluster or an engine answer on loopback."""
     server = serve(made)
-    made.url = f"http://127.0.0.1:{server.server_port}"
+    made.url = f"{scheme}://127.0.0.1:{server.server_port}"
     yield made
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with serving(Cluster(), "http") as made:
+        yield made
+
+
+@pytest.fixture
+def other_cluster() -> Iterator[Cluster]:
+    with serving(Cluster(), "http") as made:
+        yield made
 
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    made = Engine()
-    server = serve(made)
-    made.url = f"tcp://127.0.0.1:{server.server_port}"
-    yield made
-    server.shutdown()
-    server.server_close()
+    with serving(Engine(), "tcp") as made:
+        yield made
 
 
-def play(core: Core, role: str, *arguments: str, roles: Sequence[Json] = ({},), entries: Sequence[str] = ("main",), **variables: Any) -> Run:
-    """Apply a role, once for each of the dictionaries of variables, and each of its files of tasks."""
+@pytest.fixture
+def other_engine() -> Iterator[Engine]:
+    with serving(Engine(), "tcp") as made:
+        yield made
+
+
+def play(core: Core, role: str, hosts: dict[str, Json], *arguments: str, roles: Sequence[Json] = ({},), entries: Sequence[str] = ("main",)) -> Run:
+    """Apply a role to hosts, once for each of the dictionaries of variables, and each of its files of tasks."""
     token = new_key()
-    host = {"ansible_python_interpreter": core.python, "expanso_edge_token": token, **variables}
+    known = {name: {"ansible_python_interpreter": core.python, "expanso_edge_token": token, **own} for name, own in hosts.items()}
     name = f"expanso.edge.{role}"
     steps = [
         {"name": "Apply", "ansible.builtin.include_role": {"name": name, "tasks_from": entry}, "vars": own} for own in roles for entry in entries
     ]
     path = f"{collections()}:{environments.dependencies()}"
-    return core.run([{"tasks": steps}], *arguments, hosts={"localhost": host}, environment={"ANSIBLE_COLLECTIONS_PATH": path}, secrets=[token])
+    return core.run([{"tasks": steps}], *arguments, hosts=known, environment={"ANSIBLE_COLLECTIONS_PATH": path}, secrets=[token])
 
 
-def k8s(core: Core, cluster: Cluster, *arguments: str, **variables: Any) -> Run:
+def site(cluster: Cluster, **variables: Any) -> Json:
+    """The variables of a host that stands for a cluster."""
     connection = {"k8s_secret_host": cluster.url, "k8s_secret_api_key": "not-looked-at\n", "k8s_secret_namespace": "edge"}
-    return play(core, "k8s_secret", *arguments, **{**connection, "k8s_secret_deployment_state": "present", **variables})
+    return {**connection, "k8s_secret_deployment_state": "present", **variables}
 
 
-def failure(run: Run) -> str:
-    """The message of the one task that failed."""
-    [failed] = [each for each in run.events if each["outcome"] == "failed"]
+def k8s(core: Core, cluster: Cluster, *arguments: str, roles: Sequence[Json] = ({},), entries: Sequence[str] = ("main",), **variables: Any) -> Run:
+    return play(core, "k8s_secret", {"localhost": site(cluster, **variables)}, *arguments, roles=roles, entries=entries)
+
+
+def failure(run: Run, host: str = "localhost") -> str:
+    """The message of the one task that failed on a host."""
+    [failed] = [each for each in run.events if (each["outcome"], each["host"]) == ("failed", host)]
     message: str = failed["result"]["msg"]
     return message
 
@@ -115,25 +136,30 @@ def pod(run: Run, cluster: Cluster) -> Json:
 
 
 @pytest.mark.parametrize("arguments", [["--check"], []])
-@pytest.mark.parametrize("immutable", [False, True])
-def test_the_workload_uses_the_token_that_is_held_where_none_is_given(core: Core, cluster: Cluster, immutable: bool, arguments: list[str]) -> None:
-    """Its Secret's name cannot be derived from a token that was not given."""
+def test_the_workload_uses_the_token_that_is_held_where_none_is_given(
+    core: Core, cluster: Cluster, other_cluster: Cluster, arguments: list[str]
+) -> None:
+    """Its Secret's name cannot be derived from a token that was not given, where each token has a Secret of its own."""
     held = new_key()
-    name = "expanso-bootstrap-token-former" if immutable else "expanso-bootstrap-token"
-    content = {"type": "Opaque", "immutable": immutable, "data": {"bootstrap.token": base64.b64encode(held.encode()).decode()}}
-    cluster.hold("Secret", name, metadata={"labels": {"expanso.edge/secret": "expanso-bootstrap-token"}}, **content)
-    cluster.hold("Namespace", "edge")
-    variables = {"k8s_secret_immutable": immutable, "k8s_secret_deployment_wait": False, "expanso_edge_token": None}
-    run = k8s(core, cluster, *arguments, **variables)
-    template = pod(run, cluster)
-    [volume] = [each["secret"] for each in template["spec"]["volumes"] if each["name"] == "token"]
-    assert volume["secretName"] == name
-    result = run.result("Apply the Secret")
-    assert result["action"] == "repaired"  # it had neither annotation nor labels
-    assert template["metadata"]["annotations"]["expanso.edge/token-fingerprint"] == result["fingerprint"]
-    secret = cluster.find("Secret", name)
-    assert secret is not None
-    assert secret["data"] == content["data"]
+    names = {"usual": (cluster, "expanso-bootstrap-token"), "immutable": (other_cluster, "expanso-bootstrap-token-former")}
+    data = {"bootstrap.token": base64.b64encode(held.encode()).decode()}
+    for host, (each, name) in names.items():
+        metadata = {"labels": {"expanso.edge/secret": "expanso-bootstrap-token"}}
+        each.hold("Secret", name, metadata=metadata, type="Opaque", immutable=host == "immutable", data=data)
+        each.hold("Namespace", "edge")
+    variables = {"k8s_secret_deployment_wait": False, "expanso_edge_token": None}
+    hosts = {host: site(each, k8s_secret_immutable=host == "immutable", **variables) for host, (each, _name) in names.items()}
+    run = play(core, "k8s_secret", hosts, *arguments)
+    for host, (each, name) in names.items():
+        template = pod(run, each)
+        [volume] = [volume["secret"] for volume in template["spec"]["volumes"] if volume["name"] == "token"]
+        assert volume["secretName"] == name
+        result = run.result("Apply the Secret", host)
+        assert result["action"] == "repaired"  # it had neither annotation nor labels
+        assert template["metadata"]["annotations"]["expanso.edge/token-fingerprint"] == result["fingerprint"]
+        secret = each.find("Secret", name)
+        assert secret is not None
+        assert secret["data"] == data
     assert held not in run.output
 
 
@@ -152,12 +178,16 @@ def test_a_second_application_in_one_play_does_not_see_the_first_ones_secret(cor
     assert used == [("first", False), ("first", True), ("second", False), ("second", True)]
 
 
-@pytest.mark.parametrize("empty", [None, "{{ omit }}"])
-def test_what_the_cluster_is_to_choose_is_left_out(core: Core, cluster: Cluster, empty: Any) -> None:
-    variables = {"k8s_secret_deployment_user": empty, "k8s_secret_deployment_group": empty}
-    security = pod(k8s(core, cluster, "--check", **variables), cluster)["spec"]["securityContext"]
-    assert not set(security) & {"runAsUser", "runAsGroup", "fsGroup", "fsGroupChangePolicy"}
-    assert security["runAsNonRoot"] is True
+def test_what_the_cluster_is_to_choose_is_left_out(core: Core, cluster: Cluster, other_cluster: Cluster) -> None:
+    hosts = {
+        "null": site(cluster, k8s_secret_deployment_user=None, k8s_secret_deployment_group=None),
+        "omitted": site(other_cluster, k8s_secret_deployment_user="{{ omit }}", k8s_secret_deployment_group="{{ omit }}"),
+    }
+    run = play(core, "k8s_secret", hosts, "--check")
+    for each in (cluster, other_cluster):
+        security = pod(run, each)["spec"]["securityContext"]
+        assert not set(security) & {"runAsUser", "runAsGroup", "fsGroup", "fsGroupChangePolicy"}
+        assert security["runAsNonRoot"] is True
 
 
 def test_labels_annotations_and_variables_are_what_they_were_written_as(core: Core, cluster: Cluster) -> None:
@@ -172,57 +202,62 @@ def test_labels_annotations_and_variables_are_what_they_were_written_as(core: Co
     assert found["spec"]["securityContext"]["fsGroup"] == 1000
 
 
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({"k8s_secret_deployment_environment": {"A": {"b": 1}}}, "k8s_secret_deployment_environment: the value of A is a dictionary"),
-        ({"k8s_secret_deployment_labels": {"a": [1]}}, "k8s_secret_deployment_labels: the value of a is a list"),
-        ({"k8s_secret_labels": {"a": {"b": 1}}}, "option labels: the value of a is a dictionary"),
-        ({"k8s_secret_deployment_name": "a" * 64}, "cannot be the value of label app.kubernetes.io/instance"),
-        ({"k8s_secret_name": "a" * 64}, "becomes the value of a label as well"),
-    ],
-)
-def test_what_a_cluster_refuses_is_found_before_anything_is_created(core: Core, cluster: Cluster, variables: Json, expected: str) -> None:
-    run = k8s(core, cluster, **variables)
+REFUSED_BY_A_CLUSTER: dict[str, tuple[Json, str]] = {
+    "environment": (
+        {"k8s_secret_deployment_environment": {"A": {"b": 1}}},
+        "k8s_secret_deployment_environment: the value of A is a dictionary",
+    ),
+    "labels": ({"k8s_secret_deployment_labels": {"a": [1]}}, "k8s_secret_deployment_labels: the value of a is a list"),
+    "secret_labels": ({"k8s_secret_labels": {"a": {"b": 1}}}, "option labels: the value of a is a dictionary"),
+    "long_name": ({"k8s_secret_deployment_name": "a" * 64}, "cannot be the value of label app.kubernetes.io/instance"),
+    "long_secret_name": ({"k8s_secret_name": "a" * 64}, "becomes the value of a label as well"),
+}
+
+
+def test_what_a_cluster_refuses_is_found_before_anything_is_created(core: Core, cluster: Cluster) -> None:
+    run = play(core, "k8s_secret", {host: site(cluster, **variables) for host, (variables, _expected) in REFUSED_BY_A_CLUSTER.items()})
     assert run.returncode == 2
-    assert expected in failure(run)
+    for host, (_variables, expected) in REFUSED_BY_A_CLUSTER.items():
+        assert expected in failure(run, host), host
     assert cluster.changes() == []
 
 
-def swarm(core: Core, engine: Engine, *arguments: str, **variables: Any) -> Run:
-    return play(core, "swarm_secret", *arguments, **{"swarm_secret_engine": {"docker_host": engine.url}, **variables})
+def manager(engine: Engine, **variables: Any) -> Json:
+    """The variables of a host that stands for a swarm of its own."""
+    return {"swarm_secret_engine": {"docker_host": engine.url}, "swarm_secret_manager": "{{ inventory_hostname }}", **variables}
 
 
-@pytest.mark.parametrize(
-    ("info", "expected"),
-    [
-        ({"Swarm": {"LocalNodeState": "inactive"}}, "is not in a swarm: initialise one"),
-        ({"Swarm": {"LocalNodeState": "active", "ControlAvailable": False, "RemoteManagers": [{"Addr": "a:1"}]}}, "name a manager (they are a:1)"),
-    ],
-)
-def test_an_unusable_engine_is_reported_by_our_own_module(core: Core, engine: Engine, info: Json, expected: str) -> None:
-    engine.info = info
-    assert expected in failure(swarm(core, engine, swarm_secret_remove_after_registration=True))
+def swarm(core: Core, engine: Engine, *arguments: str, entries: Sequence[str] = ("main",), **variables: Any) -> Run:
+    return play(core, "swarm_secret", {"localhost": manager(engine, **variables)}, *arguments, entries=entries)
 
 
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({"swarm_secret_service_environment": {"A": {"b": 1}}}, "swarm_secret_service_environment: the value of A is a dictionary"),
-        ({"swarm_secret_service_environment": {"A=B": "c"}}, "'A=B' cannot be a variable of a service"),
-        ({"swarm_secret_service_constraints": ["node.role"]}, "'node.role' is not a constraint of a service"),
-        ({"swarm_secret_service_labels": {"a": [1]}}, "the value of a is a list"),
-        (
-            {"swarm_secret_service_volume_driver": {"name": "local", "options": {"o": None}}},
-            "swarm_secret_service_volume_driver.options: the value of o is empty",
-        ),
-        ({"swarm_secret_service_stop_grace_period": "soon"}, "soon"),
-        ({"swarm_secret_service_networks": ["nowhere"]}, "nowhere"),
-    ],
-)
-def test_what_a_swarm_refuses_is_found_before_the_token_is_stored(core: Core, engine: Engine, variables: Json, expected: str) -> None:
-    run = swarm(core, engine, **variables)
-    assert expected in failure(run)
+def test_an_unusable_engine_is_reported_by_our_own_module(core: Core, engine: Engine, other_engine: Engine) -> None:
+    engine.info = {"Swarm": {"LocalNodeState": "inactive"}}
+    other_engine.info = {"Swarm": {"LocalNodeState": "active", "ControlAvailable": False, "RemoteManagers": [{"Addr": "a:1"}]}}
+    hosts = {"alone": engine, "worker": other_engine}
+    run = play(core, "swarm_secret", {host: manager(each, swarm_secret_remove_after_registration=True) for host, each in hosts.items()})
+    assert "is not in a swarm: initialise one" in failure(run, "alone")
+    assert "name a manager (they are a:1)" in failure(run, "worker")
+
+
+REFUSED_BY_A_SWARM: dict[str, tuple[Json, str]] = {
+    "environment": ({"swarm_secret_service_environment": {"A": {"b": 1}}}, "swarm_secret_service_environment: the value of A is a dictionary"),
+    "variable": ({"swarm_secret_service_environment": {"A=B": "c"}}, "'A=B' cannot be a variable of a service"),
+    "constraints": ({"swarm_secret_service_constraints": ["node.role"]}, "'node.role' is not a constraint of a service"),
+    "labels": ({"swarm_secret_service_labels": {"a": [1]}}, "the value of a is a list"),
+    "volume": (
+        {"swarm_secret_service_volume_driver": {"name": "local", "options": {"o": None}}},
+        "swarm_secret_service_volume_driver.options: the value of o is empty",
+    ),
+    "grace_period": ({"swarm_secret_service_stop_grace_period": "soon"}, "soon"),
+    "networks": ({"swarm_secret_service_networks": ["nowhere"]}, "nowhere"),
+}
+
+
+def test_what_a_swarm_refuses_is_found_before_the_token_is_stored(core: Core, engine: Engine) -> None:
+    run = play(core, "swarm_secret", {host: manager(engine, **variables) for host, (variables, _expected) in REFUSED_BY_A_SWARM.items()})
+    for host, (_variables, expected) in REFUSED_BY_A_SWARM.items():
+        assert expected in failure(run, host), host
     assert engine.secrets == []
 
 
@@ -337,8 +372,8 @@ def test_a_rotation_by_plan_of_a_swarm_and_a_cluster(core: Core, cluster: Cluste
     old, new, foreign = new_key(), new_key(), new_key()
     own = {"ansible_python_interpreter": core.python, "expanso_edge_become": False}
     edge = {**own, "expanso_edge_delivery": "swarm_secret", "swarm_secret_engine": {"docker_host": engine.url}, "swarm_secret_manager": "manager"}
-    site = {"k8s_secret_host": cluster.url, "k8s_secret_api_key": "not-looked-at\n", "k8s_secret_namespace": "edge"}
-    hosts = {"worker": edge, "manager": edge, "site": {**own, **site, "expanso_edge_delivery": "k8s_secret"}}
+    namespace = {"k8s_secret_host": cluster.url, "k8s_secret_api_key": "not-looked-at\n", "k8s_secret_namespace": "edge"}
+    hosts = {"worker": edge, "manager": edge, "site": {**own, **namespace, "expanso_edge_delivery": "k8s_secret"}}
     plan = core.home / f"{engine.url.rpartition(':')[2]}.json"
     path = f"{collections()}:{environments.dependencies()}"
 

@@ -27,7 +27,7 @@ UNIT = "edge-test.service"
 TEXT = "[Service]\nExecStart=/bin/true\n"
 MARKED = f"# Managed by expanso.edge.\n{TEXT}"
 OF_ROLE = f"# Ansible manages this file (expanso.edge.systemd_service). Changes of yours belong into a drop-in.\n\n{TEXT}"
-OTHER = "[Unit]\nDescription=Somebody else's\n[Service]\nExecStart=/bin/false\n"
+OTHER = "[Unit]\nDescription=Another\n[Service]\nExecStart=/bin/false\n"
 
 
 @dataclass(frozen=True)

@@ -274,7 +274,7 @@ DONE = [
         then=lambda p: as_a_shell_reads(p / "token") == {"EXPANSO_EDGE_BOOTSTRAP_TOKEN": KEY, **VALUES},
     ),
     Done(
-        "variables that are no text",
+        "variables that are not text",
         args={"format": "env", "variables": {"NUMBER": 4711, "NOTHING": None, "YES": True}},
         content=f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\nNUMBER=4711\nNOTHING=\nYES=true\n",
     ),
@@ -684,7 +684,7 @@ def put_token(path: Path, **options: Any) -> Json:
 
 
 def test_what_utf8_cannot_hold(controller: Controller, place: Path) -> None:
-    """A plugin makes such text of bytes that are no UTF-8. Files of YAML and JSON cannot hold it."""
+    """A plugin makes such text of bytes that are not UTF-8. Files of YAML and JSON cannot hold it."""
     broken = "{{ '%c' % 56575 }}"
     given = {
         "path": f"/nowhere/{broken}/token",

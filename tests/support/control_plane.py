@@ -333,7 +333,7 @@ class Store:
         return {}
 
     def release(self) -> None:
-        """Let go of nodes that wait, because the end has come."""
+        """Release the nodes that wait, because this is the end."""
         with self._changed:
             self._let_go()
 

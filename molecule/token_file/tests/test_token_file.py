@@ -96,7 +96,7 @@ def test_systemd_reads_the_environment_file_as_it_was_meant(host):
 
 
 def test_no_token_is_anywhere_else(host):
-    """Neither in what the nodes logged, nor in what Ansible left, nor with a process; /proc and /sys are no disks."""
+    """Neither in what the nodes logged, nor in what Ansible left, nor with a process; /proc and /sys are not disks."""
     pattern = TOKEN[:-1].replace("exp_bk_", "exp[_]bk_")  # so that the search does not find itself
     found = host.run(f"grep --recursive --text --files-with-matches --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev -e '{pattern}' /").stdout
     assert sorted(found.split()) == [

@@ -40,3 +40,36 @@ def test_a_fault_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, capfd
     assert "===== lint failed; the end of what it printed =====" in lines
     assert [line[:19] for line in lines[-5:-2]] == ["lint         FAILED", "unit         passed", "molecule     passed"]
     assert lines[-2].startswith("checks: 2 passed, 1 failed, in ")
+
+
+def test_lanes_run_beside_each_other(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Functional waits for what the second check of the first lane does, and leak finds that functional is done."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import pathlib, sys, time\n"
+        "name, folder = sys.argv[1], pathlib.Path(__file__).parent\n"
+        "before = {'unit': 'lint', 'leak': 'functional'}.get(name)\n"
+        "assert before is None or (folder / before).exists()\n"
+        "while name == 'functional' and not (folder / 'unit').exists():\n"
+        "    time.sleep(0.05)\n"
+        "(folder / name).touch()\n"
+        "print('done:', name)\n"
+    )
+    monkeypatch.setattr(check, "__file__", str(program))
+    names = ["lint", "unit", "functional", "leak", "molecule"]
+    assert check.run_all(names)
+    shown = capfd.readouterr().out.split("\n")
+    assert [line for line in shown if line.startswith("done: ")] == [f"done: {name}" for name in names]
+
+
+def test_every_check_has_a_lane() -> None:
+    assert [name for lane in check.LANES for name in lane] == list(check.CHECKS)
+
+
+def test_a_check_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_command: list[str]) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(check, "Process", fails)
+    with pytest.raises(OSError, match="No space left"):
+        check.run_all(["lint", "unit", "molecule"])

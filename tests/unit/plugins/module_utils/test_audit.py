@@ -21,6 +21,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit.findings impor
 )
 from ansible_collections.expanso.edge.plugins.module_utils._permissions import AclEntry, Attributes, Reader, others_may_read, permits
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, fingerprint
+from audited_files import usual_policy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,18 +31,7 @@ AGENT, STRANGER = 4711, 4712
 KEY = "exp_bk_9f8e7d6c5b4a39281706"
 API_KEY = "exp_ak_9f8e7d6c5b4a39281706"
 PATH = "/etc/expanso/bootstrap.token"
-POLICY = Policy(
-    account="root",
-    owners=frozenset((0,)),
-    groups=frozenset((0,)),
-    group_matters=False,
-    mode=0o600,
-    reader=None,
-    max_age=None,
-    registered=False,
-    marker=None,
-    now=NOW,
-)
+POLICY = usual_policy(account="root", owners=frozenset((0,)), groups=frozenset((0,)), now=NOW)
 REGISTERED = POLICY._replace(registered=True, marker="/var/lib/expanso/edge/auth/credentials.creds")
 GOOD = Facts(PATH, "file", attributes=Attributes(0, 0, 0o600), size=len(KEY), modified=NOW - DAY, data=KEY.encode())
 

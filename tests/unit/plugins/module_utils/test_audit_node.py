@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._audit import subjects as room
 from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure import Hits
-from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Finding, Policy
+from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Finding
 from ansible_collections.expanso.edge.plugins.module_utils._audit.node import (
     Unit,
     clock,
@@ -29,22 +29,12 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit.shapes import 
 from ansible_collections.expanso.edge.plugins.module_utils._audit.subjects import Subject, add_life, describe, look_elsewhere, shown, subjects
 from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_NAME, Entry, render
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
+from audited_files import put, usual_policy
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 KEY, OTHER = "exp_bk_9f8e7d6c5b4a39281706", "exp_bk_00112233445566778899"
 PRINT = fingerprint(KEY)
-POLICY = Policy(
-    account="me",
-    owners=frozenset((0, os.geteuid())),
-    groups=frozenset((0, os.getegid())),
-    group_matters=False,
-    mode=0o600,
-    reader=None,
-    max_age=None,
-    registered=False,
-    marker=None,
-    now=NOW,
-)
+POLICY = usual_policy(now=NOW)
 
 
 def entry(written_at: str, token: str = KEY, label: Optional[str] = None) -> Entry:
@@ -197,8 +187,7 @@ def refuse(_data: bytes) -> Optional[str]:
 
 class TestCredentials:
     def look(self, path: Path, text: Optional[str]) -> tuple[Subject, dict[str, Any]]:
-        path.write_text("c2VhbGVk\n")
-        path.chmod(0o600)
+        put(path, "c2VhbGVk\n")
         (subject,) = subjects(params(path, encrypted_paths=[str(path)]), POLICY, [], lambda data: text if data == b"c2VhbGVk\n" else None)
         return subject, describe(subject, POLICY, None, [])
 
@@ -221,11 +210,6 @@ class TestCredentials:
 
 
 class TestElsewhere:
-    def put(self, path: Path, content: str, mode: int = 0o600) -> Path:
-        path.write_text(content)
-        path.chmod(mode)
-        return path
-
     def look(self, options: dict[str, Any]) -> tuple[list[Subject], list[Finding]]:
         found = subjects(options, POLICY, [], refuse)
         secrets, findings = look_elsewhere(options, POLICY, found, None)
@@ -233,9 +217,9 @@ class TestElsewhere:
         return found, findings
 
     def test_strangers_are_told_of_the_node(self, safe_path: Path) -> None:
-        path = self.put(safe_path / "token", KEY)
-        self.put(safe_path / "copy", KEY)
-        self.put(safe_path / "notes", f"formerly {OTHER}.", 0o644)
+        path = put(safe_path / "token", KEY)
+        put(safe_path / "copy", KEY)
+        put(safe_path / "notes", f"formerly {OTHER}.", 0o644)
         (subject,), findings = self.look(params(path))
         assert codes(subject.findings) == ["warning copy"] and subject.findings[0].fingerprint == PRINT
         assert codes(findings) == ["error copy_readable"]
@@ -244,15 +228,15 @@ class TestElsewhere:
         assert OTHER not in repr(findings)
 
     def test_a_backup_is_told_once(self, safe_path: Path) -> None:
-        path = self.put(safe_path / "token", KEY)
-        self.put(safe_path / "token.bak", OTHER)
+        path = put(safe_path / "token", KEY)
+        put(safe_path / "token.bak", OTHER)
         (subject,), findings = self.look(params(path))
         assert codes(subject.findings) == ["warning copy"] and findings == []
         assert subject.findings[0].fingerprint == fingerprint(OTHER)
 
     def test_what_is_asked_for(self, safe_path: Path) -> None:
-        path = self.put(safe_path / "token", KEY)
-        self.put(safe_path / "notes", f"formerly {OTHER}.")
+        path = put(safe_path / "token", KEY)
+        put(safe_path / "notes", f"formerly {OTHER}.")
         options = params(path, fingerprints=[PRINT, fingerprint(OTHER)])
         found, findings = self.look(options)
         assert codes(findings) == ["error copy"] and "which is asked for" in findings[0].message
@@ -260,8 +244,8 @@ class TestElsewhere:
         assert codes(found[0].findings) == ["error sought_token"] and found[0].findings[0].fingerprint == PRINT
 
     def test_nothing_is_looked_for_where_that_is_not_wanted(self, safe_path: Path) -> None:
-        path = self.put(safe_path / "token", KEY)
-        self.put(safe_path / "token.bak", KEY)
+        path = put(safe_path / "token", KEY)
+        put(safe_path / "token.bak", KEY)
         for options in (params(path, exposure=False), params(path, places=[])):
             (subject,), findings = self.look(options)
             assert subject.findings == findings == []

@@ -16,28 +16,17 @@ import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._audit import journal as journal_room
 from ansible_collections.expanso.edge.plugins.module_utils._audit import visiting
 from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure import Hits, search, searchable_encodings
-from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Policy
 from ansible_collections.expanso.edge.plugins.module_utils._audit.journal import journal
 from ansible_collections.expanso.edge.plugins.module_utils._audit.places import CHOICES, SPOTS, homes
 from ansible_collections.expanso.edge.plugins.module_utils._audit.reading import MAX_FILE, Place
 from ansible_collections.expanso.edge.plugins.module_utils._audit.reports import report, report_stranger, report_unread
 from ansible_collections.expanso.edge.plugins.module_utils._audit.visiting import Visit, at_work, remote_mounts
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
+from audited_files import put, usual_policy
 
 # Of this process alone, because others may run these tests at the same time.
 TOKEN, STRANGER = (f"exp_bk_{os.urandom(16).hex()}" for dummy in range(2))
-MINE = Policy(
-    account="me",
-    owners=frozenset((0, os.geteuid())),
-    groups=frozenset((0, os.getegid())),
-    group_matters=False,
-    mode=0o600,
-    reader=None,
-    max_age=None,
-    registered=False,
-    marker=None,
-    now=0,
-)
+MINE = usual_policy()
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files away")
 
 
@@ -59,18 +48,10 @@ def root(safe_path: Path) -> Path:
         "var/log/lastlog": "",
         "tmp/build.log": "ok\n",
     }.items():
-        put(safe_path, path, text)
+        put(safe_path / path, text)
     with (safe_path / "var/log/lastlog").open("r+b") as handle:
         handle.truncate(1 << 40)
     return safe_path
-
-
-def put(root: Path, path: str, content: Any = TOKEN, mode: int = 0o600) -> Path:
-    file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    file.chmod(mode)
-    return file
 
 
 def look(root: Path, *chosen: str, tokens: tuple[str, ...] = (TOKEN,), seconds: float = 60, **options: Any) -> Hits:
@@ -125,7 +106,7 @@ PLANTED = [
 def planted(root: Path, token: str) -> list[tuple[str, str, bool]]:
     for _choice, _kind, path, text in PLANTED:
         as_base64, as_hex = base64.b64encode(f"{token}\n".encode()).decode(), token.encode().hex()
-        put(root, path, text.format(as_base64 if text is USER_DATA else as_hex if "EXECVE" in text else token))
+        put(root / path, text.format(as_base64 if text is USER_DATA else as_hex if "EXECVE" in text else token))
     return sorted((kind, "/" + path, False) for _choice, kind, path, _text in PLANTED)
 
 
@@ -158,20 +139,20 @@ def test_each_place_can_be_switched_off(root: Path) -> None:
     ("home/ann/.bashrc", 0o644, True),
 ])  # fmt: skip
 def test_what_others_can_read(root: Path, path: str, mode: int, exposed: bool) -> None:
-    put(root, path, mode=mode)
+    put(root / path, TOKEN, mode)
     ((_kind, _path, is_exposed),) = found(look(root), root)
     assert is_exposed is exposed
 
 
 def test_a_closed_directory_closes_what_is_below(root: Path) -> None:
-    put(root, "home/ann/.bashrc", mode=0o644)
+    put(root / "home/ann/.bashrc", TOKEN, 0o644)
     (root / "home/ann").chmod(0o700)
     assert found(look(root), root) == [("profile", "/home/ann/.bashrc", False)]
 
 
 @as_root
 def test_who_others_are(root: Path) -> None:
-    history, log = put(root, "home/ann/.bash_history"), put(root, "var/log/syslog", mode=0o640)
+    history, log = put(root / "home/ann/.bash_history", TOKEN), put(root / "var/log/syslog", TOKEN, 0o640)
     os.chown(history, 4711, 4711)
     os.chown(log, 0, 4712)
     assert found(look(root), root) == [("history", "/home/ann/.bash_history", False), ("log", "/var/log/syslog", True)]
@@ -181,10 +162,10 @@ def test_who_others_are(root: Path) -> None:
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_rotated_logs(root: Path, pack: Any) -> None:
-    put(root, "var/log/syslog.2.gz", pack(b"x\n" * 3_000_000 + TOKEN.encode()))
-    put(root, "var/log/syslog.3.gz", pack(b"\0" * (MAX_FILE + 10)))
-    put(root, "var/log/syslog.4.gz", pack(b"x" * 1000)[:-4])
-    put(root, "var/log/syslog.5.zst", b"\x28\xb5\x2f\xfdxxxx")
+    put(root / "var/log/syslog.2.gz", pack(b"x\n" * 3_000_000 + TOKEN.encode()))
+    put(root / "var/log/syslog.3.gz", pack(b"\0" * (MAX_FILE + 10)))
+    put(root / "var/log/syslog.4.gz", pack(b"x" * 1000)[:-4])
+    put(root / "var/log/syslog.5.zst", b"\x28\xb5\x2f\xfdxxxx")
     hits = look(root)
     assert found(hits, root) == [("log", "/var/log/syslog.2.gz", False)]
     unread = {Path(place.name).name for place in hits.unread}
@@ -208,8 +189,8 @@ class TestHostile:
 
     @as_root
     def test_no_link_out_of_a_home_is_followed(self, root: Path) -> None:
-        secret = put(root, "srv/secret")
-        put(root, "home/ann/dotfiles/bashrc")
+        secret = put(root / "srv/secret", TOKEN)
+        put(root / "home/ann/dotfiles/bashrc", TOKEN)
         (root / "home/ann/.bash_history").unlink()
         (root / "home/ann/.bash_history").symlink_to(secret)
         (root / "home/ann/.bashrc").symlink_to("dotfiles/bashrc")
@@ -225,7 +206,7 @@ class TestHostile:
         assert {Path(place.name).name for place in hits.unread} == {".bash_history", ".profile", ".config"}
 
     def test_links_of_root_are_followed(self, root: Path) -> None:
-        put(root, "srv/expanso")
+        put(root / "srv/expanso", TOKEN)
         (root / "etc/default/other").symlink_to(root / "srv/expanso")
         (root / "etc/default/audited").symlink_to(root / "etc/expanso/bootstrap.token")
         (root / "etc/default/gone").symlink_to("nowhere")
@@ -233,11 +214,11 @@ class TestHostile:
         assert found(hits, root) == [("defaults", "/etc/default/other", False)] and hits.unread == []
 
     def test_sparse_and_long_files(self, root: Path) -> None:
-        with put(root, "var/log/sparse").open("r+b") as handle:
+        with put(root / "var/log/sparse", TOKEN).open("r+b") as handle:
             handle.truncate(1 << 30)
             handle.seek(1 << 29)
             handle.write(STRANGER.encode())
-        with put(root, "var/log/long", "").open("wb") as handle:
+        with put(root / "var/log/long", "").open("wb") as handle:
             handle.write(b"x" * (MAX_FILE + 100))
             handle.write(TOKEN.encode())
         begin = time.monotonic()
@@ -249,10 +230,10 @@ class TestHostile:
 
     def test_binary_files_and_many_neighbours(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(visiting, "MOST_FILES", 50)
-        put(root, "var/log/binary", os.urandom(100_000) + TOKEN.encode() + os.urandom(1000))
+        put(root / "var/log/binary", os.urandom(100_000) + TOKEN.encode() + os.urandom(1000))
         for number in range(300):
-            put(root, f"tmp/{number:04}", "x")
-        put(root, "tmp/z-token")
+            put(root / f"tmp/{number:04}", "x")
+        put(root / "tmp/z-token", TOKEN)
         hits = look(root)
         assert {name for _kind, name, _exposed in found(hits, root)} == {"/var/log/binary", "/tmp/z-token"}
         assert [place.name for place in hits.unread] == [f"252 files in {root}/tmp, which has more than 50"]
@@ -260,11 +241,11 @@ class TestHostile:
     def test_many_directories(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(visiting, "_MOST_DIRECTORIES", 5)
         for number in range(10):
-            put(root, f"var/log/{number}/x", "x")
+            put(root / f"var/log/{number}/x", "x")
         assert [place.name for place in look(root, "logs").unread] == [f"directories below {root}/var/log beyond the first 5"]
 
     def test_files_that_vanish(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        put(root, "tmp/token")
+        put(root / "tmp/token", TOKEN)
 
         def vanishing(_directory: int, name: str, follow: bool = False) -> Any:
             raise OSError(5, "Input/output error") if name == "token" else FileNotFoundError(2, "gone")
@@ -278,7 +259,7 @@ class TestHostile:
         assert found(hits, root) == [] and [place.kind for place in hits.unread] == ["rest"]
 
     def test_the_last_access_stays(self, root: Path) -> None:
-        history = put(root, "home/ann/.bash_history")
+        history = put(root / "home/ann/.bash_history", TOKEN)
         os.utime(history, (1, 2))
         assert found(look(root), root) == [("history", "/home/ann/.bash_history", False)]
         assert history.stat().st_atime == 1
@@ -286,7 +267,7 @@ class TestHostile:
 
 def test_network_file_systems_are_not_touched(root: Path, tmp_path: Path) -> None:
     for path in ("home/ann/.bash_history", "home/nfs/.bash_history", "var/log/remote/x", "real/.bash_history"):
-        put(root, path)
+        put(root / path, TOKEN)
     (root / "home/link").symlink_to(root / "real")
     remote = {str(root / "home/nfs"): "nfs4", str(root / "var/log/remote"): "fuse.sshfs", str(root / "real"): "autofs"}
     hits = look(root, remote=remote)
@@ -304,18 +285,18 @@ def test_network_file_systems_are_not_touched(root: Path, tmp_path: Path) -> Non
 
 def test_runs_of_ansible_that_are_at_work(root: Path, tmp_path: Path) -> None:
     proc = tmp_path / "proc"
-    put(proc, "10/cmdline", "sh\0-c\0python3 /root/.ansible/tmp/ansible-tmp-1.5-20-30/AnsiballZ_x.py")
-    put(proc, "77/cmdline", "python3\0ansible-playbook")
-    put(proc, "78/cmdline", "vi")
+    put(proc / "10/cmdline", "sh\0-c\0python3 /root/.ansible/tmp/ansible-tmp-1.5-20-30/AnsiballZ_x.py")
+    put(proc / "77/cmdline", "python3\0ansible-playbook")
+    put(proc / "78/cmdline", "vi")
     for name in ("ansible-tmp-1.5-20-30", "ansible-tmp-2.5-77-30", "ansible-local-77abcdefgh", "ansible-tmp-3.5-78-31", "ansible-local-79abcdefgh"):
-        put(root, f"root/.ansible/tmp/{name}/x")
+        put(root / f"root/.ansible/tmp/{name}/x", TOKEN)
     assert at_work(str(proc)) == {"ansible-tmp-1.5-20-30"} and at_work(str(proc / "none")) == frozenset()
     names = [name for _kind, name, _exposed in found(look(root, proc=str(proc)), root)]
     assert names == ["/root/.ansible/tmp/ansible-local-79abcdefgh/x", "/root/.ansible/tmp/ansible-tmp-3.5-78-31/x"]
 
 
 def test_temporary_files_that_only_passed(root: Path) -> None:
-    path = put(root, "tmp/token")
+    path = put(root / "tmp/token", TOKEN)
 
     def passing() -> Iterator[Place]:
         yield from Visit(MINE, [], time.monotonic() + 60, str(root)).places(["temporary"])
@@ -347,8 +328,8 @@ def test_each_place_is_worded() -> None:
 class TestJournal:
     @pytest.fixture
     def program(self, safe_path: Path) -> Path:
-        put(safe_path, "journal/1/system.journal", "x")
-        return put(safe_path, "journalctl", "", 0o700)
+        put(safe_path / "journal/1/system.journal", "x")
+        return put(safe_path / "journalctl", "", 0o700)
 
     def look(self, program: Optional[Path], script: str = "", seconds: float = 30) -> Hits:
         if program:

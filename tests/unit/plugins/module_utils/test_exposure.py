@@ -25,28 +25,18 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure impor
     siblings,
     units,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Finding, Policy
+from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Finding
 from ansible_collections.expanso.edge.plugins.module_utils._audit.reading import Place
 from ansible_collections.expanso.edge.plugins.module_utils._audit.reports import report, report_backups, report_unread
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, write
+from audited_files import put, usual_policy
 from hypothesis import given
 from hypothesis import strategies as st
 
 # Of this process alone, because others may run these tests at the same time.
 TOKEN, OTHER = (f"exp_bk_{os.urandom(16).hex()}" for dummy in range(2))
 FORMS = searchable_encodings(TOKEN)
-MINE = Policy(
-    account="me",
-    owners=frozenset((os.geteuid(),)),
-    groups=frozenset((os.getegid(),)),
-    group_matters=False,
-    mode=0o600,
-    reader=None,
-    max_age=None,
-    registered=False,
-    marker=None,
-    now=0,
-)
+MINE = usual_policy(owners=frozenset((os.geteuid(),)), groups=frozenset((os.getegid(),)))
 
 tokens = st.text(alphabet=st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=12, max_size=80)
 
@@ -323,37 +313,32 @@ class TestCopies:
     @pytest.fixture
     def path(self, safe_path: Path) -> Path:
         path = safe_path / "bootstrap.token"
-        self.put(path)
+        put(path, TOKEN)
         return path
-
-    @staticmethod
-    def put(path: Path, content: str = TOKEN, mode: int = 0o600) -> None:
-        path.write_text(content)
-        path.chmod(mode)
 
     def found(self, *paths: Path) -> list[tuple[str, str]]:
         places = siblings([str(path) for path in paths], MINE)
         return [(place.kind, Path(place.name).name) for place in search(places, {TOKEN: FORMS})[0][TOKEN]]
 
     def test_the_file_itself_is_none(self, path: Path) -> None:
-        self.put(path.with_name("unrelated"), OTHER, 0o644)
+        put(path.with_name("unrelated"), OTHER, 0o644)
         assert self.found(path) == []
 
     @pytest.mark.parametrize("content", [TOKEN, f"token: {TOKEN}\n", base64.b64encode(f"x{TOKEN}".encode()).decode()], ids=["plain", "line", "base64"])
     @pytest.mark.parametrize(("mode", "kind"), [(0o600, "copy"), (0o644, "exposed_copy"), (0o604, "exposed_copy"), (0o640, "copy")])
     def test_any_file_with_the_token(self, path: Path, content: str, mode: int, kind: str) -> None:
-        self.put(path.with_name("notes.txt"), content, mode)
+        put(path.with_name("notes.txt"), content, mode)
         assert self.found(path) == [(kind, "notes.txt")]
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a file away")
     def test_a_copy_that_belongs_to_another_account(self, path: Path) -> None:
         for name, owner in (("a", (4711, -1)), ("b", (-1, 4711))):
-            self.put(path.with_name(name), mode=0o640)
+            put(path.with_name(name), TOKEN, 0o640)
             os.chown(path.with_name(name), *owner)
         assert self.found(path) == [("exposed_copy", "a"), ("exposed_copy", "b")]
 
     def test_a_copy_with_an_access_control_list(self, path: Path) -> None:
-        self.put(path.with_name("copy"))
+        put(path.with_name("copy"), TOKEN)
         grant(path.with_name("copy"), 4711)
         assert self.found(path) == [("exposed_copy", "copy")]
 
@@ -364,7 +349,7 @@ class TestCopies:
 
     def test_other_audited_files_are_none(self, path: Path) -> None:
         other = path.with_name("bootstrap.env")
-        self.put(other)
+        put(other, TOKEN)
         assert self.found(path, other) == []
         assert self.found(path) == [("copy", "bootstrap.env")]
 
@@ -420,18 +405,18 @@ class TestCopies:
     )
     def test_backups_by_their_name(self, path: Path, name: str) -> None:
         path.unlink()  # the token is gone, what was left of it is not
-        self.put(path.with_name(name), OTHER)
+        put(path.with_name(name), OTHER)
         assert backups(str(path), MINE) == [Place("copy", str(path.with_name(name)), b"")]
         path.with_name(name).chmod(0o644)
         assert backups(str(path), MINE) == [Place("exposed_copy", str(path.with_name(name)), b"")]
 
     @pytest.mark.parametrize("name", ["bootstrap.token", "bootstrap.token2", "bootstrap.env", "xbootstrap.token.bak", "bootstrapXtoken~", ".swp"])
     def test_what_is_no_backup(self, path: Path, name: str) -> None:
-        self.put(path.with_name(name))
+        put(path.with_name(name), TOKEN)
         assert backups(str(path), MINE) == []
 
     def test_an_empty_backup_holds_nothing(self, path: Path) -> None:
-        self.put(path.with_name("bootstrap.token.bak"), "")
+        put(path.with_name("bootstrap.token.bak"), "")
         assert backups(str(path), MINE) == []
 
 

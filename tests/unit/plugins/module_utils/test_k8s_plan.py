@@ -5,7 +5,7 @@
 from typing import Any, Optional
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError
+from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_plan import Right, invalid_names_and_mounts, read_plan, rights
 
 

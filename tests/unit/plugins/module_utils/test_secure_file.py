@@ -18,7 +18,6 @@ from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     Attributes,
     SecureFileError,
     acl_entries,
-    exists,
     home,
     leftovers,
     read,
@@ -253,21 +252,6 @@ def test_remove_what_is_there(safe_path: Path) -> None:
     remove(str(safe_path / "file"))
     assert os.listdir(safe_path) == []
     remove(str(safe_path / "file"))  # another process was quicker
-
-
-class TestExists:
-    def test_only_what_is_certainly_not_there_does_not(self, safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        (safe_path / "link").symlink_to("nowhere")
-        (safe_path / "file").write_text("x")
-        assert exists(str(safe_path / "file")) and exists(str(safe_path / "link"))
-        assert not exists(str(safe_path / "none")) and not exists(str(safe_path / "none" / "file")) and not exists(str(safe_path / "file" / "below"))
-
-        def broken(*_arguments: object, **_keywords: object) -> None:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-        monkeypatch.setattr(os, "stat", broken)
-        with pytest.raises(OSError, match="Input/output error: '.*/file'"):
-            exists(str(safe_path / "file"))
 
 
 def test_what_a_file_permits_too_much_goes_first(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
+from ansible_collections.expanso.edge.plugins.module_utils import _token_states
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint
-from ansible_collections.expanso.edge.plugins.modules import bootstrap_token
 from ansible_collections.expanso.edge.plugins.modules.bootstrap_token import work
 
 KEY = "exp_bk_0123456789abcdef0123456789abcdef"
@@ -85,14 +85,14 @@ def exchanged(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (precious / "token").write_text("precious")
     (precious / ".token.abcdefgh.expanso-edge.tmp").write_text("precious")
     os.utime(precious / ".token.abcdefgh.expanso-edge.tmp", (0, 0))
-    judge = bootstrap_token.make_plan
+    judge = _token_states.make_plan
 
     def and_then(*arguments: Any) -> Any:
         place.rename(safe_path / "away")
         place.symlink_to(precious)
         return judge(*arguments)
 
-    monkeypatch.setattr(bootstrap_token, "make_plan", and_then)
+    monkeypatch.setattr(_token_states, "make_plan", and_then)
     return precious
 
 
@@ -157,13 +157,13 @@ def test_what_cannot_be_removed_is_not_said_to_be(safe_path: Path, monkeypatch: 
 def test_a_token_that_another_run_removed_is_gone(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (safe_path / "etc").mkdir()
     (safe_path / "etc" / "token").write_text(KEY)
-    judge = bootstrap_token.make_plan
+    judge = _token_states.make_plan
 
     def and_then(*arguments: Any) -> Any:
         (safe_path / "etc" / "token").unlink()
         return judge(*arguments)
 
-    monkeypatch.setattr(bootstrap_token, "make_plan", and_then)
+    monkeypatch.setattr(_token_states, "make_plan", and_then)
     assert work(Module(safe_path, state="absent"))["action"] == "removed"  # type: ignore[arg-type]
 
 

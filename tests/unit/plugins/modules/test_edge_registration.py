@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.expanso.edge.plugins.module_utils import _enrolment
+from ansible_collections.expanso.edge.plugins.module_utils._enrolment import RegistrationError
 from ansible_collections.expanso.edge.plugins.module_utils._record import as_result, parse
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.modules import edge_registration
-from ansible_collections.expanso.edge.plugins.modules.edge_registration import RegistrationError, apply_state
+from ansible_collections.expanso.edge.plugins.modules.edge_registration import apply_state
 
 KEY = "exp_bk_Zq81mKx02LwPd7"
 
@@ -116,7 +118,8 @@ def test_another_run_removes_the_token_first(safe_path: Path, monkeypatch: pytes
         (safe_path / "token").unlink() if len(looks) == 1 else None
         return None if len(looks) == 1 else "marker"
 
-    monkeypatch.setattr(edge_registration, "find_marker", find_marker)
+    for each in (edge_registration, _enrolment):
+        monkeypatch.setattr(each, "find_marker", find_marker)
     result = apply_state(node)
     assert result["msg"] == "registered by another run at the same time"
     assert (result["changed"], result["registered"], result["token_removed"]) == (False, True, False)
@@ -136,7 +139,7 @@ def test_a_directory_that_cannot_be_locked(safe_path: Path, monkeypatch: pytest.
     def flock(_descriptor: int, _operation: int) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(edge_registration.fcntl, "flock", flock)
+    monkeypatch.setattr(_enrolment.fcntl, "flock", flock)
     node = Node(safe_path, 'touch "$3/marker"')
     assert apply_state(node)["registered"]
     assert node.warnings == [f"{safe_path}/data cannot be locked (No locks available): make sure that nothing else registers this node"]

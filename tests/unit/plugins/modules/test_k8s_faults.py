@@ -11,8 +11,8 @@ import time
 from typing import Any, Callable, Dict, List
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils import _k8s_connection
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import OptionError, check_text
+from ansible_collections.expanso.edge.plugins.module_utils import _checks, _k8s_connection, _k8s_states
+from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.modules import k8s_apply, k8s_preflight, k8s_removal, k8s_rollout, k8s_secret, k8s_secret_info
@@ -83,8 +83,8 @@ def test_an_unusable_option_is_named_at_once(run: Run, cluster: Any, connection:
 
 @pytest.mark.parametrize("text", ["a\ud800", "a\x9b", "a\x7f", "a\t", "a\u0000"])
 def test_text_that_is_invalid(text: str) -> None:
-    with pytest.raises(OptionError, match="option x has .* at character 2"):
-        check_text("option x", text)
+    with pytest.raises(OptionError, match="option x has .* (at character 2:|\\(character 2\\))"):
+        _checks.line(text, "option x")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def data(token: str = TOKEN) -> Json:
 def test_a_secret_that_is_held_is_not_called_removed(
     run: Run, cluster: Any, connection: Json, monkeypatch: pytest.MonkeyPatch, metadata: Json
 ) -> None:
-    monkeypatch.setattr(k8s_secret, "REMOVAL_SECONDS", 0)
+    monkeypatch.setattr(_k8s_states, "REMOVAL_SECONDS", 0)
     cluster.hold("Secret", "s", metadata=metadata, **data())
     for _round in range(2):
         answer = run(k8s_secret, name="s", state="absent", **connection)

@@ -10,7 +10,7 @@ import time
 from typing import Any, Callable, Dict
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils import _engine
+from ansible_collections.expanso.edge.plugins.module_utils import _engine, _swarm_view
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.modules import swarm_secret
 
@@ -24,7 +24,7 @@ Run = Callable[..., Json]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(swarm_secret, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(_swarm_view, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(_engine, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(_engine, "RESTART_SECONDS", 2)
 

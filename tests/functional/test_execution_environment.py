@@ -107,7 +107,8 @@ def pins(file: Path) -> dict[str, str]:
 def test_what_is_in_it(image: str, project: Path) -> None:
     found = json.loads(in_container(image, project, "python3", "-c", LOOK))
     wanted = yaml.safe_load((EXAMPLE / "requirements.yml").read_text(encoding="utf-8"))["collections"]
-    assert found["collections"] == {each["name"]: each["version"] for each in wanted}
+    # a unit test compares the versions: for old Pythons there is only an older `ansible` package to take collections from
+    assert set(found["collections"]) == {each["name"] for each in wanted}
     packages = pins(EXAMPLE / "requirements.txt") | pins(EXAMPLE / "wheels.txt")
     assert {name: found["packages"].get(name) for name in packages} == packages
     tools = {name for name in ("test", "lint") for name in pins(environments.REQUIREMENTS / f"{name}.txt")}

@@ -20,11 +20,11 @@ from pathlib import Path
 import environments
 import images
 import yaml
-from lint import SHIPPED
 from paths import CACHE, REPOSITORY, SupportError, copy_checkout, digest, locked, say, tail
 
 EXAMPLE = REPOSITORY / "examples" / "execution-environment"
 SUITE, PYTHON = "trixie", "3.13"  # the base's Debian, and its Python
+MADE_OF = ("galaxy.yml", "meta", "playbooks", "plugins", "roles", "examples/execution-environment")  # of the checkout
 IMAGES = f"{images.NAMESPACE}/execution-environment"
 LABEL = "expanso.edge.tests=execution-environment"  # of tools/images/ee-base
 # The base is Debian's instead of Red Hat's, so the build's arguments differ; the context does not.
@@ -75,7 +75,7 @@ def downloaded() -> Path:
 
 def prepare(folder: Path, checkout: Path, log: Path) -> Path:
     """Make the build context of the example as it is without a network; return it."""
-    example = shutil.copytree(EXAMPLE, folder / "example")
+    example = shutil.copytree(checkout / EXAMPLE.relative_to(REPOSITORY), folder / "example")
     downloads = shutil.copytree(downloaded(), example / "downloads", copy_function=os.link)
     run("ansible-galaxy", "collection", "build", "--output-path", str(downloads), cwd=checkout, log=log)
     # as `ansible-galaxy collection download` writes it
@@ -92,7 +92,7 @@ def build() -> str:
     base = images.build(f"ee-base-{SUITE}")
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
         checkout = copy_checkout(Path(scratch))
-        files = sorted(path for path in checkout.rglob("*") if path.is_file() and path.relative_to(checkout).parts[0] in {*SHIPPED, "galaxy.yml"})
+        files = [path for name in MADE_OF for path in (checkout / name, *sorted((checkout / name).rglob("*"))) if path.is_file()]
         parts = [part for path in files for part in (path.relative_to(checkout), path.read_bytes())]
         image = f"{IMAGES}:{digest(base, downloaded().name, sorted(ARGUMENTS.items()), *parts)}"
         with locked(CACHE / "lock" / "image-execution-environment"):

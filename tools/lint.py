@@ -18,6 +18,7 @@ from pathlib import Path
 import environments
 from paths import CACHE, REPOSITORY, SupportError, copy_checkout, program, say
 
+EXAMPLES = REPOSITORY / "examples"
 # What the tarball may hold at its top.
 SHIPPED = {
     "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "FILES.json", "LICENSES", "MANIFEST.json", "README.md",
@@ -128,6 +129,14 @@ class Lint:
         size = archive.stat().st_size // 1024
         say(f"{archive.name}: {size} KiB, nothing for galaxy-importer to complain about.")
 
+    def pipelines(self):
+        """Our own pipelines and the examples, by the schemas of those who run them."""
+        for schema, files in (
+            ("github-workflows", [*sorted((REPOSITORY / ".github" / "workflows").glob("*.yml")), EXAMPLES / "ci" / "github-actions.yml"]),
+            ("gitlab-ci", [REPOSITORY / ".gitlab-ci.yml", EXAMPLES / "ci" / "gitlab-ci.yml"]),
+        ):
+            self.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, files), quiet=True)
+
     def execution_environment(self):
         """What a builder of execution environments takes from the collection, and makes of the example."""
         home = self.folder / "execution-environment"
@@ -150,7 +159,9 @@ class Lint:
                 raise SupportError(f"the build context of {example.name} has another {name} than the example.")
 
 
-STEPS = ("yamllint", "ansible_lint", "ruff", "mypy", "argument_specs", "role_tables", "documentation", "changelog", "tarball", "execution_environment")
+STEPS = (
+    "yamllint", "ansible_lint", "ruff", "mypy", "argument_specs", "role_tables", "documentation", "changelog", "tarball", "execution_environment", "pipelines",
+)  # fmt: skip
 
 
 def run_steps(wanted):

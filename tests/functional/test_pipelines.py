@@ -32,7 +32,7 @@ def checkout(home: Path) -> Path:
     for name in ("ssh-agent", "ssh-add"):
         stand_in = home / "bin" / name
         stand_in.parent.mkdir(exist_ok=True)
-        stand_in.write_text("#!/bin/sh\nexit 0\n")
+        stand_in.write_text("#!/bin/sh\ncat > /dev/null\n")  # reads to the end: who writes a key to it must not fail
         stand_in.chmod(0o755)
     (home / "key").touch()
     return home

@@ -18,6 +18,7 @@ from pathlib import Path
 import environments
 from paths import CACHE, REPOSITORY, SupportError, copy_checkout, program, say
 
+EXAMPLES = REPOSITORY / "examples"
 # What the tarball may hold at its top.
 SHIPPED = {
     "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "FILES.json", "LICENSES", "MANIFEST.json", "README.md",
@@ -129,19 +130,39 @@ class Lint:
         size = archive.stat().st_size // 1024
         say(f"{archive.name}: {size} KiB, nothing for galaxy-importer to complain about.")
 
+    def pipelines(self):
+        """Our own pipelines and the examples, by the schemas of those who run them."""
+        for schema, files in (
+            ("github-workflows", [*sorted((REPOSITORY / ".github" / "workflows").glob("*.yml")), EXAMPLES / "ci" / "github-actions.yml"]),
+            ("gitlab-ci", [REPOSITORY / ".gitlab-ci.yml", EXAMPLES / "ci" / "gitlab-ci.yml"]),
+        ):
+            self.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, files), quiet=True)
+
     def execution_environment(self):
-        """What a builder of execution environments takes from the collection."""
-        copy = copy_checkout(self.folder / "execution-environment")
-        output = self.run("ansible-builder", "introspect", "--sanitize", str(copy.parents[2]), quiet=True)
-        for wanted in ("docker", "kubernetes"):
-            if wanted not in output:
-                raise SupportError(f"{wanted} would be missing in an execution environment: see meta/ee-requirements.txt.\n{output}")
-        for unwanted in ("molecule", "pytest"):
-            if unwanted in output:
-                raise SupportError(f"an execution environment would get {unwanted}, a tool of the tests.\n{output}")
+        """What a builder of execution environments takes from the collection, and makes of the example."""
+        home = self.folder / "execution-environment"
+        copy = copy_checkout(home / "checkout")
+        self.run("ansible-galaxy", "collection", "build", "--output-path", str(home), cwd=copy, quiet=True)
+        (archive,) = home.glob("*.tar.gz")
+        install = ["ansible-galaxy", "collection", "install", "--offline", "--no-deps", "--collections-path", str(home / "installed")]
+        self.run(*install, str(archive), cwd=home, quiet=True, ANSIBLE_COLLECTIONS_PATH=str(home / "installed"))
+        output = self.run("ansible-builder", "introspect", "--sanitize", str(home / "installed"), quiet=True)
+        example = home / "installed" / "ansible_collections" / "expanso" / "edge" / "examples" / "execution-environment"
+        # the whole answer: of a collection that it does not find, the builder prints empty lists and no error
+        taken = re.findall(r"^- '?([^' ]*)", output, re.MULTILINE)
+        pinned = re.findall(r"^([\w-]+)==", (example / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+        if not pinned or taken != pinned:
+            raise SupportError(f"meta/ee-requirements.txt makes an execution environment get {taken}, the example pins {pinned}:\n{output}")
+        create = ["ansible-builder", "create", "--file", str(example / "execution-environment.yml"), "--context", str(home / "context")]
+        self.run(*create, "--output-filename", "Containerfile", cwd=home, quiet=True)
+        for name in ("requirements.yml", "requirements.txt"):
+            if (home / "context" / "_build" / name).read_bytes() != (example / name).read_bytes():
+                raise SupportError(f"the build context of {example.name} has another {name} than the example.")
 
 
-STEPS = ("yamllint", "ansible_lint", "ruff", "mypy", "argument_specs", "role_tables", "documentation", "changelog", "tarball", "execution_environment")
+STEPS = (
+    "yamllint", "ansible_lint", "ruff", "mypy", "argument_specs", "role_tables", "documentation", "changelog", "tarball", "execution_environment", "pipelines",
+)  # fmt: skip
 
 
 def run_steps(wanted):

@@ -32,7 +32,7 @@ DISK = "free or mount a file system with a temporary directory for its account"
         (f"{SSH}{'*' * 20}\r\nProperty of ACME\r\nKeep out\r\n{'*' * 20}\r\nme@h: Permission denied", AWAY + f"Keep out; {'*' * 20}; me@h: Permission denied"),
         (f"{SSH}{KNOWN}\r\n", AWAY + f"{SSH}{KNOWN}"),  # no reason at all
         (
-            'Failed to create temporary directory. In some cases, … Failed command was: ( umask 77 && mkdir -p "` echo ~/.ansible/tmp `" ), exited with result 1',
+            'Failed to create temporary directory. In some cases, … Failed command was: ( umask 77 && mkdir -p "` echo ~/.ansible/tmp `" ), exited with …',
             NOT + "its account has no temporary directory: free or mount a file system for it, or name another one with ansible_remote_tmp",
         ),
         ("Timeout (12s) waiting for privilege escalation prompt: ", NOT + f"Timeout (12s) waiting for privilege escalation prompt: {PASSWORD}"),
@@ -88,7 +88,8 @@ FileNotFoundError: [Errno 2] No usable temporary directory found in ['/tmp', '/r
 @pytest.mark.parametrize(
     ("stderr", "stdout", "reason"),
     [
-        ("/bin/sh: 1: /usr/bin/python3: not found\n", "", "there is no /usr/bin/python3 on it: install Python, or name another one with ansible_python_interpreter"),
+        ("/bin/sh: 1: /usr/bin/python3: not found\n", "", "there is no /usr/bin/python3 on it: install Python, or name another one with "
+         "ansible_python_interpreter"),
         ("", "bash: /opt/py/python3.9: No such file or directory", "there is no /opt/py/python3.9 on it: install Python, or name another one with "
          "ansible_python_interpreter"),
         ("env: 'python': No such file or directory", "", "there is no python on it: install Python, or name another one with ansible_python_interpreter"),

@@ -75,17 +75,19 @@ def explained(answer: Mapping[str, Any], token: str = "") -> dict[str, Any]:
     if not answer.get("failed") or printed.keys().isdisjoint(answer):
         return dict(answer)
     lines = [line for text in printed.values() for line in reversed(last_lines(text, _MOST_LINES, *filter(None, [token]))) if not _NOISE.fullmatch(line)]
-    return {
-        **{name: value for name, value in answer.items() if name not in ("exception", *printed)},
-        "msg": f"{NOT_RUN}: {_advised(lines[0] if lines else 'nothing was printed instead of a result')}",
-    }
+    reason = next((line for line in lines if _NO_PYTHON.search(line) or _advice(line)), lines[0] if lines else "nothing was printed instead of a result")
+    return {**{name: value for name, value in answer.items() if name not in ("exception", *printed)}, "msg": f"{NOT_RUN}: {_advised(reason)}"}
+
+
+def _advice(reason: str) -> str:
+    return next((text for pattern, text in _ADVICE if re.search(pattern, reason)), "")
 
 
 def _advised(reason: str) -> str:
     missing = _NO_PYTHON.search(reason)
     if missing:
         return f"there is no {missing[1]} on it: install Python, or name another one with ansible_python_interpreter"
-    advice = next((text for pattern, text in _ADVICE if re.search(pattern, reason)), "")
+    advice = _advice(reason)
     return quoted(reason).rstrip(".:") + (f": {advice}" if advice else "")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import testinfra
-from ansible_runs import Controller, Run
+from ansible_runs import Controller, Json, Run
 from control_plane import new_key
 from inventories_page import command, commands, here
 from ssh_fleet import FIRST, Fleet, name, started
@@ -74,6 +74,25 @@ NODES: list[tuple[str, str]] = [
     ("su01", f"{account('walker')}; {set_password('root', PASSWORDS['root'])}"),
     ("doas01", f"{account('dora', PASSWORDS['dora'])}; echo 'permit dora as root' > etc/doas.conf"),
 ]
+FAILING: dict[str, tuple[str, Json, str]] = {
+    "blank": ("rm usr/bin/python3*", {}, "there is no /usr/bin/python3 on it: install Python"),
+    "locked": ("mount -t tmpfs -o ro tmpfs tmp; mount -t tmpfs -o ro tmpfs var/tmp; mount -t tmpfs -o ro tmpfs root", {}, "No usable temporary directory"),
+    "homeless": ("mount -t tmpfs -o ro tmpfs root", {"ansible_pipelining": False}, "its account has no temporary directory: "),
+    "full": (
+        "mount -t tmpfs -o size=16k tmpfs root; mkdir root/tmp; dd if=/dev/zero of=root/all bs=4096 count=9 2>&1 || true",
+        {"ansible_remote_tmp": "/root/tmp", "ansible_pipelining": False},
+        "No space left on device: free or mount a file system",
+    ),
+    "terminal": ("echo Defaults requiretty >> etc/sudoers.d/deploy", {"ansible_user": "deploy"}, "set ansible_pipelining to false for this host"),
+    "nosudo": ("rm usr/bin/sudo", {"ansible_user": "deploy"}, "sudo: not found: install sudo on it"),
+    "nologin": ("chroot . usermod --shell /usr/sbin/nologin root", {}, "This account is currently not available: give the account a login shell"),
+    "asks": ("rm etc/sudoers.d/deploy", {"ansible_user": "deploy"}, "Missing sudo password: check ansible_become_method and ansible_become_password"),
+    "readonly": ("mkdir etc/expanso; mount -t tmpfs -o ro,mode=755 tmpfs etc/expanso", {}, "/etc/expanso/bootstrap.token: Read-only file system"),
+    "stranger": ("", {"ansible_user": "nobody-here"}, "the host cannot be reached: nobody-here@127.0.0.1: Permission denied (publickey"),
+}
+"""Hosts that nothing can be done on, how their nodes are prepared, their variables, and what the summary says of them."""
+
+NODES += [(host, before) for host, (before, _own, _says) in FAILING.items()]
 BEHIND_THE_BASTION = ("edge03", "kühlhaus-1", "gateway", "plain01", "nopass01", "sudo01", "su01", "doas01")
 ADDRESSES = {"edge03": "192.0.2.13", "kühlhaus-1": "192.0.2.21", "gateway": ""}  # the latter has the same address
 TOKEN_FILE = "etc/expanso/bootstrap.token"
@@ -111,16 +130,18 @@ class Site:
         self._ran.append(arguments)
         playbook = next(word for word in arguments if word.startswith(("expanso.edge.", "examples/playbooks/")))
         given = [f"{self.home}{word[1:]}" if word.startswith("~/") else here(word) for word in arguments[1:] if word != playbook]
-        variables = {
+        return (controller or self.controller).run(here(playbook), *given, hosts={}, environment={**self.environment(), **environment}, secrets=SECRETS)
+
+    def environment(self) -> dict[str, str]:
+        """What a run needs to find the nodes."""
+        return {
             "HOME": str(self.home),
             "USER": "root",
             "ANSIBLE_FORKS": "8",
             "ANSIBLE_TIMEOUT": "60",
             "ANSIBLE_HOST_KEY_CHECKING": "0",
             "ANSIBLE_SSH_ARGS": f"-F {self.home}/ssh_config",
-            **environment,
         }
-        return (controller or self.controller).run(here(playbook), *given, hosts={}, environment=variables, secrets=SECRETS)
 
     def held(self, host: str, file: str = TOKEN_FILE) -> tuple[str, str]:
         """Mode and owner of a node's file, and what is in it."""
@@ -199,7 +220,7 @@ def test_a_token_for_each_node(site: Site) -> None:
     assert [site.held(host) for host in ("edge06", "edge08", "edge09")] == [closed(CSV), closed(INI), closed(STORE)]
     lines = summary(run)
     assert lines[1:3] == ["  received a token: 3 (edge06, edge08, edge09)", "  failed: 2 (edge07, edge10)"]
-    assert any(line.startswith("    edge07: ") and "variable expanso_edge_token, which is empty" in line for line in lines), lines
+    assert any(line.startswith("    edge07: ") and "variable expanso_edge_token is an empty list" in line for line in lines), lines
     assert any(
         line.startswith("    edge10: ") and "there is no lookup community.hashi_vault.vault_kv2_get on the controller; install the collection" in line
         for line in lines
@@ -233,6 +254,21 @@ def test_unusual_hosts(site: Site) -> None:
     assert "[WARNING]: Host 'auto01'" not in run.output
     # a host that is no node is not contacted, although the plugin of its connection is missing
     assert not [event for event in run.events if event["host"] == "switch01" and event["outcome"] in ("failed", "unreachable")]
+
+
+def test_what_the_summary_says_of_hosts_that_cannot_run_modules(site: Site) -> None:
+    defaults = {"ansible_connection": "ssh", "ansible_user": "root", "ansible_python_interpreter": "/usr/bin/python3", "expanso_edge_token": JOB}
+    run = site.controller.run(
+        "expanso.edge.provision",
+        hosts={host: {**defaults, **own} for host, (_before, own, _says) in FAILING.items()},
+        environment=site.environment(),
+        secrets=SECRETS,
+    )
+    lines = summary(run)
+    assert lines[1] == f"  failed: 10 ({', '.join(FAILING)})", lines
+    for host, (_before, _own, says) in FAILING.items():
+        assert any(host in line.partition(":")[0].split() and says in line for line in lines[2:]), (host, lines)
+    assert run.totals()["failed"] == 10
 
 
 def test_devices_behind_a_gateway(site: Site) -> None:

@@ -101,6 +101,8 @@ FileNotFoundError: [Errno 2] No usable temporary directory found in ['/tmp', '/r
         (TRACEBACK, "", f"FileNotFoundError: [Errno 2] No usable temporary directory found in ['/tmp', '/root']: {DISK}"),
         ("", "This account is currently not available.\n", "This account is currently not available: give the account a login shell, or name another one with "
          "ansible_user"),
+        ("pyenv: python3.9: command not found\n\nThe `python3.9' command exists in these Python versions:\n  3.9.1\n", "", "there is no python3.9 on it: "
+         "install Python, or name another one with ansible_python_interpreter"),
         (f"{KNOWN}\r\n", "broken python\n", "broken python"),
         ("", "", "nothing was printed instead of a result"),
     ],

@@ -41,10 +41,11 @@ _MOST_LINES = 20
 
 _FULL = re.compile("No space left|Read-only file system|Permission denied|Disk quota")
 _NO_PYTHON = re.compile(r"(?:^|[\s'\"])([^\s:'\"]*(?:python|pypy)[^\s:'\"]*)['\"]?: (?:command not found|not found|No such file or directory)")
+_PASSWORD = r"waiting for privilege escalation prompt|^(?:Missing|Incorrect) \S+ password"  # of Ansible itself
 _ADVICE = (
     (r"sudo: (?:command )?not found", "install sudo on it, or name another way with ansible_become_method"),
     (r"must have a tty", "its sudo wants a terminal, so set ansible_pipelining to false for this host"),
-    (r"privilege escalation prompt|(?:Missing|Incorrect) \w+ password|^(?:su|doas): ", "check ansible_become_method and ansible_become_password"),
+    (rf"{_PASSWORD}|^(?:su|doas): ", "check ansible_become_method and ansible_become_password"),
     (r"No usable temporary directory|No space left|Read-only file system", "free or mount a file system with a temporary directory for its account"),
     (r"account is currently not available", "give the account a login shell, or name another one with ansible_user"),
 )
@@ -98,7 +99,7 @@ def _not_run(text: str) -> str:
     if "failed to transfer file" in text:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return f"{NOT_RUN}: {_advised(next((line for line in lines if _FULL.search(line)), lines[-1]))}"
-    if re.search("privilege escalation prompt|(?:Missing|Incorrect) .* password", text):
+    if re.search(_PASSWORD, text):
         return f"{NOT_RUN}: {_advised(text)}"
     return ""
 

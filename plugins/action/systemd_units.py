@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.expanso.edge.plugins.plugin_utils._reach import failure
+from ansible_collections.expanso.edge.plugins.plugin_utils._reach import explained, failure
 
 
 class ActionModule(ActionBase):
@@ -22,8 +22,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         try:
-            result.update(self._execute_module(task_vars=task_vars))
-        except AnsibleConnectionFailure as exc:
+            result.update(explained(self._execute_module(task_vars=task_vars)))
+        except AnsibleError as exc:
             result.update(failure(exc, task_vars or {}))
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)

@@ -12,9 +12,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.expanso.edge.plugins.plugin_utils._reach import VARIABLE, failure
+from ansible_collections.expanso.edge.plugins.plugin_utils._reach import UNREACHABLE, VARIABLE, explained, failure
 
 
 class AuditAction(ActionBase):
@@ -33,9 +33,10 @@ class AuditAction(ActionBase):
         in_background = bool(self._task.async_val) and not getattr(self._connection, "has_native_async", False)
         asked = time.time()
         try:
-            result.update(self._execute_module(task_vars=task_vars, wrap_async=in_background))
-        except AnsibleConnectionFailure as exc:
-            result.update(failure(exc, variables), reached=False)
+            result.update(explained(self._execute_module(task_vars=task_vars, wrap_async=in_background)))
+        except AnsibleError as exc:
+            result.update(failure(exc, variables))
+            result["reached"] = not result["msg"].startswith(UNREACHABLE)
         finally:
             if not in_background:
                 self._remove_tmp_path(self._connection._shell.tmpdir)

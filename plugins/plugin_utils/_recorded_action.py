@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.expanso.edge.plugins.module_utils._record import LONGEST
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask
 from ansible_collections.expanso.edge.plugins.plugin_utils._changes import Change, changes
 from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import plain
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import LABEL_VARIABLE
-from ansible_collections.expanso.edge.plugins.plugin_utils._reach import failure
+from ansible_collections.expanso.edge.plugins.plugin_utils._reach import explained, failure
 from ansible_collections.expanso.edge.plugins.plugin_utils._rendering import reader
 from ansible_collections.expanso.edge.plugins.plugin_utils._run import RUN_ID, job_id, user
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import SourceError
@@ -50,7 +50,7 @@ class RecordedAction(ActionBase):
         def module(**token: str) -> Json:
             options.update(token)
             answer: Json = self._execute_module(module_args=_discreet(options), task_vars=task_vars, wrap_async=in_background)
-            return answer
+            return explained(answer, str(options.get("token") or ""))
 
         try:
             trail = None if self._task.check_mode else _trail_file(variable)
@@ -61,7 +61,7 @@ class RecordedAction(ActionBase):
                 self._note(trail, options, result, variables)
         except (SourceError, TrailError) as exc:
             result.update(failed=True, msg=_after_a_change(result, str(exc)))
-        except AnsibleConnectionFailure as exc:
+        except AnsibleError as exc:
             result.update(failure(exc, variables))
         finally:
             if not in_background:

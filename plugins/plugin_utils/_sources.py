@@ -100,6 +100,8 @@ def _text(value: Any, name: str) -> str:
     """Return the text of a variable. Another type is refused, because its text may differ from what was written."""
     if isinstance(value, str) or hasattr(value, "__ENCRYPTED__"):  # a vaulted text, up to ansible-core 2.18
         return str(value)
+    if isinstance(value, (list, tuple)) and not value:
+        raise SourceError(f"variable {name} is an empty list, as a lookup returns if it finds nothing for this host", job_wide=name != TOKEN_VARIABLE)
     kind = next((name for kind, name in NO_TEXT.items() if isinstance(value, kind)), f"of type {type(value).__name__}")
     advice = QUOTE if name == TOKEN_VARIABLE else "give it the path of one file"
     raise SourceError(f"variable {name} is {kind}, not a text: {advice}", job_wide=name != TOKEN_VARIABLE)

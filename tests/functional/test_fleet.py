@@ -9,24 +9,16 @@ The nodes are in one container of the project's engine (fleet.sh). The test read
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
-import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import debian
-import engine
-import images
 import pytest
 from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run
 from control_plane import new_jwt, new_key
-from paths import REPOSITORY, SupportError, digest
+from ssh_fleet import Fleet, name, started
 
 NODES = 20
 FOLDER, TOKEN_FILE, DATA = "etc/expanso", "etc/expanso/bootstrap.token", "var/lib/expanso/edge"
@@ -53,10 +45,6 @@ STATES = [
 ]
 OWN_TOKEN = 5  # the node of that number has a JWT of its own
 ACTIONS = ("written", "repaired", "kept", "not_needed")
-
-
-def name(number: int) -> str:
-    return f"node{number:02}"
 
 
 NAMES = [name(number) for number in range(1, NODES + 1)]
@@ -88,66 +76,18 @@ print(json.dumps(found))
 """
 
 
-@dataclass(frozen=True)
-class Fleet:
-    """A running container with the nodes."""
-
-    container: str
-    ports: dict[str, int]
-
-    def docker(self, *arguments: str) -> str:
-        """Run the docker client."""
-        done = subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout + done.stderr
-
-    def look(self) -> dict[str, Any]:
-        """The current files of the nodes, seen from outside."""
-        found: dict[str, Any] = json.loads(self.docker("exec", self.container, "python3", "-c", LOOK, str(NODES), TOKEN_FILE, FOLDER))
-        return found
-
-    def commands(self) -> Counter[str]:
-        """How many commands each node has received until now, according to sshd's log."""
-        log = self.docker("logs", self.container)
-        nodes = {peer: name(int(port) - 2200) for peer, port in re.findall(r"^Connection from (\S+ port \d+) on \S+ port (\d+)", log, re.MULTILINE)}
-        sessions = re.findall(r"^Starting session: (\w+).* from (\S+ port \d+) id", log, re.MULTILINE)
-        assert {kind for kind, _peer in sessions} <= {"command"}, "something other than a command was started"
-        return Counter(nodes[peer] for _kind, peer in sessions)
+def look(fleet: Fleet) -> dict[str, Any]:
+    """The current files of the nodes, seen from outside."""
+    found: dict[str, Any] = json.loads(fleet.docker("exec", fleet.container, "python3", "-c", LOOK, str(NODES), TOKEN_FILE, FOLDER))
+    return found
 
 
 @pytest.fixture(scope="module")
 def fleet(place: Path) -> Iterator[Fleet]:
-    try:
-        os.environ["DOCKER_HOST"] = engine.up()
-        image = images.build("ssh-bookworm")
-        if shutil.which("ssh") is None:
-            debian.install(["openssh-client"], "A fleet over SSH")
-    except SupportError as fault:
-        pytest.skip(f"no fleet: {fault}")
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(place / "key")], check=True)
-    checkout = digest(REPOSITORY)
-    container = f"edge-fleet-{checkout[:6]}-{os.getpid()}"
-    running = Fleet(container, {})
-    command = ["run", "--detach", "--name", container, "--label", f"expanso-edge-tests={checkout}"]
-    command += ["--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined", "--volume", "/nodes"]
-    command += ["--publish", f"127.0.0.1::2201-{2200 + NODES}"]
-    script = Path(__file__).with_name("fleet.sh").read_text()
-    try:
-        running.docker(*command, image, "sh", "-c", script, "fleet.sh", str(NODES), (place / "key.pub").read_text().strip())
-        for _attempt in range(100):
-            if running.docker("logs", container).count("Server listening on 0.0.0.0") == NODES:
-                break
-            time.sleep(0.2)
-        else:
-            raise AssertionError(running.docker("logs", container))
-        published = re.findall(r"^(\d+)/tcp -> 127\.0\.0\.1:(\d+)$", running.docker("port", container), re.MULTILINE)
-        running.ports.update({name(int(inside) - 2200): int(outside) for inside, outside in published})
-        put = f"put() {{ mkdir -p {FOLDER}; printf %s $1 > {TOKEN_FILE}; chmod $2 {TOKEN_FILE}; }}"
-        prepare = [f"cd /nodes/{number}/root; {before}" for number, (before, _expected) in enumerate(STATES, 1)]
-        running.docker("exec", container, "sh", "-euc", "\n".join([put, *prepare]))
+    put = f"put() {{ mkdir -p {FOLDER}; printf %s $1 > {TOKEN_FILE}; chmod $2 {TOKEN_FILE}; }}"
+    with started(place, NODES) as running:
+        running.prepare({number: before for number, (before, _expected) in enumerate(STATES, 1)}, put)
         yield running
-    finally:
-        subprocess.run(["docker", "rm", "--force", "--volumes", container], capture_output=True, check=False)
 
 
 @dataclass(frozen=True)
@@ -169,7 +109,7 @@ def story(fleet: Fleet, controller: Controller, place: Path) -> Story:
             "ansible_host": "127.0.0.1",
             "ansible_port": fleet.ports[node] if EXPECTED[node] != "down" else 1,  # nobody listens there
             "ansible_user": "root" if number % 2 else "deploy",
-            "ansible_ssh_private_key_file": str(place / "key"),
+            "ansible_ssh_private_key_file": str(fleet.key),
         }
     hosts[name(OWN_TOKEN)]["expanso_edge_token"] = JWT
     environment = {
@@ -179,12 +119,12 @@ def story(fleet: Fleet, controller: Controller, place: Path) -> Story:
         "ANSIBLE_HOST_KEY_CHECKING": "0",
         "ANSIBLE_SSH_ARGS": "-F none -o UserKnownHostsFile=/dev/null -o ControlMaster=auto -o ControlPersist=60s",
     }
-    story = Story(fleet.look(), [], [], [])
+    story = Story(look(fleet), [], [], [])
     for arguments in (["--check", "--diff"], ["--diff"], []):
         before = fleet.commands()
         run = controller.run("expanso.edge.provision", "-v", *arguments, hosts=hosts, environment=environment, secrets=[KEY, JWT, OLD_KEY])
         story.runs.append(run)
-        story.after.append(fleet.look())
+        story.after.append(look(fleet))
         story.commands.append(fleet.commands() - before)
     return story
 

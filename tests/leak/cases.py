@@ -478,10 +478,20 @@ def unreachable(node: Node) -> None:
     node.variables["node_unreachable"] = True
 
 
-@case(says="not found|No such file")
+@case(says="there is no /nowhere/python3 on it")
 def python_missing(node: Node) -> None:
     node.token(node.key())
     node.variables["ansible_python_interpreter"] = "/nowhere/python3"
+
+
+@case(says="the host cannot run modules")
+def python_that_prints_the_module(node: Node) -> None:
+    """The token is among what it prints."""
+    node.token(node.opaque())
+    program = node.root / "python3"
+    program.write_text("#!/bin/sh\ncat ${1:--}\ncat ${1:--} >&2\n")
+    program.chmod(0o755)
+    node.variables["ansible_python_interpreter"] = str(program)
 
 
 # Nodes that register.

@@ -48,6 +48,13 @@ def test_a_value_that_is_not_a_text_is_not_a_token(own: object) -> None:
     assert "a1b2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [[], ()])
+def test_a_lookup_that_finds_nothing(value: object) -> None:
+    with pytest.raises(SourceError, match="expanso_edge_token is an empty list, as a lookup returns if it finds nothing for this host") as caught:
+        resolve({"expanso_edge_token": value}.get, {})
+    assert not caught.value.job_wide
+
+
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "directory"])
 def test_a_pipe_or_directory_is_refused_at_once(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "token")

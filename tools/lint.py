@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import docs
 import environments
 from paths import CACHE, REPOSITORY, SupportError, copy_checkout, program, say
 
@@ -87,10 +88,16 @@ class Lint:
         # in a copy: the tool writes into the collection
         copy = copy_checkout(self.folder / "documentation")
         path = f"{self.folder / 'documentation'}:{environments.dependencies()}"
-        lint = ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=dependent"]
+        lint = ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=all"]
         # of a collection in a git checkout it takes what git tracks, and that is nothing of a cache that lies in this one
         outside = {"GIT_CEILING_DIRECTORIES": str(CACHE)}
         self.run(*lint, "--disallow-unknown-collection-refs", ".", cwd=copy, ANSIBLE_COLLECTIONS_PATH=path, **outside)
+
+    def site(self):
+        docs.make(self.folder / "site")
+
+    def reuse(self):
+        self.run("reuse", "--no-multiprocessing", "lint", "--quiet")
 
     def changelog(self):
         copy = copy_checkout(self.folder / "changelog")
@@ -140,7 +147,10 @@ class Lint:
                 raise SupportError(f"an execution environment would get {unwanted}, a tool of the tests.\n{output}")
 
 
-STEPS = ("yamllint", "ansible_lint", "ruff", "mypy", "argument_specs", "role_tables", "documentation", "changelog", "tarball", "execution_environment")
+STEPS = (
+    "yamllint", "ansible_lint", "ruff", "mypy", "argument_specs", "role_tables", "documentation", "site", "reuse", "changelog", "tarball",
+    "execution_environment",
+)  # fmt: skip
 
 
 def run_steps(wanted):

@@ -57,7 +57,7 @@ tables: ## Write the tables of variables in the roles' READMEs
 
 .PHONY: docs
 docs: ## Make the documentation site, and check its links
-	@$(TOOLS)/docs.py
+	@$(TOOLS)/docsite.py
 
 .PHONY: picture
 picture: ## Make the picture of the audit's page in the documentation

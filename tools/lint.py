@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import docs
+import docsite
 import environments
 from paths import CACHE, REPOSITORY, SupportError, copy_checkout, program, say
 
@@ -94,7 +94,7 @@ class Lint:
         self.run(*lint, "--disallow-unknown-collection-refs", ".", cwd=copy, ANSIBLE_COLLECTIONS_PATH=path, **outside)
 
     def site(self):
-        docs.make(self.folder / "site")
+        docsite.make(self.folder / "site")
 
     def reuse(self):
         self.run("reuse", "--no-multiprocessing", "lint", "--quiet")

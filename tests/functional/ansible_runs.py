@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import re
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -146,6 +147,21 @@ class Controller:
             "KEPT_BYTECODE": str(Path(KEPT.name, "bytecode")),
             "PYTHONPATH": str(HERE.parent / "support"),
         }
+
+    def command(self, line: str, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        """Run a command of Ansible as it is typed, in a folder with all that it needs, and programs in `bin`."""
+        settings = self._settings(folder, folder / "events.jsonl")
+        return subprocess.run(
+            shlex.split(line),
+            env={**settings, "PATH": f"{folder / 'bin'}:{settings['PATH']}", **environment},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=HANGS,
+            check=False,
+        )
 
     def run(
         self,

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An extension of Sphinx for docs.py: links to Ansible's documentation, made without asking it for its list of labels."""
+"""An extension of Sphinx for docsite.py: links to Ansible's documentation, made without asking it for its list of labels."""
 
 import re
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make the documentation site: the guides in docs/docsite, and a page for each plugin, module and role.
 
-    python3 docs.py     the site is made below .cache (or EXPANSO_EDGE_CACHE), and the path of its first page is printed
+    python3 docsite.py     the site is made below .cache (or EXPANSO_EDGE_CACHE), and the path of its first page is printed
 
 Every warning is an error, so a link to a page, a label or an option that does not exist stops it. Nothing is fetched: links to other sites are not followed.
 """
@@ -23,7 +23,7 @@ SITE = CACHE / "docs"
 
 # Added to the configuration that antsibull-docs writes.
 CONFIGURATION = """
-extensions.append("docs_links")
+extensions.append("docsite_links")
 intersphinx_mapping = {}  # would be fetched
 smartquotes = False  # what people copy keeps its characters
 """
@@ -56,8 +56,9 @@ def make(folder):
     site = folder / "site"
     (site / "rst").mkdir(parents=True, mode=0o755)
     theme = ["--sphinx-theme", "furo", "--title", "Expanso Edge collection for Ansible", "--project", COLLECTION]
+    theme += ["--copyright", "Expanso Edge collection contributors"]
     source = ["--use-current", "--squash-hierarchy", "--fail-on-error"]
-    run(["antsibull-docs", "sphinx-init", "--dest-dir", ".", *source, *theme, "--copyright", "Expanso Edge collection contributors", COLLECTION], site, variables)
+    run(["antsibull-docs", "sphinx-init", "--dest-dir", ".", *source, *theme, COLLECTION], site, variables)
     with open(site / "conf.py", "a", encoding="utf-8") as configuration:
         configuration.write(CONFIGURATION)
     run(["antsibull-docs", "--config-file", "antsibull-docs.cfg", "collection", *source, "--dest-dir", "rst", COLLECTION], site, variables)

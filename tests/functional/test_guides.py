@@ -105,8 +105,10 @@ def test_sources_of_the_guides(project: Project) -> None:
     lookup = project.folder / "ansible_collections/community/hashi_vault/plugins/lookup/vault_kv2_get.py"
     lookup.parent.mkdir(parents=True)
     lookup.write_text(
-        "from ansible.plugins.lookup import LookupBase\n\n\nclass LookupModule(LookupBase):\n"
-        f"    def run(self, terms, variables=None, **kwargs):\n        return [{{'secret': {{'token': '{STORED}'}}}} for term in terms if term == 'edge/edge01']\n"
+        "from ansible.plugins.lookup import LookupBase\n\n\n"
+        "class LookupModule(LookupBase):\n"
+        "    def run(self, terms, variables=None, **kwargs):\n"
+        f"        return [{{'secret': {{'token': '{STORED}'}}}} for term in terms if term == 'edge/edge01']\n"
     )
     program = project.folder / "bin" / "new-edge-token"
     program.parent.mkdir()

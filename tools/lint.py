@@ -71,7 +71,7 @@ class Lint:
         lenient = ["--disable-error-code=arg-type", "--disable-error-code=misc", "--no-warn-unused-ignores"]
         for folder in (REPOSITORY / "tools", *sorted((REPOSITORY / "tests").iterdir()), *sorted((REPOSITORY / "molecule").iterdir())):
             if folder.is_dir() and any(folder.rglob("*.py")):
-                search = f"{path}:{REPOSITORY / 'tests' / 'support'}:{folder}"
+                search = f"{path}:{REPOSITORY / 'tests' / 'support'}:{REPOSITORY / 'tools'}:{folder}"
                 self.run(*mypy, *lenient, str(folder.relative_to(REPOSITORY)), MYPYPATH=search)
 
     def argument_specs(self):

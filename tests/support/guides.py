@@ -42,4 +42,4 @@ def commands() -> list[str]:
 
 def example(path: Path) -> str:
     """The text of an example without its header."""
-    return path.read_text(encoding="utf-8").partition("SPDX-License-Identifier: GPL-3.0-or-later\n\n")[2]
+    return path.read_text(encoding="utf-8").partition("\n\n")[2]

@@ -57,7 +57,8 @@ def make(folder):
     (site / "rst").mkdir(parents=True, mode=0o755)
     theme = ["--sphinx-theme", "furo", "--title", "Expanso Edge collection for Ansible", "--project", COLLECTION]
     theme += ["--copyright", "Expanso Edge collection contributors"]
-    source = ["--use-current", "--squash-hierarchy", "--fail-on-error"]
+    # without --no-breadcrumbs the guides would be lost among the modules in the list of pages
+    source = ["--use-current", "--squash-hierarchy", "--fail-on-error", "--no-breadcrumbs"]
     run(["antsibull-docs", "sphinx-init", "--dest-dir", ".", *source, *theme, COLLECTION], site, variables)
     with open(site / "conf.py", "a", encoding="utf-8") as configuration:
         configuration.write(CONFIGURATION)

@@ -114,7 +114,8 @@ class Lint:
         with tarfile.open(archive) as content:
             names = content.getnames()
         strangers = sorted({name.split("/")[0] for name in names} - SHIPPED)
-        missing = [name for name in ("README.md", "CHANGELOG.md", "meta/runtime.yml", "LICENSES/GPL-3.0-or-later.txt") if name not in names]
+        wanted = ("README.md", "CHANGELOG.md", "docs/docsite/links.yml", "meta/runtime.yml", "LICENSES/GPL-3.0-or-later.txt")
+        missing = [name for name in wanted if name not in names]
         if strangers or missing:
             raise SupportError(f"{archive.name} contains files that users do not need: {strangers}; missing: {missing}.")
         self.import_as_galaxy_does(archive)

@@ -59,3 +59,8 @@ def test_links_into_the_repository_lead_somewhere(page: Path) -> None:
         target = REPOSITORY / name
         assert target.exists(), f"{page.name} links to {name}"
         assert not anchor or anchor in anchors(target), f"{page.name} links to {name}#{anchor}"
+
+
+def test_each_page_of_the_repository_is_linked_by_a_guide() -> None:
+    linked = {name for page in guides.GUIDES.glob("*.rst") for name, _anchor in LINK.findall(page.read_text(encoding="utf-8"))}
+    assert {f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md")} <= linked

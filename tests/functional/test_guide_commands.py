@@ -33,7 +33,7 @@ STORY = (
     "ansible-playbook -i inventory.yml expanso.edge.audit",
     "ansible-playbook -i inventory_deliveries.yml expanso.edge.provision --list-hosts",
 )
-ELSEWHERE = ("ansible-galaxy ", "ansible-vault ", "cd ", "journalctl ", "make ", "read ", "systemctl ")
+ELSEWHERE = ("ansible-galaxy ", "ansible-vault ", "cd ", "journalctl ", "make ", "mkdir ", "read ", "systemctl ")
 """What needs Galaxy, a terminal, or a machine of its own."""
 
 

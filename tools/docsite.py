@@ -8,7 +8,6 @@
 Every warning is an error, so a link to a page, a label or an option that does not exist stops it. Nothing is fetched: links to other sites are not followed.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -54,7 +53,8 @@ def make(folder):
         PYTHONDONTWRITEBYTECODE="1",
     )
     site = folder / "site"
-    (site / "rst").mkdir(parents=True, mode=0o755)
+    for target in (site, site / "rst"):
+        target.mkdir(mode=0o755)  # antsibull-docs does not write where others may
     theme = ["--sphinx-theme", "furo", "--title", "Expanso Edge collection for Ansible", "--project", COLLECTION]
     theme += ["--copyright", "Expanso Edge collection contributors"]
     # without --no-breadcrumbs the guides would be lost among the modules in the list of pages
@@ -77,5 +77,4 @@ def main():
 
 
 if __name__ == "__main__":
-    os.umask(0o022)
     sys.exit(program(main))

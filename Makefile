@@ -55,6 +55,10 @@ changelog: ## Put the changelog fragments and what is new into CHANGELOG.md
 tables: ## Write the tables of variables in the roles' READMEs
 	@$(TOOLS)/lint.py tables
 
+.PHONY: docs
+docs: ## Make the documentation site, and check its links
+	@$(TOOLS)/docsite.py
+
 .PHONY: picture
 picture: ## Make the picture of the audit's page in the documentation
 	@"$$($(TOOLS)/environments.py test)/bin/python" tests/support/audit_picture.py

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import docsite
 import environments
 from paths import CACHE, REPOSITORY, SupportError, copy_checkout, program, say
 
@@ -72,7 +73,7 @@ class Lint:
         lenient = ["--disable-error-code=arg-type", "--disable-error-code=misc", "--no-warn-unused-ignores"]
         for folder in (REPOSITORY / "tools", *sorted((REPOSITORY / "tests").iterdir()), *sorted((REPOSITORY / "molecule").iterdir())):
             if folder.is_dir() and any(folder.rglob("*.py")):
-                search = f"{path}:{REPOSITORY / 'tests' / 'support'}:{folder}"
+                search = f"{path}:{REPOSITORY / 'tests' / 'support'}:{REPOSITORY / 'tools'}:{folder}"
                 self.run(*mypy, *lenient, str(folder.relative_to(REPOSITORY)), MYPYPATH=search)
 
     def argument_specs(self):
@@ -89,10 +90,16 @@ class Lint:
         # in a copy: the tool writes into the collection
         copy = copy_checkout(self.folder / "documentation")
         path = f"{self.folder / 'documentation'}:{environments.dependencies()}"
-        lint = ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=dependent"]
+        lint = ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=all"]
         # of a collection in a git checkout it takes what git tracks, and that is nothing of a cache that lies in this one
         outside = {"GIT_CEILING_DIRECTORIES": str(CACHE)}
         self.run(*lint, "--disallow-unknown-collection-refs", ".", cwd=copy, ANSIBLE_COLLECTIONS_PATH=path, **outside)
+
+    def site(self):
+        docsite.make(self.folder / "site")
+
+    def reuse(self):
+        self.run("reuse", "--no-multiprocessing", "lint", "--quiet")
 
     def changelog(self):
         copy = copy_checkout(self.folder / "changelog")
@@ -109,7 +116,8 @@ class Lint:
         with tarfile.open(archive) as content:
             names = content.getnames()
         strangers = sorted({name.split("/")[0] for name in names} - SHIPPED)
-        missing = [name for name in ("README.md", "CHANGELOG.md", "meta/runtime.yml", "LICENSES/GPL-3.0-or-later.txt") if name not in names]
+        wanted = ("README.md", "CHANGELOG.md", "docs/docsite/links.yml", "meta/runtime.yml", "LICENSES/GPL-3.0-or-later.txt")
+        missing = [name for name in wanted if name not in names]
         if strangers or missing:
             raise SupportError(f"{archive.name} contains files that users do not need: {strangers}; missing: {missing}.")
         self.import_as_galaxy_does(archive)
@@ -161,7 +169,8 @@ class Lint:
 
 
 STEPS = (
-    "yamllint", "ansible_lint", "ruff", "mypy", "argument_specs", "role_tables", "documentation", "changelog", "tarball", "execution_environment", "pipelines",
+    "yamllint", "ansible_lint", "ruff", "mypy", "argument_specs", "role_tables", "documentation", "site", "reuse", "changelog", "tarball",
+    "execution_environment", "pipelines",
 )  # fmt: skip
 
 

@@ -49,3 +49,13 @@ attributes:
     membership:
       - expanso.edge.k8s
 """
+
+    ACTION_GROUP_NODE = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/expanso.edge.node) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - expanso.edge.node
+"""

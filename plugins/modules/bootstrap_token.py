@@ -18,6 +18,7 @@ description:
   - A node that is not registered, already holds a token that can be used, and is given none keeps the one that it holds.
 extends_documentation_fragment:
   - expanso.edge._attributes
+  - expanso.edge._attributes.action_group_node
   - expanso.edge._registration
   - expanso.edge._removal
   - expanso.edge._token

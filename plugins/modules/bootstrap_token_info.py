@@ -20,6 +20,7 @@ description:
 extends_documentation_fragment:
   - expanso.edge._attributes
   - expanso.edge._attributes.read_only
+  - expanso.edge._attributes.action_group_node
   - expanso.edge._registration
 options:
   paths:

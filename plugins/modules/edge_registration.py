@@ -15,6 +15,7 @@ description:
   - A failure carries the agent's own last lines, with the token masked in every encoding that programs print.
 extends_documentation_fragment:
   - expanso.edge._attributes
+  - expanso.edge._attributes.action_group_node
   - expanso.edge._registration
   - expanso.edge._record
   - expanso.edge._record.file

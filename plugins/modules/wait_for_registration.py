@@ -16,6 +16,7 @@ description:
   - Starts nothing. Removes the token, if asked to.
 extends_documentation_fragment:
   - expanso.edge._attributes
+  - expanso.edge._attributes.action_group_node
   - expanso.edge._registration
   - expanso.edge._record
 attributes:

@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import re
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -154,6 +155,27 @@ class Controller:
             "PYTHONPATH": str(HERE.parent / "support"),
         }
 
+    def _with_packed_modules(self, variables: dict[str, str]) -> dict[str, str]:
+        """Let a run share packed modules with others. What they are packed with depends on the collections at hand."""
+        packed = Path(KEPT.name, "packed", digest(self._programs, variables["ANSIBLE_COLLECTIONS_PATH"]))
+        packed.mkdir(parents=True, exist_ok=True)
+        return {**variables, "TEST_PACKED": str(packed)}
+
+    def command(self, line: str, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        """Run a command of Ansible as it is typed, in a folder with all that it needs, and programs in `bin`."""
+        settings = self._settings(folder, folder / "events.jsonl")
+        return subprocess.run(
+            shlex.split(line),
+            env=self._with_packed_modules({**settings, "PATH": f"{folder / 'bin'}:{settings['PATH']}", **environment}),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=HANGS,
+            check=False,
+        )
+
     def run(
         self,
         plays: Plays | str,
@@ -183,12 +205,9 @@ class Controller:
             playbook.write_text(json.dumps([play if "import_playbook" in play else {**common, **play} for play in plays]))
             plays = str(playbook)
         variables = {**self._settings(folder, events), **(environment or {})}
-        # what a module is packed with depends on the collections at hand
-        packed = Path(KEPT.name, "packed", digest(self._programs, variables["ANSIBLE_COLLECTIONS_PATH"]))
-        packed.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
             [str(self._programs / "ansible-playbook"), "--inventory", str(inventory), plays, *arguments],
-            env={**variables, "TEST_PACKED": str(packed)},
+            env=self._with_packed_modules(variables),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from cases import CASES, JOBS, Case
+from cases import CASES, JOBS, Case, JobCase
 from runner import MODES
 
 
@@ -64,8 +64,13 @@ def jobs(cores: Sequence[str]) -> list[tuple[str, str, str]]:
         turns = [(core, SHOWS_MOST) for core in cores] + [(MASKS_LEAST, CHECK_SHOWS_MOST)]
         return [(core, name, mode) for name in JOBS for core, mode in turns]
     others = [core for core in cores if core != MASKS_LEAST]
-    shown = (SHOWS_MOST, CHECK_SHOWS_MOST)
-    return [turn for place, name in enumerate(JOBS) for turn in ((MASKS_LEAST, name, _nth(shown, place)), (_nth(others, place), name, SHOWS_MOST))]
+    return [(core, case.name, mode) for place, case in enumerate(JOBS.values()) for core, mode in _turns_of_job(place, case, others)]
+
+
+def _turns_of_job(place: int, case: JobCase, others: Sequence[str]) -> Iterator[tuple[str, str]]:
+    yield _nth(others, place), SHOWS_MOST
+    if case.secret:
+        yield MASKS_LEAST, _nth((SHOWS_MOST, CHECK_SHOWS_MOST), place)
 
 
 def _turns(place: int, others: Sequence[str]) -> Iterator[Run]:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run a playbook as AWX does, and collect everything that comes out.
 
-AWX's layout: `env/{extravars,cmdline,settings,envvars}`, an executable `inventory/hosts` that prints JSON, `project/`,
-`artifacts/ID/`, and `ansible-runner run` over it.
+AWX's layout: `env/{extravars,cmdline,settings,envvars}`, an executable `inventory/hosts` that prints JSON, `project/`, which is
+the project of `examples/awx`, `artifacts/ID/`, and `ansible-runner run` over it, or its three programs of the mesh.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -23,12 +24,14 @@ from typing import Any, NamedTuple, Optional
 import environments
 from canary import Finder, Hit
 from cases import ENVIRONMENT
-from lab import HERE, QUICK, Lab
+from lab import HERE, QUICK, Lab, unsafe
 from observers import Process, ProcessWatch, Syslog, new_temporary_files
 from paths import REPOSITORY
 
+EXAMPLE = REPOSITORY / "examples" / "awx"
 SYSTEM_PYTHON = "/usr/bin/python3"
 SECONDS = 900
+NEVER_STARTED = -1
 
 
 class Mode(NamedTuple):
@@ -53,6 +56,11 @@ MODES = {
 }
 
 
+ABOUT = {"job_id": 42, "job_template_id": 7, "job_template_name": "Bootstrap tokens", "user_name": "operator", "inventory_name": "Edge"}
+JOB = {f"{prefix}_{name}": value for prefix in ("awx", "tower") for name, value in ABOUT.items()}
+"""Variables that AWX gives to each job."""
+
+
 class Evidence(NamedTuple):
     """Something that came out of a run."""
 
@@ -74,7 +82,11 @@ class Finding(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a run was, and all that came out of it."""
+    """What a run was, and all that came out of it.
+
+    :ivar code: exit code of ansible-playbook: AWX shows a job as successful if it is 0, and as failed otherwise
+    :ivar artifacts: what AWX shows as the job's artifacts, and gives to the next node of a workflow
+    """
 
     code: int
     stdout: str
@@ -93,15 +105,31 @@ class Outcome(NamedTuple):
         found = [each["event_data"] for each in self.events if "res" in each.get("event_data", {})]
         return "\n".join(json.dumps(each["res"], ensure_ascii=False) for each in found if host in (None, each.get("host")))
 
+    @property
+    def artifacts(self) -> list[dict[str, Any]]:
+        return [each["event_data"].get("artifact_data") or {} for each in self.events if each["event"] == "playbook_on_stats"]
+
+
+MESH = """
+"$1" transmit "$2" --playbook "$3" --ident 1 | "$1" worker --private-data-dir "$4" --delete | tee "$5" | "$1" process "$2" --ident 1
+"""
+"""What AWX's mesh does with a job. The first stream is what goes to the worker, the second what comes back."""
+
 
 def run(core: str, playbook: str, mode: Mode, lab: Lab, syslog: Syslog, settings: dict[str, str] | None = None) -> Outcome:
-    """Run a playbook on the nodes of a lab with one ansible-core, and search what comes out."""
-    home = lab.home
+    """Run a playbook on the nodes of a lab with one ansible-core, and search what comes out.
+
+    It is run by a worker of the mesh if the lab's private data directory is seen as another one.
+    """
+    home, private = lab.home, lab.private
     programs = environments.make(core) / "bin"
-    private = lay_out(programs, mode, lab, settings or {})
+    lay_out(programs, mode, lab, settings or {})
     before = {path: _identity(path) for path in _files(home)}
     started = time.time()
-    command = [str(programs / "ansible-runner"), "run", str(private), "--playbook", playbook, "--ident", "1"]
+    runner = str(programs / "ansible-runner")
+    command = [runner, "run", str(private), "--playbook", playbook, "--ident", "1"]
+    if lab.seen_as != private:
+        command = ["sh", "-c", MESH, "mesh", runner, str(private), playbook, str(lab.seen_as), str(home / "returned")]
     # AWX's own process has none of the job's variables in its environment: they are in env/envvars
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(home / "home"), "TMPDIR": str(home / "tmp"), "LANG": "C.UTF-8"}
     with syslog.listen(home) as messages, ProcessWatch() as watch:
@@ -124,23 +152,24 @@ def run(core: str, playbook: str, mode: Mode, lab: Lab, syslog: Syslog, settings
     find = functools.cache(Finder(lab.canaries))  # many processes have the same environment
     findings = [Finding(each.place, each.where, hit) for each in everything() for hit in find(each.data) if not allowed(each, hit.canary, lab)]
     events = [json.loads(path.read_bytes()) for path in sorted((private / "artifacts/1/job_events").glob("*.json"))]
-    return Outcome(done.returncode, done.stdout.decode(errors="replace"), events, b"\n".join(messages), processes, findings)
+    code = private / "artifacts/1/rc"
+    return Outcome(int(code.read_text()) if code.is_file() else NEVER_STARTED, done.stdout.decode(errors="replace"), events, b"\n".join(messages), processes, findings)
 
 
 def check_observers(outcome: Outcome, lab: Lab) -> None:
     """Assert that the run was one, and that it was watched: nothing is found where nothing is looked at."""
     assert outcome.events, outcome.stdout
+    assert not list(lab.private.glob("artifacts/1/job_events/*-partial.json")), "the run was cut off"
     assert (lab.home / "log" / "ansible.log").stat().st_size > 0
     assert outcome.processes
 
 
-def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> Path:
-    """Write AWX's layout; return its private data directory."""
-    home = lab.home
-    private = home / "awx"
-    for name in ("env", "inventory"):
-        (private / name).mkdir(parents=True)
-    shutil.copytree(HERE / "project", private / "project", ignore=shutil.ignore_patterns("__pycache__"))
+def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> None:
+    """Write AWX's private data directory."""
+    home, private = lab.home, lab.private
+    (private / "inventory").mkdir()
+    shutil.copytree(EXAMPLE, private / "project")
+    shutil.copytree(HERE / "project", private / "project", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     link = home / "collections" / "ansible_collections" / "expanso" / "edge"
     link.parent.mkdir(parents=True)
     link.symlink_to(REPOSITORY)
@@ -155,8 +184,8 @@ def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> P
         groups = {"_meta": {"hostvars": lab.inventory()}, "expanso_edge": {"hosts": list(lab.nodes), "vars": common}}
         hosts.write_text(f"#!{programs}/python\nprint({json.dumps(groups)!r})\n")
         hosts.chmod(0o700)
-    (private / "env" / "cmdline").write_text(f"--forks 8 {mode.arguments}")
-    (private / "env" / "extravars").write_text(json.dumps(lab.extra_vars))
+    (private / "env" / "cmdline").write_text(shlex.join(["--forks", "8", *mode.arguments.split(), *lab.arguments]))
+    (private / "env" / "extravars").write_text(unsafe({**JOB, **lab.extra_vars}))
     (private / "env" / "settings").write_text(json.dumps({"idle_timeout": SECONDS, "job_timeout": SECONDS}))
     variables = {
         "ANSIBLE_COLLECTIONS_PATH": f"{home / 'collections'}:{environments.dependencies()}",
@@ -173,7 +202,6 @@ def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> P
     (private / "env" / "envvars").write_text(json.dumps(variables))
     for path in (private / "env").iterdir():
         path.chmod(0o600)
-    return private
 
 
 def allowed(evidence: Evidence, canary: str, lab: Lab) -> bool:

@@ -54,7 +54,7 @@ def test_an_audit(core: str, mode: str, make_lab: Callable[[], Lab], syslog: Sys
         pytest.skip(str(CORES[core]))
     lab = make_lab()
     prepare(lab)
-    outcome = run(core, "audit.yml", MODES[mode], lab, syslog)
+    outcome = run(core, "wrong_audit.yml", MODES[mode], lab, syslog)
     check_observers(outcome, lab)
     assert outcome.leaks() == []
     refused = [event for event in outcome.events if event["event"] == "runner_item_on_failed"]

@@ -15,6 +15,7 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import Da
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import FORMATS, sha256
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import Json, moment_now
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.report import build, exceeds
+from ansible_collections.expanso.edge.plugins.plugin_utils._result import of_audit
 
 
 class ActionModule(ActionBase):
@@ -39,20 +40,26 @@ class ActionModule(ActionBase):
         :raises DataError: something that was given cannot be used, or a file cannot be written
         """
         args = self._task.args
-        asked = settings.parse(args)
-        names = args.get("hosts") or variables.get("ansible_play_hosts_all") or []
-        hosts = _audit_job.hosts([str(name) for name in names], variables, self._templar)
+        asked, set_name = _audit_job.placed(settings.parse(args), variables)
+        names = [str(name) for name in args.get("hosts") or ([] if asked.merge else variables.get("ansible_play_hosts_all")) or []]
+        hosts = [] if asked.merge else _audit_job.hosts(names, variables, self._templar)
         given = _audit_job.given(asked, args, variables, self._templar, self._loader)
         paths = {name: asked.path(name) for name in asked.formats}
         if asked.only_check:
             for path in [] if self._task.check_mode else paths.values():
                 writing.check(path)
             return {"changed": False, "msg": "all options and data can be used"}
-        report = build(scope.nodes(hosts), given, asked.limits, _audit_job.run(variables), variables["groups"]["all"], moment_now())
+        if asked.merge:
+            nodes, faults = _audit_job.slices(asked, given, names, variables, self._templar)
+            given = given._replace(others=(*given.others, *faults))
+        else:
+            nodes, given = scope.nodes(hosts), given._replace(slice=set_name is not None)
+        report = build(nodes, given, asked.limits, _audit_job.run(variables), variables["groups"]["all"], moment_now())
         if not self._task.check_mode:
             writing.write([writing.File(paths[name], FORMATS[name].render(report, asked.fail_on), FORMATS[name].mode) for name in asked.formats])
         exceeded = exceeds(report, asked.fail_on)
-        lines = summary.lines(report, paths, self._task.check_mode)
+        lines = summary.lines(report, paths, self._task.check_mode, set_name)
+        published = of_audit("merge_audits" if asked.merge else "audit", report, exceeded, sha256(report), self._task.check_mode)
         return {
             "changed": False,
             "failed": exceeded,
@@ -63,5 +70,6 @@ class ActionModule(ActionBase):
             "scope": {key: value if isinstance(value, int) else len(value) for key, value in report["scope"].items()},
             "mended": len(report["mended"]),
             "paths": {} if self._task.check_mode else paths,
-            "sha256": sha256(report),
+            "sha256": published["report_sha256"],
+            "result": {**published, **({} if set_name is None else {"slices_of": set_name})},
         }

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import OUTCOMES, results, waits_for_registration
+from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import OUTCOMES, waits_for_registration
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._outcomes import FAILED, NO_RESULT, provisioned
 from ansible_collections.expanso.edge.plugins.plugin_utils._summary import first_line, label, reasons, together
 
-FAILED = "failed"
-NO_RESULT = "no result (unreachable, in a later batch, or skipped by tags)"
+TEXTS = {**OUTCOMES, FAILED: "failed", NO_RESULT: "no result (unreachable, in a later batch, or skipped by tags)"}
 
 Variables = Mapping[str, Any]
 
@@ -32,15 +32,15 @@ def provision_summary(
     :param job: variables of the hosts as the play sees them; they take precedence over ``hostvars``
     """
     known = together(hosts, hostvars, job)
-    outcomes = {host: _outcome(variables, failures) for host, variables in known.items()}
+    outcomes = {host: provisioned(variables, failures) for host, variables in known.items()}
     labels = sorted(set(filter(None, map(label, known.values()))))
     lines = [f"{len(hosts)} node{'' if len(hosts) == 1 else 's'}" + (f", token label {', '.join(labels)}" if labels else "")]
     if check:
         lines[0] += "; check mode: this is what would be done"
-    for outcome in [*OUTCOMES.values(), FAILED, NO_RESULT]:
+    for outcome, text in TEXTS.items():
         names = [host for host in hosts if outcomes[host] == outcome]
         if names:
-            lines.append(f"  {outcome}: {len(names)} ({some_of(names)})")
+            lines.append(f"  {text}: {len(names)} ({some_of(names)})")
         if outcome == FAILED:
             lines += reasons({host: first_line(known[host][failures]) for host in names})
     waiting = [host for host in hosts if outcomes[host] != FAILED and waits_for_registration(known[host])]
@@ -50,13 +50,6 @@ def provision_summary(
             f"({some_of(waiting)}): start the agent there, or let the role do it (token_file_register, systemd_service_state)"
         )
     return lines
-
-
-def _outcome(variables: Variables, failures: str) -> str:
-    if variables.get(failures) is not None:
-        return FAILED
-    actions = {result.get("action") for result in results(variables).values()}
-    return next((text for action, text in OUTCOMES.items() if action in actions), NO_RESULT)
 
 
 class FilterModule:

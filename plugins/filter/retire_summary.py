@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERIES
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._outcomes import retirements
 from ansible_collections.expanso.edge.plugins.plugin_utils._reach import UNREACHABLE
 from ansible_collections.expanso.edge.plugins.plugin_utils._summary import first_line, reasons
 
@@ -31,7 +31,7 @@ def retire_summary(
     :param failures: name of the variable that holds why a host failed
     :param check: whether this was a run in check mode
     """
-    actions = {host: [result.get("action") for result in _results(hostvars[host])] for host in hosts}
+    actions = {host: [result.get("action") for result in retirements(hostvars[host])] for host in hosts}
     problems = {host: first_line(hostvars[host][failures]) for host in hosts if hostvars[host].get(failures) is not None}
     away = [host for host in problems if problems[host].startswith(UNREACHABLE)]
     failed = [host for host in problems if host not in away]
@@ -65,11 +65,6 @@ def nodes(count: int) -> str:
 def line(outcome: str, names: Sequence[str]) -> list[str]:
     """Return the line of an outcome with its nodes, none where there are none."""
     return [f"  {outcome}: {len(names)} ({some_of(names)})"] if names else []
-
-
-def _results(variables: Variables) -> list[Mapping[str, Any]]:
-    """Return what the roles registered when they retired a token, also of deliveries that the inventory does not name."""
-    return [variables[f"{name}_retired"] for name in DELIVERIES if isinstance(variables.get(f"{name}_retired"), Mapping)]
 
 
 def _after_emergency(fingerprint: str, unknown: list[str], check: bool) -> list[str]:

@@ -10,25 +10,39 @@ from typing import Any
 
 from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import results, waits_for_registration
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import some_of
-from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import DOING, SINCE_THE_PLAN, held_in, is_registered
+from ansible_collections.expanso.edge.plugins.plugin_utils._outcomes import (
+    ANEW,
+    AS_PLANNED,
+    DELEGATED,
+    FAILED,
+    FAILURE,
+    FIRST,
+    NEW_ALREADY,
+    NO_RESULT,
+    NOT_PLANNED,
+    OTHER,
+    REGISTERED,
+    ROTATED,
+    SINCE,
+    rotated,
+)
+from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import held_in, is_registered
 from ansible_collections.expanso.edge.plugins.plugin_utils._summary import first_line, label, reasons, together
 
-FAILURE = "expanso_edge_failure"
-FAULT = "expanso_edge_fault"
-
-ANEW = "registered anew"
-ROTATED = "received the new token"
-FIRST = "received its first token"
-NEW_ALREADY = "holds the given token already"
-REGISTERED = "registered, left as it is"
-OTHER = "needs no token"
-DELEGATED = "done on another host (the manager of its swarm)"
-AS_PLANNED = "nothing to do according to the plan"
-NOT_PLANNED = "not in the plan, left untouched"
-SINCE = "changed since the plan, left untouched"
-FAILED = "failed"
-NOT_REACHED = "not reached (in a later batch, unreachable, or skipped by tags)"
-OUTCOMES = (ANEW, ROTATED, FIRST, NEW_ALREADY, REGISTERED, OTHER, DELEGATED, AS_PLANNED, NOT_PLANNED, SINCE, FAILED, NOT_REACHED)
+TEXTS = {
+    ANEW: "registered anew",
+    ROTATED: "received the new token",
+    FIRST: "received its first token",
+    NEW_ALREADY: "holds the given token already",
+    REGISTERED: "registered, left as it is",
+    OTHER: "needs no token",
+    DELEGATED: "done on another host (the manager of its swarm)",
+    AS_PLANNED: "nothing to do according to the plan",
+    NOT_PLANNED: "not in the plan, left untouched",
+    SINCE: "changed since the plan, left untouched",
+    FAILED: "failed",
+    NO_RESULT: "not reached (in a later batch, unreachable, or skipped by tags)",
+}
 
 UNKNOWN = "a token that is not known before its source is asked"
 
@@ -52,15 +66,15 @@ def rotation_summary(
     :param plan_file: the file of the plan
     """
     known = together(hosts, hostvars, job)
-    outcomes = {host: _outcome(known[host], None if planned is None else planned.get(host, {})) for host in hosts}
+    outcomes = {host: rotated(known[host], None if planned is None else planned.get(host, {})) for host in hosts}
     labels = sorted(set(filter(None, map(label, known.values()))))
     lines = [f"{_nodes(hosts)}" + (f", token label {', '.join(labels)}" if labels else "")]
     if check:
         lines[0] += "; check mode: this is what would be done"
-    for outcome in OUTCOMES:
+    for outcome, text in TEXTS.items():
         names = [host for host in hosts if outcomes[host] == outcome]
         if names:
-            lines.append(f"  {outcome}: {len(names)} ({some_of(names)})")
+            lines.append(f"  {text}: {len(names)} ({some_of(names)})")
         if outcome in (SINCE, FAILED):
             lines += reasons({host: first_line(known[host][FAILURE]) for host in names})
             lines += _held({host: known[host] for host in names})
@@ -68,29 +82,6 @@ def rotation_summary(
     lines += _tokens(done)
     lines += _cost({host: known[host] for host in hosts if outcomes[host] == ANEW}, check)
     return lines + _next_steps(known, outcomes, check, plan_file if check else None, planned is not None)
-
-
-def _outcome(variables: Variables, planned: Mapping[str, Mapping[str, Any]] | None) -> str:
-    if variables.get(FAILURE) is not None:
-        return SINCE if variables.get(FAULT) in SINCE_THE_PLAN else FAILED
-    if planned is not None:
-        if not planned:
-            return NOT_PLANNED
-        if not any(entry["action"] in DOING for entry in planned.values()):
-            return AS_PLANNED
-    found = [result for result in results(variables).values() if result.get("action")]
-    if any(result.get("reregister") for result in found):
-        return ANEW
-    written = [result for result in found if result["action"] == "written"]
-    if written:
-        return ROTATED if any(result.get("previous_fingerprint") for result in written) else FIRST
-    if any(result.get("registered") for result in found):
-        return REGISTERED
-    if any(result["action"] in ("kept", "repaired") for result in found):
-        return NEW_ALREADY
-    if any(result["action"] == "delegated" for result in found):
-        return DELEGATED
-    return OTHER if found else NOT_REACHED
 
 
 def _held(by_host: Mapping[str, Variables]) -> list[str]:
@@ -146,8 +137,8 @@ def _next_steps(known: Mapping[str, Variables], outcomes: Mapping[str, str], che
         if waiting:
             lines.append(f"next: {_nodes(waiting)} with a token and no registration ({some_of(waiting)}): start the agent there")
         lines += _reminder([known[host] for host in those(ANEW, ROTATED)])
-    if not check and those(NOT_REACHED) and those(FAILED, SINCE):
-        lines.append(f"next: {_nodes(those(NOT_REACHED))} not reached yet; the run stops if more nodes failed than expanso_edge_max_fail_percentage allows")
+    if not check and those(NO_RESULT) and those(FAILED, SINCE):
+        lines.append(f"next: {_nodes(those(NO_RESULT))} not reached yet; the run stops if more nodes failed than expanso_edge_max_fail_percentage allows")
     return lines
 
 

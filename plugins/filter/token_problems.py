@@ -12,6 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint, judge
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import NOT_TEMPLATED, delivery_problem, some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._run import sliced
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import (
     FILE_VARIABLE,
     TOKEN_VARIABLE,
@@ -21,6 +22,7 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._sources import (
     decrypter,
     resolve,
 )
+from ansible_collections.expanso.edge.plugins.plugin_utils._summary import together
 from jinja2.exceptions import UndefinedError
 
 Holders = dict[str, list[str]]
@@ -42,6 +44,7 @@ def token_problems(
     decrypt = decrypter(getattr(hostvars, "_loader", None))
     if decrypt is not None:
         decrypt = functools.lru_cache(decrypt)  # decrypting is slow, and all hosts may share the file
+    one_of_slices = bool(hosts) and sliced(together(hosts[:1], hostvars, job)[hosts[0]])
     problems = set()
     single_use: Holders = {}  # by fingerprint
     faulty: dict[tuple[str, str], list[str]] = {}  # hosts' own unusable tokens, by fingerprint and fault
@@ -62,7 +65,9 @@ def token_problems(
             elif exc.code not in ("empty", "expired"):
                 faulty.setdefault((fingerprint(found.token), f"{found.source}: {exc.message}"), []).append(host)
             continue
-        if token.kind == "jwt":
+        if token.kind == "jwt" and found.job_wide and one_of_slices:
+            problems.add(_sliced(found.source, token.fingerprint))
+        elif token.kind == "jwt":
             single_use.setdefault(token.fingerprint, []).append(host)
     problems.update(f"{fault} (on {len(names)} hosts: {some_of(names)})" for (dummy, fault), names in faulty.items() if len(names) > 1)
     problems.update(_shared(mark, names) for mark, names in single_use.items() if len(names) > 1)
@@ -86,6 +91,15 @@ def _shared(mark: str, hosts: list[str]) -> str:
     return (
         f"the single-use token (JWT) with fingerprint {mark} is meant for {len(hosts)} hosts ({some_of(hosts)}): "
         f"give each its own in variable {TOKEN_VARIABLE}, or limit the run to one host"
+    )
+
+
+def _sliced(source: str, mark: str) -> str:
+    """Return the problem of a job-wide JWT in a slice, which cannot see that the other slices use it as well."""
+    return (
+        f"{source}: the single-use token (JWT) with fingerprint {mark} would be used one time in each slice, because a slice sees only its own hosts: "
+        f"give each host its own in variable {TOKEN_VARIABLE}, or set the number of slices of the job template to 1 "
+        "(this is no slice? then set expanso_edge_sliced=false)"
     )
 
 

@@ -81,6 +81,21 @@ options:
     description:
       - File for the format V(prometheus), in the directory of the textfile collector. By default it is in O(directory), which only its owner may enter.
     type: path
+  merge:
+    description:
+      - Make one report of the reports of slices, instead of asking what the hosts of this play answered. AWX runs a large job in slices.
+      - What only all nodes together tell is found anew. A host of O(hosts) that no slice reported on is in the report as unknown.
+      - Needs the same O(registry) and O(trail_file) as the slices had. O(waivers) and O(nodes) count here.
+    type: bool
+    default: false
+  slices:
+    description: How many slices there were, for O(merge). A finding says if reports of some of them are missing.
+    type: int
+  slices_of:
+    description:
+      - Name of the set of slices. A slice writes its report to C(slices/NAME/JOB) in O(directory), and compares it with no earlier report.
+      - By default, in a slice, the number of AWX's workflow job. For O(merge), what a slice published in C(expanso_edge_result), or the only set.
+    type: str
   only_check:
     description: Only check the options, the data and the deliveries of the hosts, before any host is asked.
     type: bool
@@ -132,6 +147,10 @@ exceeded:
   returned: when a report was made
 paths:
   description: The files by format, empty in check mode.
+  type: dict
+  returned: when a report was made
+result:
+  description: The result for programs, which the playbooks publish as C(expanso_edge_result).
   type: dict
   returned: when a report was made
 sha256:

@@ -27,9 +27,10 @@ attributes:
     description: Shows no difference.
 options:
   path:
-    description: The file on the controller.
+    description:
+      - The file on the controller. Required with O(state=written).
+      - Without it, O(state=read) reads the plan that the variable C(expanso_edge_plan) holds. Both at once are refused. Without both there is no plan.
     type: path
-    required: true
   state:
     description:
       - V(read) reads a plan, and refuses one that is damaged, more than seven days old, or of another layout.
@@ -43,6 +44,12 @@ options:
     elements: str
   reregister:
     description: Whether registered nodes are registered anew. A plan that was made otherwise is refused.
+    type: bool
+    default: false
+  return_plan:
+    description:
+      - With O(state=written), also return the plan as data, which M(ansible.builtin.set_stats) can publish for the next node of a workflow.
+      - It is refused where a name or a place in it contains C({{), C({%) or C({#).
     type: bool
     default: false
 seealso:
@@ -63,11 +70,11 @@ RETURN = r"""
 path:
   description: The file.
   type: str
-  returned: success
+  returned: success, with a file
 planned:
   description: What is planned, by node and delivery.
   type: dict
-  returned: success, with O(state=read)
+  returned: success, with O(state=read) and a plan
   sample:
     edge01:
       token_file:
@@ -79,6 +86,10 @@ planned:
         old: 0a4d55a8d778
         place: /etc/expanso/bootstrap.token
         registered: false
+plan:
+  description: The content of the file, without the reasons why nodes failed.
+  type: dict
+  returned: success, with O(return_plan)
 msg:
   description: Human-readable summary of the result.
   type: str

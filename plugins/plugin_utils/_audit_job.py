@@ -19,12 +19,14 @@ from ansible_collections.expanso.edge.plugins.module_utils._version import VERSI
 from ansible_collections.expanso.edge.plugins.plugin_utils import _run
 from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERY_VARIABLE, named
 from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import shown_path
-from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import compare, reconcile, registry, scope, waivers
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import compare, merge, reconcile, registry, scope, waivers
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
-from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import Finding, Json
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import FORMATS
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import Finding, Json, Node
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.report import Given
-from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.settings import Settings
-from ansible_collections.expanso.edge.plugins.plugin_utils._job import Job, delivery_problem
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.settings import NAME, Settings
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import Job, delivery_problem, some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._recorded_action import TRAIL_VARIABLE
 from ansible_collections.expanso.edge.plugins.plugin_utils._rendering import reader
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import SourceError, decrypter
 from ansible_collections.expanso.edge.plugins.plugin_utils._trail import TrailError, look
@@ -34,6 +36,7 @@ FAILURE = "expanso_edge_audit_failure"
 
 REGISTRY_VARIABLE = "expanso_edge_audit_registry"
 WAIVERS_VARIABLE = "expanso_edge_audit_waivers"
+RESULT_VARIABLE = "expanso_edge_result"
 
 _GROUPS = ("all", "ungrouped")
 _MOST_LINES = 20  # of a trail that get a finding of their own
@@ -68,6 +71,68 @@ def hosts(names: list[str], variables: Mapping[str, Any], templar: Any) -> list[
     if problems:
         raise DataError("; ".join(problems))
     return found
+
+
+def placed(settings: Settings, variables: Mapping[str, Any]) -> tuple[Settings, str | None]:
+    """Return the settings, those of a slice in a slice, and the name of the set of slices that it belongs to.
+
+    :raises DataError: the set has no name
+    """
+    if settings.merge or not _run.sliced(variables):
+        return settings, None
+    set_name = settings.slices_of or _run.slices_of(variables)
+    if set_name is None or not NAME.fullmatch(set_name):
+        raise DataError("a slice outside of AWX needs expanso_edge_slices_of: a name that is the same in all slices, and another in the next run")
+    job = _run.job_id(variables)
+    return settings.of_slice(set_name, job if job is not None and NAME.fullmatch(job) else _run.RUN_ID), set_name
+
+
+def slices(settings: Settings, given: Given, names: list[str], variables: Mapping[str, Any], templar: Any) -> tuple[list[Node], list[Finding]]:
+    """Return the nodes that slices reported on, those that none reported on, and what is wrong with the reports.
+
+    :param names: the hosts that were to be asked
+    :raises DataError: there is no report, it is not clear which ones are meant, or the slices were given more data
+    """
+    folder = os.path.join(settings.of_slices, _set_of_slices(settings, variables))
+    parts, broken = [], {}
+    for job in sorted(_listed_in(folder), key=lambda job: (len(job), job)):
+        path = os.path.join(folder, job, FORMATS["json"].file)
+        try:
+            parts.append(merge.read(_read_plain(path), job, path))
+        except OSError as exc:
+            broken[path] = f"{path}: {exc.strerror}"
+        except DataError as exc:
+            broken[path] = str(exc)
+    if not parts:
+        raise DataError("; ".join([f"there is no report of a slice in {folder}: audit in slices first", *broken.values()]))
+    for missing, option in ((given.registry is None, REGISTRY_VARIABLE), (settings.trail_file is None, TRAIL_VARIABLE)):
+        if missing and any(part.registry if option == REGISTRY_VARIABLE else part.trail for part in parts):
+            raise DataError(f"the slices were given {option}, and this run is not: give it the same")
+    nodes, findings = merge.together(parts, names, broken, settings.slices)
+    known = {node.name for node in nodes}
+    others = scope.nodes(hosts([name for name in names if name not in known], variables, templar))
+    return nodes + [node._replace(status="unreachable", message=merge.NO_SLICE) for node in others], findings
+
+
+def _set_of_slices(settings: Settings, variables: Mapping[str, Any]) -> str:
+    """Return the name of the set of slices: as it is given, as the slices published it, or the only one."""
+    published = variables.get(RESULT_VARIABLE)
+    said = settings.slices_of or (published.get("slices_of") if isinstance(published, Mapping) else None)
+    if isinstance(said, (str, int)) and NAME.fullmatch(str(said)):
+        return str(said)
+    there = sorted(_listed_in(settings.of_slices))
+    if len(there) > 1:
+        raise DataError(f"there are several sets of slices in {settings.of_slices} ({some_of(there)}): name one with expanso_edge_slices_of")
+    return there[0] if there else ""
+
+
+def _listed_in(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        raise DataError(f"{folder} cannot be read on the controller: {exc.strerror}") from None
 
 
 def run(variables: Mapping[str, Any]) -> Json:

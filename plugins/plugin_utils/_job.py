@@ -15,12 +15,15 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERIES, DELIVERY_VARIABLE, named
+from ansible_collections.expanso.edge.plugins.plugin_utils._run import SLICED_VARIABLE
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import FILE_VARIABLE, TOKEN_VARIABLE
 from jinja2.exceptions import UndefinedError
 
 LABEL_VARIABLE = "expanso_edge_token_label"
 REREGISTER_VARIABLE = "expanso_edge_reregister"
-NAMES = (FILE_VARIABLE, LABEL_VARIABLE, DELIVERY_VARIABLE, REREGISTER_VARIABLE, *(each.variable for each in DELIVERIES.values() if each.variable))
+NAMES = (
+    FILE_VARIABLE, LABEL_VARIABLE, DELIVERY_VARIABLE, REREGISTER_VARIABLE, SLICED_VARIABLE, *(each.variable for each in DELIVERIES.values() if each.variable),
+)  # fmt: skip
 
 NOT_TEMPLATED = "{{ not templated }}"
 """Stands for a value that cannot be templated."""

@@ -42,6 +42,7 @@ TOKEN_DIFFERS, PLACE_DIFFERS = "token_differs", "place_differs"  # faults that a
 SINCE_THE_PLAN = (HELD_DIFFERS, REGISTERED_SINCE, TOKEN_DIFFERS, PLACE_DIFFERS)
 
 _FINGERPRINT = re.compile("[0-9a-f]{12}")
+_TEMPLATE = re.compile(r"\{[{%#]")
 _LONGEST = 4096
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _HOUR, _DAY = 3600, 86400
@@ -196,10 +197,16 @@ def _entry(data: Any, number: int) -> Entry:
         and entry.action in ACTIONS
         and all(each is None or isinstance(each, str) and _FINGERPRINT.fullmatch(each) for each in (entry.old, entry.new))
         and isinstance(entry.registered, bool)
+        and not is_template(entry)
     )
     if not sound:
         raise PlanError(f"it is damaged: entry {number} of nodes cannot be what a plan says; {_AGAIN}")
     return entry
+
+
+def is_template(entry: Entry) -> bool:
+    """Return whether a text of an entry would be evaluated if it were a variable. A node may have named such a place."""
+    return any(isinstance(each, str) and _TEMPLATE.search(each) for each in entry)
 
 
 def expected(planned: Any) -> dict[str, str]:

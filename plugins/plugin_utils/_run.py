@@ -15,6 +15,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 JOB_VARIABLES = ("awx_job_id", "tower_job_id")
 USER_VARIABLES = ("awx_user_name", "tower_user_name")
 
@@ -28,10 +30,31 @@ def new_run_id() -> str:
 RUN_ID = new_run_id()
 """Identifies this run of Ansible."""
 
+SLICED_VARIABLE = "expanso_edge_sliced"
+PREFIXES = ("awx", "tower")
+
 
 def job_id(variables: Mapping[str, Any]) -> str | None:
     """Return the number of the job of AWX or Automation Controller, None outside of one."""
     return _first(variables, JOB_VARIABLES)
+
+
+def sliced(variables: Mapping[str, Any]) -> bool:
+    """Return whether this run is one of several slices of a job, each of which knows only its own hosts.
+
+    AWX gives a slice no number: it runs the slices of a job template as a workflow job that has the template's name. A workflow of a person may have
+    that name by chance, so the variable ``expanso_edge_sliced`` decides where it is set.
+    """
+    said = _first(variables, (SLICED_VARIABLE,))
+    if said is not None:
+        return bool(boolean(said, strict=False))
+    names = [(_first(variables, (f"{prefix}_workflow_job_name",)), _first(variables, (f"{prefix}_job_template_name",))) for prefix in PREFIXES]
+    return any(workflow is not None and workflow == template for workflow, template in names)
+
+
+def slices_of(variables: Mapping[str, Any]) -> str | None:
+    """Return the number of the workflow job of AWX that a slice belongs to, None outside of one."""
+    return _first(variables, tuple(f"{prefix}_workflow_job_id" for prefix in PREFIXES))
 
 
 def user(variables: Mapping[str, Any]) -> str:

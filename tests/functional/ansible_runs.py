@@ -73,6 +73,13 @@ class Run:
         result: Json = self.event(task, host)["result"]
         return result
 
+    @property
+    def published(self) -> Json:
+        """What `set_stats` published, as AWX keeps it in a job's artifacts."""
+        [event] = [each for each in self.events if each["outcome"] == "published"]
+        found: Json = event["result"]
+        return found
+
     def remote_commands(self, host: str) -> int:
         """How often the host was sent a command or a file. Needs verbosity 3."""
         return len(re.findall(rf"^<{re.escape(host)}> (?:EXEC|PUT|FETCH|SSH: EXEC)\b", self.output, re.MULTILINE))

@@ -20,14 +20,17 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import F
 SCHEMA_VERSION = 1
 
 _KEYS = ("id", "code", "severity", "node", "place", "fingerprint", "message", "remedy", "status", "waiver", "change")
-_REGISTRY = ("unknown_token", "outside_groups", "too_many_nodes", "enrolled_with_unknown_token")
-_RECORDS = ("shared_single_use", "spent_elsewhere", *_REGISTRY)
+REGISTRY = ("unknown_token", "outside_groups", "too_many_nodes", "enrolled_with_unknown_token")
+_RECORDS = ("shared_single_use", "spent_elsewhere", *REGISTRY)
 """What enrolment records tell, too."""
 
 _NO_RECORD = ("record_damaged", "record_not_readable")
 _CLOUD = ("unknown_to_inventory", "unknown_to_cloud")
-_TRAIL = ("trail_broken",)
-_ABOUT_DATA = ("waiver_unused", "previous_unreadable")
+TRAIL = ("trail_broken",)
+_ABOUT_DATA = ("waiver_unused", "previous_unreadable", "slice_missing", "slice_unusable", "slice_unexpected", "slice_overlap")
+
+OF_ALL = ("unknown", "audit_failed", "clock_off", "expires_soon", *_RECORDS, *_CLOUD, *TRAIL, *_ABOUT_DATA)
+"""What the controller finds, and not a node. Only C(expired) is found by both."""
 
 
 class Earlier(NamedTuple):
@@ -123,9 +126,9 @@ def _judged(finding: Mapping[str, Any], earlier: Earlier, answered: set[str], sc
     :param answered: names of the nodes that told what the finding is about
     """
     code = finding["code"]
-    if (code in _REGISTRY and not scope.registry) or (code in _CLOUD and not scope.cloud) or (code in _TRAIL and not scope.trail):
+    if (code in REGISTRY and not scope.registry) or (code in _CLOUD and not scope.cloud) or (code in TRAIL and not scope.trail):
         return False
-    if code in (*_TRAIL, *_ABOUT_DATA) or code == "unknown_to_inventory":
+    if code in (*TRAIL, *_ABOUT_DATA) or code == "unknown_to_inventory":
         return True
     if finding["node"] is not None and code != "spent_elsewhere":
         return finding["node"] in answered

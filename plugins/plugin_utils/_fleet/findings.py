@@ -16,6 +16,9 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import F
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.registry import Registry
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.tokens import Use
 
+NOTHING_KNOWN = {"unknown": "nothing is known of this node: ", "audit_failed": "the audit failed on this node: "}
+"""How the finding about a node that did not answer begins, by its code."""
+
 CLOCK_TOLERANCE = 120
 """Seconds by which a node's clock may be off."""
 
@@ -43,10 +46,10 @@ def fleet_findings(nodes: list[Node], tokens: dict[str, Use], registry: Registry
 def of_node(node: Node) -> Iterable[Finding]:
     """Yield what is wrong with a node as such: it did not answer, or its clock is off."""
     if node.status == "unreachable":
-        message = f"nothing is known of this node: {node.message}"
+        message = NOTHING_KNOWN["unknown"] + node.message
         yield Finding("unknown", "warning", node.name, None, None, message, "make it reachable, and run the audit again")
     elif node.status == "failed":
-        message = f"the audit failed on this node: {node.message}"
+        message = NOTHING_KNOWN["audit_failed"] + node.message
         yield Finding("audit_failed", "error", node.name, None, None, message, "correct that, and run the audit again")
     offset = node.clock_offset
     if offset is not None and abs(offset) > CLOCK_TOLERANCE:

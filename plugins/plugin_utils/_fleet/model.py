@@ -58,6 +58,7 @@ class Node(NamedTuple):
     units: tuple[Json, ...] = ()
     findings: tuple[Finding, ...] = ()
     clock_offset: float | None = None
+    enrolment: str | None = None  # what an earlier report says of enrolled_with, because it does not hold the whole record
 
     @property
     def holds(self) -> set[str]:
@@ -72,8 +73,8 @@ class Node(NamedTuple):
     @property
     def enrolled_with(self) -> str | None:
         """The fingerprint of the token that the node registered with: the last one that it was given before. None if that is not certain."""
-        if not self.registered:
-            return None
+        if self.enrolment or not self.registered:
+            return self.enrolment
         registered_at = moment(self.registered_at)
         if registered_at is None:
             return self.record[0].fingerprint if len(self.given) == 1 else None

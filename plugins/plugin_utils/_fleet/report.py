@@ -37,6 +37,7 @@ class Given(NamedTuple):
     earlier: compare.Earlier | None = None
     trail: Json | None = None  # path, number of lines and last hash of the trail, if it could be verified
     others: tuple[Finding, ...] = ()  # findings about these data
+    slice: bool = False  # whether the nodes are a part of the fleet, so that waivers for others are not unused
 
 
 def build(nodes: list[Node], given: Given, limits: Limits, run: Json, inventory: Iterable[str], now: datetime) -> Json:
@@ -53,7 +54,8 @@ def build(nodes: list[Node], given: Given, limits: Limits, run: Json, inventory:
     if given.enrolled is not None:
         found += reconcile(nodes, inventory, given.enrolled)
     answered = {node.name for node in nodes if node.status == "answered"}
-    found += waivers.unused(found, given.waivers or [], [name for name in {*inventory, *(node.name for node in nodes)} if name not in answered])
+    if not given.slice:
+        found += waivers.unused(found, given.waivers or [], [name for name in {*inventory, *(node.name for node in nodes)} if name not in answered])
     known = None if given.earlier is None else {each["id"] for each in given.earlier.findings}
     findings = sorted((_shown(mark, each, given.waivers or [], known, now) for mark, each in compare.identified(found)), key=_order)
     scope = compare.Scope(nodes, given.registry is not None, given.enrolled is not None, given.trail is not None)
@@ -87,7 +89,7 @@ def _shown(mark: str, finding: Finding, waived: list[waivers.Waiver], known: set
     status, waiver = waivers.status(finding, waived, now.date())
     message = finding.message
     if waiver is not None and status == "expired_waiver":
-        message += f" (its waiver expired on {waiver.expires.isoformat()}: renew it or correct the cause; owner {waiver.owner})"
+        message += f"{waivers.EXPIRED}{waiver.expires.isoformat()}: renew it or correct the cause; owner {waiver.owner})"
     return {
         "id": mark,
         **finding._asdict(),

@@ -23,7 +23,7 @@ NO_ANSWER = "there is no answer: the node was not reached, or its tasks were ski
 NO_MANAGER = "there is no answer: no manager of its swarm answered"
 KINDS = ("bootstrap_key", "jwt", "opaque")
 
-_CODE = re.compile(r"[a-z][a-z0-9_]{0,59}")
+CODE = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -179,7 +179,7 @@ def _findings(node: str, results: Iterable[Mapping[str, Any]]) -> Iterable[Findi
 def _finding(node: str, entry: Mapping[str, Any], place: str | None, fingerprint: str | None) -> Finding:
     code, severity = entry.get("code"), entry.get("severity")
     return Finding(
-        code=code if isinstance(code, str) and _CODE.fullmatch(code) else "unknown_finding",
+        code=code if isinstance(code, str) and CODE.fullmatch(code) else "unknown_finding",
         severity=severity if severity in SEVERITIES else "error",
         node=node,
         place=text(entry.get("place")) or place,

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -20,9 +21,12 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.report import 
 DEFAULT_DIRECTORY = "expanso-edge-audit"
 LEVELS = ("error", "warning", "never")
 OPTIONS = (
-    "directory", "expires_within", "fail_on", "formats", "hosts", "max_age", "nodes", "only_check", "previous", "prometheus_file", "registry",
-    "stuck_hours", "trail_file", "waivers",
+    "directory", "expires_within", "fail_on", "formats", "hosts", "max_age", "merge", "nodes", "only_check", "previous", "prometheus_file", "registry",
+    "slices", "slices_of", "stuck_hours", "trail_file", "waivers",
 )  # fmt: skip
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a directory of slices may be called."""
 
 _MOST_DAYS = 36500
 
@@ -39,6 +43,18 @@ class Settings(NamedTuple):
     trail_file: str | None
     prometheus_file: str | None
     only_check: bool
+    merge: bool = False
+    slices: int | None = None
+    slices_of: str | None = None
+
+    @property
+    def of_slices(self) -> str:
+        """The directory that holds the reports of slices, those of each set in a directory of its own."""
+        return os.path.join(self.directory, "slices")
+
+    def of_slice(self, set_name: str, job: str) -> Settings:
+        """Return the settings of a slice: with a directory of its own, and without what is about the whole fleet."""
+        return self._replace(directory=os.path.join(self.of_slices, set_name, job), nodes=None, previous=None, prometheus_file=None)
 
     def path(self, name: str) -> str:
         """Return the path of the file of a format."""
@@ -55,22 +71,31 @@ def parse(args: Mapping[str, Any]) -> Settings:
     unknown = sorted(set(args) - set(OPTIONS))
     if unknown:
         raise DataError(f"audit_report has no such option; it has {', '.join(OPTIONS)}")
-    given = _strings(args.get("formats", ["json", "html"]), "formats")
+    given = _strings(_given(args, "formats", ["json", "html"]), "formats")
     return Settings(
         directory=_path(args.get("directory") or DEFAULT_DIRECTORY, "directory"),
         formats=[name for name in FORMATS if name == "json" or name in _choices(given, "formats", tuple(FORMATS))],
         fail_on=_choices([args.get("fail_on") or "error"], "fail_on", LEVELS)[0],
         limits=Limits(
             max_age_days=None if args.get("max_age") in (None, "") else int(_number(args["max_age"], "max_age", whole=True)),
-            stuck_hours=_number(args.get("stuck_hours", 24), "stuck_hours"),
-            expires_within_days=int(_number(args.get("expires_within", 14), "expires_within", whole=True)),
+            stuck_hours=_number(_given(args, "stuck_hours", 24), "stuck_hours"),
+            expires_within_days=int(_number(_given(args, "expires_within", 14), "expires_within", whole=True)),
         ),
         nodes=_some_path(args, "nodes"),
         previous=_some_path(args, "previous"),
         trail_file=_some_path(args, "trail_file"),
         prometheus_file=_some_path(args, "prometheus_file"),
-        only_check=args.get("only_check") in (True, "true", "True", "yes"),
+        only_check=_is_set(args, "only_check"),
+        merge=_is_set(args, "merge"),
+        slices=None if args.get("slices") in (None, "") else int(_number(args["slices"], "slices", whole=True)),
+        slices_of=_some_name(args, "slices_of"),
     )
+
+
+def _given(args: Mapping[str, Any], name: str, default: Any) -> Any:
+    """Return an option. An empty text, such as a question of a survey that was not answered, means that it is not set."""
+    value = args.get(name)
+    return default if value in (None, "") else value
 
 
 def _strings(value: Any, name: str) -> list[Any]:
@@ -104,6 +129,19 @@ def _path(value: Any, name: str) -> str:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise DataError(f"{name} must be a path on the controller")
     return os.path.abspath(os.path.expanduser(value))
+
+
+def _is_set(args: Mapping[str, Any], name: str) -> bool:
+    return args.get(name) in (True, "true", "True", "yes")
+
+
+def _some_name(args: Mapping[str, Any], name: str) -> str | None:
+    value = args.get(name)
+    if value in (None, ""):
+        return None
+    if not NAME.fullmatch(str(value)):
+        raise DataError(f"{name} must be a name of letters, digits, dots, dashes and underscores, at most 64, and begin with a letter or a digit")
+    return str(value)
 
 
 def _some_path(args: Mapping[str, Any], name: str) -> str | None:

@@ -25,11 +25,12 @@ _NEXT = (
 )
 
 
-def lines(report: Json, paths: Mapping[str, str], check: bool) -> list[str]:
+def lines(report: Json, paths: Mapping[str, str], check: bool, set_name: str | None = None) -> list[str]:
     """Return the summary.
 
     :param paths: the files by format
     :param check: whether this was a run in check mode, which writes none
+    :param set_name: of the slices that this one belongs to, None where it is none
     """
     scope, totals = report["scope"], report["totals"]
     failed = [each["node"] for each in scope["failed"]]
@@ -50,6 +51,8 @@ def lines(report: Json, paths: Mapping[str, str], check: bool) -> list[str]:
     result += _comparison(report)
     codes = {each["code"] for each in report["findings"] if each["status"] != "waived"}
     result += [f"next: {advice}" for wanted, advice in _NEXT if codes & set(wanted)]
+    if set_name is not None:
+        result.append(f"next: this is one slice; when all have ended, make one report of them: expanso.edge.merge_audits -e expanso_edge_slices_of={set_name}")
     if paths and not check:
         result.append(f"report: {', '.join(paths.values())}")
     return result

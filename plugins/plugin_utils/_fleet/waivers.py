@@ -28,6 +28,9 @@ def _codes(value: Any) -> list[str]:
     return codes
 
 
+EXPIRED = " (its waiver expired on "
+"""Begins what is added to the message of a finding whose waiver is no longer in effect."""
+
 FIELDS = {"finding": _codes, "node": data.text, "owner": data.text, "reason": data.text, "expires": data.day}
 
 

@@ -52,3 +52,8 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_skipped(self, result):
         self._write("skipped", result)
+
+    def v2_playbook_on_stats(self, stats):
+        event = {"outcome": "published", "host": "", "task": "", "result": getattr(stats, "custom", {}).get("_run", {})}
+        with open(os.environ["TEST_EVENTS"], "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(event) + "\n")

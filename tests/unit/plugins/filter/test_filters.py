@@ -82,6 +82,16 @@ class TestProblems:
         assert "2 hosts (a, b)" in problem
         assert JWT not in problem
 
+    def test_a_job_wide_single_use_token_in_a_slice(self) -> None:
+        awx = {"awx_workflow_job_name": "Provision", "awx_job_template_name": "Provision"}
+        (problem,) = token_problems(["a"], {"a": awx}, {ENVIRONMENT: JWT})
+        assert "would be used one time in each slice" in problem and "set the number of slices of the job template to 1" in problem and JWT not in problem
+        assert token_problems(["a", "b"], {"a": awx, "b": awx}, {ENVIRONMENT: JWT}) == [problem]
+        assert token_problems(["a"], {"a": {}}, {ENVIRONMENT: JWT}, job={"a": {"expanso_edge_sliced": True}}) == [problem]
+        # what each host has of its own is used one time, and a key may be used by many
+        assert token_problems(["a"], {"a": {**awx, "expanso_edge_token": JWT}}, {}) == token_problems(["a"], {"a": awx}, {ENVIRONMENT: KEY}) == []
+        assert token_problems(["a"], {"a": {**awx, "expanso_edge_sliced": False}}, {ENVIRONMENT: JWT}) == []
+
     def test_a_value_that_is_not_a_text_concerns_only_its_host(self) -> None:
         assert token_problems(["a", "b"], {"a": {"expanso_edge_token": [KEY]}, "b": {"expanso_edge_token": KEY}}, {}) == []
 

@@ -39,9 +39,15 @@ def test_options_as_texts_of_templates() -> None:
     assert (asked.fail_on, asked.only_check) == ("never", True)
 
 
+def test_an_empty_answer_of_a_survey_is_not_set() -> None:
+    assert settings.parse(dict.fromkeys(set(settings.OPTIONS) - {"hosts"}, "")) == settings.parse({})
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
+        ({"slices_of": "../up"}, "slices_of must be a name of letters"),
+        ({"slices": "two"}, "slices must be a whole number"),
         ({"fail_on": SECRET}, "fail_on has an unknown value: known are error, warning, never"),
         ({"formats": ["json", SECRET]}, "formats has an unknown value: known are json, html"),
         ({"formats": {"json": True}}, "formats must be a list"),

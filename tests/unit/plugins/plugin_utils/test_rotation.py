@@ -75,6 +75,8 @@ def entries(**changes: Any) -> list[Json]:
         (made(nodes=entries(delivery=["token_file"])), "entry 1 of nodes cannot be"),
         (made(nodes=entries(action="remove")), "entry 1 of nodes cannot be"),
         (made(nodes=entries(node="")), "entry 1 of nodes cannot be"),
+        (made(nodes=entries(place="/etc/{{ lookup('pipe', 'id') }}")), "entry 1 of nodes cannot be"),
+        (made(nodes=entries(node="{% x %}")), "entry 1 of nodes cannot be"),
         (made(nodes=entries(registered=None)), "entry 1 of nodes cannot be"),
         (made(nodes=entries() * 2), "two times"),
     ],

@@ -23,6 +23,38 @@ def test_job(variables, expected):
     assert _run.job_id(variables) == expected
 
 
+AWX = {"awx_workflow_job_name": "Provision", "awx_job_template_name": "Provision"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, False),
+        (AWX, True),
+        ({"tower_workflow_job_name": "Provision", "tower_job_template_name": "Provision"}, True),
+        ({**AWX, "awx_workflow_job_name": "Nightly"}, False),
+        ({"awx_job_template_name": "Provision"}, False),
+        ({"awx_workflow_job_name": "", "awx_job_template_name": ""}, False),
+        ({"awx_workflow_job_name": ["a"], "awx_job_template_name": ["a"]}, False),
+        ({"awx_workflow_job_name": "Provision", "tower_job_template_name": "Provision"}, False),
+        ({"expanso_edge_sliced": True}, True),
+        ({"expanso_edge_sliced": "yes"}, True),
+        ({"expanso_edge_sliced": "odd"}, False),
+        ({**AWX, "expanso_edge_sliced": False}, False),
+        ({**AWX, "expanso_edge_sliced": "false"}, False),
+        ({**AWX, "expanso_edge_sliced": ""}, True),
+        ({**AWX, "expanso_edge_sliced": {}}, True),
+    ],
+)
+def test_slices(variables, expected):
+    assert _run.sliced(variables) is expected
+
+
+def test_which_slices_belong_together():
+    assert _run.slices_of({}) is None
+    assert _run.slices_of({"awx_workflow_job_id": 4711}) == _run.slices_of({"tower_workflow_job_id": "4711"}) == "4711"
+
+
 def test_user(monkeypatch):
     monkeypatch.setenv("LOGNAME", "somebody-else")
     monkeypatch.delenv("LOGNAME")

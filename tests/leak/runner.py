@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shlex
 import shutil
 import stat
@@ -32,6 +33,8 @@ EXAMPLE = REPOSITORY / "examples" / "awx"
 SYSTEM_PYTHON = "/usr/bin/python3"
 SECONDS = 900
 NEVER_STARTED = -1
+RESULT = "expanso_edge_result"
+PLAIN = re.compile("[A-Za-z0-9._:-]+")
 
 
 class Mode(NamedTuple):
@@ -162,6 +165,21 @@ def check_observers(outcome: Outcome, lab: Lab) -> None:
     assert not list(lab.private.glob("artifacts/1/job_events/*-partial.json")), "the run was cut off"
     assert (lab.home / "log" / "ansible.log").stat().st_size > 0
     assert outcome.processes
+
+
+def check_result(outcome: Outcome, expected: bool = True) -> None:
+    """Assert that a job's artifacts are the summary of its playbook and nothing else, made of numbers, truth values and plain words."""
+    assert [set(each) for each in outcome.artifacts if each] == [{RESULT}] * expected
+    odd = [each for each in _values(outcome.artifacts) if not (each is None or isinstance(each, int) or (isinstance(each, str) and PLAIN.fullmatch(each)))]
+    assert odd == []
+
+
+def _values(data: Any) -> Iterator[Any]:
+    if isinstance(data, (dict, list)):
+        for each in [*data, *data.values()] if isinstance(data, dict) else data:
+            yield from _values(each)
+    else:
+        yield data
 
 
 def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from conftest import CORES
 from lab import Lab
 from observers import Syslog
-from runner import MODES, check_observers, run
+from runner import MODES, check_observers, check_result, run
 
 FORMATS = ["json", "html", "csv", "junit", "prometheus", "ocsf"]
 
@@ -56,6 +56,7 @@ def test_an_audit(core: str, mode: str, make_lab: Callable[[], Lab], syslog: Sys
     prepare(lab)
     outcome = run(core, "wrong_audit.yml", MODES[mode], lab, syslog)
     check_observers(outcome, lab)
+    check_result(outcome)
     assert outcome.leaks() == []
     refused = [event for event in outcome.events if event["event"] == "runner_item_on_failed"]
     assert len(refused) == len(lab.nodes["waiting"].variables["wrong"])

@@ -1083,11 +1083,11 @@ def survey_of_a_retirement_left_empty(lab: Lab) -> None:
 
 @job(says="token written to", red=False)
 def survey_of_numbers(lab: Lab) -> None:
-    """One host at a time, and one fork."""
-    lab.credential(lab.canary(canary.key(), "credential"))
+    """One host at a time, and one fork. From ansible-core 2.19 on, texts that look like numbers arrive as numbers."""
+    lab.credential(lab.canary(canary.key(), "credential"), label="2026")
     for name in ("one", "two"):
         lab.node(name).will_hold = "credential"
-    lab.extra_vars |= {"expanso_edge_serial": 1, "expanso_edge_max_fail_percentage": 0}
+    lab.extra_vars |= {"expanso_edge_serial": "1", "expanso_edge_max_fail_percentage": 0}
     lab.arguments += ["--forks", "1"]
 
 

@@ -88,12 +88,12 @@ class Lab:
         self.canaries[name] = made
         return made.text
 
-    def credential(self, content: str | bytes) -> None:
+    def credential(self, content: str, label: str = "site-7") -> None:
         """Give the job a token as AWX's credential type does: in a file of the private data directory, and another one with a variable that names it."""
-        variables = unsafe({"expanso_edge_token_file": str(self.seen_as / "env" / "tmptoken"), "expanso_edge_token_label": "site-7"})
+        variables = unsafe({"expanso_edge_token_file": str(self.seen_as / "env" / "tmptoken"), "expanso_edge_token_label": label})
         for name, text in (("tmptoken", content), ("tmpvariables", variables)):
             path = self.private / "env" / name
-            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+            path.write_bytes(text.encode())  # with its line breaks as they are
             path.chmod(0o600)
         self.arguments += ["-e", f"@{self.seen_as}/env/tmpvariables"]
 

@@ -33,6 +33,7 @@ EXAMPLE = REPOSITORY / "examples" / "awx"
 SYSTEM_PYTHON = "/usr/bin/python3"
 SECONDS = 900
 NEVER_STARTED = -1
+EVENTS, PARTIAL = "artifacts/1/job_events/*.json", "artifacts/1/job_events/*-partial.json"
 RESULT = "expanso_edge_result"
 PLAIN = re.compile("[A-Za-z0-9._:-]+")
 
@@ -59,9 +60,17 @@ MODES = {
 }
 
 
-ABOUT = {"job_id": 42, "job_template_id": 7, "job_template_name": "Bootstrap tokens", "user_name": "operator", "inventory_name": "Edge"}
-JOB = {f"{prefix}_{name}": value for prefix in ("awx", "tower") for name, value in ABOUT.items()}
-"""Variables that AWX gives to each job."""
+def about(**facts: Any) -> dict[str, Any]:
+    """Return variables in which AWX tells something about a job, by both of the names that it gives them."""
+    return {f"{prefix}_{name}": value for prefix in ("awx", "tower") for name, value in facts.items()}
+
+
+TEMPLATE = "Bootstrap tokens"
+JOB = about(job_id=42, job_template_id=7, job_template_name=TEMPLATE, user_name="operator")
+"""What AWX tells each job."""
+
+SLICE = about(workflow_job_id=41, workflow_job_name=TEMPLATE)
+"""What AWX tells a slice of a job as well."""
 
 
 class Evidence(NamedTuple):
@@ -88,7 +97,6 @@ class Outcome(NamedTuple):
     """What a run was, and all that came out of it.
 
     :ivar code: exit code of ansible-playbook: AWX shows a job as successful if it is 0, and as failed otherwise
-    :ivar artifacts: what AWX shows as the job's artifacts, and gives to the next node of a workflow
     """
 
     code: int
@@ -110,6 +118,7 @@ class Outcome(NamedTuple):
 
     @property
     def artifacts(self) -> list[dict[str, Any]]:
+        """What AWX shows as the job's artifacts, and gives to the next node of a workflow. Empty if ansible-playbook ran no play."""
         return [each["event_data"].get("artifact_data") or {} for each in self.events if each["event"] == "playbook_on_stats"]
 
 
@@ -154,15 +163,15 @@ def run(core: str, playbook: str, mode: Mode, lab: Lab, syslog: Syslog, settings
 
     find = functools.cache(Finder(lab.canaries))  # many processes have the same environment
     findings = [Finding(each.place, each.where, hit) for each in everything() for hit in find(each.data) if not allowed(each, hit.canary, lab)]
-    events = [json.loads(path.read_bytes()) for path in sorted((private / "artifacts/1/job_events").glob("*.json"))]
-    code = private / "artifacts/1/rc"
-    return Outcome(int(code.read_text()) if code.is_file() else NEVER_STARTED, done.stdout.decode(errors="replace"), events, b"\n".join(messages), processes, findings)
+    events = [json.loads(path.read_bytes()) for path in sorted(private.glob(EVENTS)) if not path.match(PARTIAL)]
+    code, stdout = private / "artifacts/1/rc", done.stdout.decode(errors="replace")
+    return Outcome(int(code.read_text()) if code.is_file() else NEVER_STARTED, stdout, events, b"\n".join(messages), processes, findings)
 
 
 def check_observers(outcome: Outcome, lab: Lab) -> None:
     """Assert that the run was one, and that it was watched: nothing is found where nothing is looked at."""
     assert outcome.events, outcome.stdout
-    assert not list(lab.private.glob("artifacts/1/job_events/*-partial.json")), "the run was cut off"
+    assert not list(lab.private.glob(PARTIAL)), "the run was cut off"
     assert (lab.home / "log" / "ansible.log").stat().st_size > 0
     assert outcome.processes
 

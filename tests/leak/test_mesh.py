@@ -14,11 +14,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import canary
-from conftest import CORES
 from lab import Lab
 from matrix import MASKS_LEAST
 from observers import Syslog
-from runner import JOB, MODES, RESULT, Outcome, check_observers, check_result, is_private, run
+from runner import MODES, RESULT, SLICE, Outcome, check_observers, check_result, is_private, run
 from test_leak_gate import at_hand
 
 
@@ -28,8 +27,7 @@ def slice_of(lab: Lab, token: canary.Canary, *hosts: str) -> None:
     lab.credential(lab.canary(token, "credential"))
     for host in hosts:
         lab.node(host)
-    for prefix in ("awx", "tower"):
-        lab.extra_vars |= {f"{prefix}_workflow_job_id": 41, f"{prefix}_workflow_job_name": JOB["awx_job_template_name"]}
+    lab.extra_vars |= SLICE
 
 
 def test_two_slices_at_the_same_time(make_lab: Callable[[], Lab], syslog: Syslog) -> None:

@@ -26,7 +26,7 @@ import environments
 from canary import Finder, Hit
 from cases import ENVIRONMENT
 from lab import HERE, QUICK, Lab, unsafe
-from observers import Process, ProcessWatch, Syslog, new_temporary_files
+from observers import Process, ProcessWatch, Syslog, newly_written
 from paths import REPOSITORY
 
 EXAMPLE = REPOSITORY / "examples" / "awx"
@@ -154,8 +154,8 @@ def run(core: str, playbook: str, mode: Mode, lab: Lab, syslog: Syslog, settings
         for path in _files(home):
             if before.get(path) != _identity(path):
                 yield _evidence(path, home)
-        for path, data in new_temporary_files(started):
-            yield Evidence("machine's temporary directory", str(path), str(path).encode() + b"\0" + data)
+        for path, data in newly_written(started):
+            yield Evidence("machine's directories", str(path), str(path).encode() + b"\0" + data)
         for process in processes:
             yield Evidence("command line", str(process), "\0".join(process.arguments).encode(), process)
             yield Evidence("environment", str(process), process.environment, process)

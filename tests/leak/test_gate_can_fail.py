@@ -36,7 +36,7 @@ LEAKS = {
     "syslog": {"syslog"},
     "module_log": {"syslog"},
     "payload": {"remote_tmp"},
-    "tmp": {"machine's temporary directory"},
+    "tmp": {"machine's directories"},
     "copy": {"node"},
     "file_name": {"node"},
     "mode": {"node"},

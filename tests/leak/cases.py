@@ -1095,8 +1095,10 @@ def survey_of_numbers(lab: Lab) -> None:
 def environment(lab: Lab) -> None:
     lab.environment[ENVIRONMENT] = lab.canary(canary.key(), ENVIRONMENT)
     lab.plane.client.add_token(lab.environment[ENVIRONMENT])
-    lab.node("fresh")
-    lab.node("registers").registers()
+    lab.node("fresh").will_hold = ENVIRONMENT
+    registers = lab.node("registers")
+    registers.registers()
+    registers.will_hold = ENVIRONMENT
 
 
 @job(says="hold different tokens")
@@ -1141,7 +1143,7 @@ def vaulted_credential_with_another_password(lab: Lab) -> None:
 @job(says="token written to", red=False)
 def vaulted_credential(lab: Lab) -> None:
     lab.credential(vaulted(lab.canary(canary.opaque(), "credential")))
-    lab.node("fresh")
+    lab.node("fresh").will_hold = "credential"
 
 
 @job(says="white space at its end")

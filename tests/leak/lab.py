@@ -50,6 +50,8 @@ def unsafe(value: Any) -> str:
         return f"!unsafe {json.dumps(value)}"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(name)}: {unsafe(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(unsafe, value)) + "]"
     return json.dumps(value)
 
 
@@ -111,7 +113,7 @@ class Lab:
 class Node:
     """A node, and the variables of its host.
 
-    :ivar will_hold: name of the canary that a whole job leaves in its token file
+    :ivar will_hold: name of the canary that is in its token file after a whole job, empty if there is no token
     """
 
     def __init__(self, lab: Lab, name: str) -> None:

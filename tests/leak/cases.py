@@ -48,6 +48,7 @@ class JobCase(NamedTuple):
 
     :ivar red: whether AWX shows it as failed
     :ivar secret: whether it has a token, which could leak. Without one it is run by one ansible-core only.
+    :ivar publishes: artifacts that it has besides the playbook's result
     """
 
     name: str
@@ -56,6 +57,7 @@ class JobCase(NamedTuple):
     playbook: str
     red: bool
     secret: bool
+    publishes: tuple[str, ...]
 
 
 CASES: dict[str, Case] = {}
@@ -84,11 +86,13 @@ def case(
     return register
 
 
-def job(says: str, playbook: str = "provision", *, red: bool = True, secret: bool = True) -> Callable[[Any], Any]:
+def job(
+    says: str, playbook: str = "provision", *, red: bool = True, secret: bool = True, publishes: tuple[str, ...] = ()
+) -> Callable[[Any], Any]:
     """Make a job of a function that prepares a lab."""
 
     def register(prepare: Callable[[Lab], None]) -> Callable[[Lab], None]:
-        JOBS[prepare.__name__] = JobCase(prepare.__name__, prepare, says, playbook, red, secret)
+        JOBS[prepare.__name__] = JobCase(prepare.__name__, prepare, says, playbook, red, secret, publishes)
         return prepare
 
     return register
@@ -1089,6 +1093,17 @@ def survey_of_numbers(lab: Lab) -> None:
         lab.node(name).will_hold = "credential"
     lab.extra_vars |= {"expanso_edge_serial": "1", "expanso_edge_max_fail_percentage": 0}
     lab.arguments += ["--forks", "1"]
+
+
+@job(says="would be replaced|token written to", playbook="rotate", red=False, publishes=("expanso_edge_plan",))
+def plan_for_the_next_node_of_a_workflow(lab: Lab) -> None:
+    lab.credential(lab.canary(canary.key(), "credential"))
+    lab.node("fresh")
+    old = lab.node("old")
+    old.put("etc/bootstrap.token", old.key("old"))
+    old.will_hold = "old/old"
+    lab.extra_vars["expanso_edge_plan_artifact"] = True
+    lab.arguments += ["--check"]
 
 
 @job(says="token written to", red=False)

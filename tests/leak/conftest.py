@@ -24,7 +24,7 @@ from control_plane import ControlPlane
 from lab import KEPT, PLACES, Lab
 from matrix import Run
 from observers import Syslog
-from runner import MODES, Outcome, check_observers, check_result, run
+from runner import MODES, RESULT, Outcome, check_observers, check_result, run
 from xdist.scheduler import LoadScopeScheduling
 
 
@@ -118,7 +118,7 @@ class Fleets:
         outcome = run(shared.core, f"{shared.playbook}.yml", MODES[shared.mode], lab, self._syslog)
         try:
             check_observers(outcome, lab)
-            check_result(outcome, expected=shared.playbook != "direct")
+            check_result(outcome, () if shared.playbook == "direct" else (RESULT,))
         except AssertionError as fault:
             return lab, fault
         return lab, outcome

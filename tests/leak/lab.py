@@ -93,6 +93,7 @@ class Lab:
     def credential(self, content: str, label: str = "site-7") -> None:
         """Give the job a token as AWX's credential type does: in a file of the private data directory, and another one with a variable that names it."""
         variables = unsafe({"expanso_edge_token_file": str(self.seen_as / "env" / "tmptoken"), "expanso_edge_token_label": label})
+        (self.private / "env").mkdir(parents=True, exist_ok=True)
         for name, text in (("tmptoken", content), ("tmpvariables", variables)):
             path = self.private / "env" / name
             path.write_bytes(text.encode())  # with its line breaks as they are

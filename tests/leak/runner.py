@@ -18,7 +18,7 @@ import shutil
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -144,8 +144,8 @@ def run(core: str, playbook: str, mode: Mode, lab: Lab, syslog: Syslog, settings
         command = ["sh", "-c", MESH, "mesh", runner, str(private), playbook, str(lab.seen_as), str(home / "returned")]
     # AWX's own process has none of the job's variables in its environment: they are in env/envvars
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(home / "home"), "TMPDIR": str(home / "tmp"), "LANG": "C.UTF-8"}
-    with syslog.listen(home) as messages, ProcessWatch() as watch:
-        command = syslog.within(home, command)
+    with syslog.listen(private.parent) as messages, ProcessWatch() as watch:
+        command = syslog.within(private.parent, command)
         done = subprocess.run(command, env=environment, cwd=private, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
     processes = watch.processes()
 
@@ -176,11 +176,12 @@ def check_observers(outcome: Outcome, lab: Lab) -> None:
     assert outcome.processes
 
 
-def check_result(outcome: Outcome, expected: bool = True) -> None:
-    """Assert that a job's artifacts are the summary of its playbook and nothing else, made of numbers, truth values and plain words."""
-    assert [set(each) for each in outcome.artifacts if each] == [{RESULT}] * expected
-    odd = [each for each in _values(outcome.artifacts) if not (each is None or isinstance(each, int) or (isinstance(each, str) and PLAIN.fullmatch(each)))]
-    assert odd == []
+def check_result(outcome: Outcome, names: Collection[str] = (RESULT,)) -> None:
+    """Assert that a job has these artifacts and no other, and that its result is made of numbers, truth values and plain words."""
+    published = [each for each in outcome.artifacts if each]
+    assert [set(each) for each in published] == ([set(names)] if names else [])
+    values = list(_values([each[RESULT] for each in published]))
+    assert [each for each in values if not (each is None or isinstance(each, int) or (isinstance(each, str) and PLAIN.fullmatch(each)))] == []
 
 
 def _values(data: Any) -> Iterator[Any]:
@@ -194,12 +195,13 @@ def _values(data: Any) -> Iterator[Any]:
 def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> None:
     """Write AWX's private data directory."""
     home, private = lab.home, lab.private
-    (private / "inventory").mkdir()
+    (private / "inventory").mkdir(parents=True)
     shutil.copytree(EXAMPLE, private / "project")
     shutil.copytree(HERE / "project", private / "project", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     link = home / "collections" / "ansible_collections" / "expanso" / "edge"
-    link.parent.mkdir(parents=True)
-    link.symlink_to(REPOSITORY)
+    if not link.is_symlink():  # there is one from a job before
+        link.parent.mkdir(parents=True)
+        link.symlink_to(REPOSITORY)
 
     python = SYSTEM_PYTHON if os.access(SYSTEM_PYTHON, os.X_OK) else str(programs / "python")
     common = {"ansible_connection": "node", "ansible_python_interpreter": python, "expanso_edge_become": os.geteuid() == 0}

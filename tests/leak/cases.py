@@ -48,7 +48,6 @@ class JobCase(NamedTuple):
 
     :ivar red: whether AWX shows it as failed
     :ivar secret: whether it has a token, which could leak. Without one it is run by one ansible-core only.
-    :ivar publishes: artifacts that it has besides the playbook's result
     """
 
     name: str
@@ -57,7 +56,6 @@ class JobCase(NamedTuple):
     playbook: str
     red: bool
     secret: bool
-    publishes: tuple[str, ...]
 
 
 CASES: dict[str, Case] = {}
@@ -86,13 +84,11 @@ def case(
     return register
 
 
-def job(
-    says: str, playbook: str = "provision", *, red: bool = True, secret: bool = True, publishes: tuple[str, ...] = ()
-) -> Callable[[Any], Any]:
+def job(says: str, playbook: str = "provision", *, red: bool = True, secret: bool = True) -> Callable[[Any], Any]:
     """Make a job of a function that prepares a lab."""
 
     def register(prepare: Callable[[Lab], None]) -> Callable[[Lab], None]:
-        JOBS[prepare.__name__] = JobCase(prepare.__name__, prepare, says, playbook, red, secret, publishes)
+        JOBS[prepare.__name__] = JobCase(prepare.__name__, prepare, says, playbook, red, secret)
         return prepare
 
     return register
@@ -1055,7 +1051,8 @@ def limit_outside_of_the_group(lab: Lab) -> None:
 UNANSWERED = dict.fromkeys(
     (
         *("expanso_edge_hosts", "expanso_edge_serial", "expanso_edge_max_fail_percentage", "expanso_edge_canary", "expanso_edge_plan_file"),
-        *("expanso_edge_fingerprint", "expanso_edge_retire_all", "expanso_edge_reregister"),
+        *("expanso_edge_plan", "expanso_edge_plan_artifact", "expanso_edge_fingerprint", "expanso_edge_retire_all", "expanso_edge_reregister"),
+        *("expanso_edge_sliced", "expanso_edge_trail_file"),
         *(["expanso_edge_become"] if os.geteuid() == 0 else []),  # the default is to become root
     ),
     "",
@@ -1093,17 +1090,6 @@ def survey_of_numbers(lab: Lab) -> None:
         lab.node(name).will_hold = "credential"
     lab.extra_vars |= {"expanso_edge_serial": "1", "expanso_edge_max_fail_percentage": 0}
     lab.arguments += ["--forks", "1"]
-
-
-@job(says="would be replaced|token written to", playbook="rotate", red=False, publishes=("expanso_edge_plan",))
-def plan_for_the_next_node_of_a_workflow(lab: Lab) -> None:
-    lab.credential(lab.canary(canary.key(), "credential"))
-    lab.node("fresh")
-    old = lab.node("old")
-    old.put("etc/bootstrap.token", old.key("old"))
-    old.will_hold = "old/old"
-    lab.extra_vars["expanso_edge_plan_artifact"] = True
-    lab.arguments += ["--check"]
 
 
 @job(says="token written to", red=False)

@@ -18,7 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.expanso.edge.plugins.module_utils._version import VERSION
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import Job
 from ansible_collections.expanso.edge.plugins.plugin_utils._outcomes import FAILURE
-from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import Entry, PlanError, is_template, is_true, parse, predicted, render
+from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import Entry, PlanError, is_template, is_true, parse, predicted, render, texts_again
 from ansible_collections.expanso.edge.plugins.plugin_utils._run import RUN_ID, job_id, user
 from ansible_collections.expanso.edge.plugins.plugin_utils._summary import first_line, together
 
@@ -96,7 +96,7 @@ def _data(text: str, entries: list[Entry]) -> Json:
 
 def _text(data: Any) -> str:
     try:
-        return json.dumps(data)
+        return json.dumps(texts_again(data))
     except (TypeError, ValueError, RecursionError):
         raise PlanError("it is not the plan that a run with --check published: pass that one on unchanged") from None
 

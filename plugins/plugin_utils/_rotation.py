@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import calendar
+import datetime
 import json
 import re
 import time
@@ -41,6 +42,7 @@ HELD_DIFFERS, REGISTERED_SINCE = "held_differs", "registered_since"  # faults of
 TOKEN_DIFFERS, PLACE_DIFFERS = "token_differs", "place_differs"  # faults that are found on the controller
 SINCE_THE_PLAN = (HELD_DIFFERS, REGISTERED_SINCE, TOKEN_DIFFERS, PLACE_DIFFERS)
 
+_FINGERPRINT_LENGTH = 12
 _FINGERPRINT = re.compile("[0-9a-f]{12}")
 _TEMPLATE = re.compile(r"\{[{%#]")
 _LONGEST = 4096
@@ -167,6 +169,28 @@ def parse(text: str, reregister: bool, now: float) -> Plan:
     if len({(each.node, each.delivery) for each in entries}) < len(entries):
         raise PlanError(f"it is damaged: it names one delivery of a node two times; {_AGAIN}")
     return Plan(data["generated_at"], str(run.get("run_id")), reregister, entries)
+
+
+def texts_again(data: Any) -> Any:
+    """Return a plan that was handed on as a variable, with its texts as they were published.
+
+    AWX writes variables as YAML in which each text has the tag ``!unsafe``. From ansible-core 2.19 on, that makes a time or a number of a text that looks
+    like one: of the time of the plan, of a fingerprint that has only digits, and of the name of a node.
+    """
+    if not isinstance(data, Mapping) or not isinstance(data.get("nodes"), list):
+        return data
+    nodes = [{name: _text_again(each, name in ("old", "new")) for name, each in row.items()} if isinstance(row, Mapping) else row for row in data["nodes"]]
+    return {**data, "nodes": nodes, "generated_at": _text_again(data.get("generated_at"))}
+
+
+def _text_again(value: Any, is_fingerprint: bool = False) -> Any:
+    if isinstance(value, datetime.datetime):
+        return value.strftime(_TIME)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    text = str(value)
+    # a number that is too short had a zero at its beginning, and was read as an octal one
+    return f"{value:012o}" if is_fingerprint and len(text) < _FINGERPRINT_LENGTH else text
 
 
 _AGAIN = "make a new one with --check"

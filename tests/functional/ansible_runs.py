@@ -75,10 +75,16 @@ class Run:
         return result
 
     @property
-    def published(self) -> Json:
+    def artifacts(self) -> Json:
         """What `set_stats` published, as AWX keeps it in a job's artifacts."""
         [event] = [each for each in self.events if each["outcome"] == "published"]
         found: Json = event["result"]
+        return found
+
+    @property
+    def published(self) -> Json:
+        """What the playbook published as its result."""
+        found: Json = self.artifacts["expanso_edge_result"]
         return found
 
     def remote_commands(self, host: str) -> int:

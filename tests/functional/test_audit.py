@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from datetime import datetime, timezone
@@ -104,6 +105,13 @@ def test_a_mixed_fleet(controller: Controller, home: Path, mixed: tuple[dict[str
     # nodes and controller have the same clock
     assert {node["clock_offset_seconds"] for node in report["nodes"]} == {0.0, None}
     assert first.returncode == 2 and first.totals()["failed"] == 1 and first.totals()["changed"] == 0
+    published = {name: first.published[name] for name in ("playbook", "nodes", "answered", "unreachable", "failed", "errors", "warnings", "waived", "exceeded")}
+    assert published == {
+        "playbook": "audit", "nodes": 7, "answered": 5, "unreachable": 1, "failed": 1, "errors": 3, "warnings": report["totals"]["warning"], "waived": 1,
+        "exceeded": True,
+    }  # fmt: skip
+    assert first.published["codes"]["mode_too_wide"] == 1 and "left_over" not in first.published["codes"]
+    assert first.published["report_sha256"] == hashlib.sha256((directory / "audit.json").read_bytes()).hexdigest()
     assert {name: first.remote_commands(name) for name in hosts} == {**dict.fromkeys(hosts, 1), "down": 0}
     names = {"audit.json", "audit.html", "audit.csv", "audit.junit.xml", "audit.prom", "audit.ocsf.jsonl"}
     assert {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()} == {**dict.fromkeys(names, 0o600), "audit.prom": 0o644}
@@ -116,7 +124,7 @@ def test_a_mixed_fleet(controller: Controller, home: Path, mixed: tuple[dict[str
     (home / "found" / "bootstrap.token").unlink()
     second = audit(controller, {**hosts, "left": {**hosts["left"], **DOWN}}, directory, expanso_edge_audit_fail_on="never")
     report = load(directory)
-    assert second.returncode == 0
+    assert second.returncode == 0 and second.published["exceeded"] is False
     assert {(each["code"], each["node"]) for each in report["mended"]} == {("mode_too_wide", "open")}
     assert {(each["code"], each["node"]): each["change"] for each in report["findings"] if each["node"] in ("left", "down")} == {
         ("unknown", "left"): "new",
@@ -130,7 +138,7 @@ def test_all_are_down(controller: Controller, home: Path) -> None:
     hosts = fleet(home, a=DOWN, b=DOWN)
     run = audit(controller, hosts, directory, expanso_edge_audit_formats=["json"])
     assert (run.returncode, load(directory)["scope"]["unreachable"]) == (0, ["a", "b"])  # unknown is a warning
-    assert load(directory)["totals"]["unknown"] == 2
+    assert load(directory)["totals"]["unknown"] == 2 and run.published["unreachable"] == 2
     strict = audit(controller, hosts, directory, "--limit", "a", expanso_edge_audit_formats=["json"], expanso_edge_audit_fail_on="warning")
     assert (strict.returncode, load(directory)["scope"]["unreachable"]) == (2, ["a"])
     assert load(directory)["mended"] == []  # b was not asked
@@ -167,7 +175,7 @@ def test_a_pattern_without_hosts_fails(controller: Controller, home: Path) -> No
 def test_check_mode_writes_no_report(controller: Controller, home: Path) -> None:
     plant(home, "open", new_key(), mode=0o644)
     run = audit(controller, fleet(home, open={}), home / "reports", "--check")
-    assert run.returncode == 2 and not (home / "reports").exists()
+    assert run.returncode == 2 and not (home / "reports").exists() and run.published["check_mode"] is True
     assert run.result("Show the summary")["msg"][0] == "1 node asked, 1 answered; check mode: no report is written"
 
 
@@ -199,6 +207,7 @@ def test_every_core(every_core: Controller, home: Path, inventory: Path) -> None
     run = audit(every_core, fleet(home, waiting={}, down=DOWN), home / "reports", "-e", f"@{variables}", expanso_edge_audit_formats=["json"])
     assert run.returncode == 0, run.output
     assert {("unknown_token", None), ("unknown", "down")} <= findings(load(home / "reports"))
+    assert run.published["codes"]["unknown_token"] == run.published["codes"]["unknown"] == 1
     returncode, output, errors = listed(every_core, inventory)
     assert returncode == 0, errors
     groups = json.loads(output)

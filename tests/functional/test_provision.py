@@ -87,6 +87,10 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
     ]
     assert first.returncode == 2
     assert (first.totals()["failed"], first.totals()["unreachable"]) == (3, 0)
+    assert first.published == {
+        "playbook": "provision", "check_mode": False, "nodes": 10, "outcomes": {"kept": 1, "not_needed": 1, "removed": 1, "repaired": 1, "written": 3},
+        "failed": 2, "failed_hosts": ["linked", "bad"], "unreachable": 1, "waiting": 5, "labels": [],
+    }  # fmt: skip
     assert tokens(home) == {"new1": key, "new2": key, "keeps": key, "open": key, "own": own, "linked": ""}
     for name in ("new1", "open"):
         assert (home / name / "bootstrap.token").stat().st_mode & 0o777 == 0o600
@@ -212,6 +216,9 @@ def test_all_are_down(delivery: str, serial: str, controller: Controller, home: 
     lines = summary(run)
     assert lines[0] == "2 nodes" and lines[1].startswith("  failed: ")
     assert "one" in lines[2] and "the host cannot be reached: this host is down" in lines[2]
+    # the result is about all hosts, whatever batch published it. Ansible stops after a batch of which nothing is left.
+    result = run.published
+    assert (result["nodes"], result["unreachable"] + result["failed"], result["outcomes"]) == ((2, 1, {"no_result": 1}) if serial == "1" else (2, 2, {}))
 
 
 def test_a_host_that_is_down_is_reported_with_every_core(every_core: Controller, home: Path) -> None:
@@ -223,6 +230,7 @@ def test_a_host_that_is_down_is_reported_with_every_core(every_core: Controller,
         "    off: the host cannot be reached: this host is down",
     ]
     assert run.returncode == 2
+    assert (run.published["outcomes"], run.published["unreachable"], run.published["waiting"]) == ({"written": 1}, 1, 1)
 
 
 def test_variables_of_the_playbook(controller: Controller, home: Path) -> None:
@@ -238,6 +246,7 @@ def test_variables_of_the_playbook(controller: Controller, home: Path) -> None:
         "  received a token: 1 (chosen)",
         "next: 1 node holds a token and is not registered (chosen): " + NEXT,
     ]
+    assert (run.published["nodes"], run.published["labels"]) == (1, ["fleet 7"])
 
 
 def test_check_mode_on_blank_nodes(controller: Controller, home: Path) -> None:
@@ -246,6 +255,7 @@ def test_check_mode_on_blank_nodes(controller: Controller, home: Path) -> None:
     run = controller.run(PROVISION, "--check", "--diff", hosts=hosts, environment={TOKEN_VARIABLE: key}, secrets=[key])
     assert run.returncode == 0, run.output
     assert summary(run) == ["2 nodes; check mode: this is what would be done", "  received a token: 2 (one, two)"]
+    assert (run.published["check_mode"], run.published["outcomes"]) == (True, {"written": 2})
     assert list(home.iterdir()) == []
 
 

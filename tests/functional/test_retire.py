@@ -75,6 +75,11 @@ def test_tokens_that_are_not_needed_any_more(controller: Controller, home: Path)
     real = run("-vvv")
     assert summary(real) == ["6 nodes", *outcome, "  failed: 1 (linked)", failure, stay, REVOKE]
     assert held(home) == {"new/bootstrap.token", "newer/bootstrap.env", "linked/bootstrap.token"}
+    assert check.published == {**real.published, "check_mode": True}
+    assert real.published == {
+        "playbook": "retire", "check_mode": False, "nodes": 6, "outcomes": {"absent": 1, "kept": 2, "removed": 2}, "failed": 1, "failed_hosts": ["linked"],
+        "unreachable": 0, "waiting": 2, "labels": [],
+    }  # fmt: skip
     assert real.returncode == 2 and real.totals()["failed"] == 1
     assert (real.remote_commands("one"), real.remote_commands("new")) == (2, 1)  # it looks again where it removed something
 
@@ -119,7 +124,7 @@ def test_one_token_wherever_it_is(controller: Controller, home: Path) -> None:
         *lines(),
     ]
     assert held(home) == {"one/bootstrap.env", "two/bootstrap.token", "other/bootstrap.token"}
-    assert first.returncode == 2
+    assert first.returncode == 2 and first.published["unreachable"] == 1
     del hosts["down"]
     second = run()
     assert (second.returncode, second.totals()["changed"]) == (0, 0)

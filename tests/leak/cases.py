@@ -44,11 +44,18 @@ class Case(NamedTuple):
 
 
 class JobCase(NamedTuple):
-    """How a whole job fares."""
+    """How a whole job fares.
+
+    :ivar red: whether AWX shows it as failed
+    :ivar secret: whether it has a token, which could leak. Without one it is run by one ansible-core only.
+    """
 
     name: str
     prepare: Callable[[Lab], None]
     says: str
+    playbook: str
+    red: bool
+    secret: bool
 
 
 CASES: dict[str, Case] = {}
@@ -77,11 +84,11 @@ def case(
     return register
 
 
-def job(says: str) -> Callable[[Any], Any]:
+def job(says: str, playbook: str = "provision", *, red: bool = True, secret: bool = True) -> Callable[[Any], Any]:
     """Make a job of a function that prepares a lab."""
 
     def register(prepare: Callable[[Lab], None]) -> Callable[[Lab], None]:
-        JOBS[prepare.__name__] = JobCase(prepare.__name__, prepare, says)
+        JOBS[prepare.__name__] = JobCase(prepare.__name__, prepare, says, playbook, red, secret)
         return prepare
 
     return register
@@ -982,20 +989,127 @@ def plugins_template(node: Node) -> None:
 # Whole jobs.
 
 
-@job(says="token written to")
+@job(says="token written to", red=False)
 def awx_credential(lab: Lab) -> None:
     lab.credential(lab.canary(canary.key(), "credential") + "\n")
     for name in ("fresh", "fresh2"):
-        lab.node(name)
+        lab.node(name).will_hold = "credential"
     lab.node("registered").registered()
 
 
-@job(says="token written to")
+@job(says="token written to", red=False)
+def own_token_beside_a_credential(lab: Lab) -> None:
+    lab.credential(lab.canary(canary.jwt(), "credential"))
+    lab.node("without").will_hold = "credential"
+    own = lab.node("own")
+    own.token(own.key())
+    own.will_hold = "own/token"
+
+
+@job(says="line break at its end|white space at its end")
+def credential_with_a_windows_line_break(lab: Lab) -> None:
+    lab.credential(lab.canary(canary.key(), "credential") + "\r\n")
+    lab.node("fresh")
+
+
+@job(says="byte order mark")
+def credential_with_a_byte_order_mark(lab: Lab) -> None:
+    lab.credential("\ufeff" + lab.canary(canary.key(), "credential") + "\n")
+    lab.node("fresh")
+
+
+@job(says="JWT that expired at")
+def credential_that_expired(lab: Lab) -> None:
+    lab.credential(lab.canary(canary.jwt(lifetime=-3600), "credential"))
+    lab.node("fresh")
+
+
+def credential_without_a_token(name: str, content: str, says: str) -> None:
+    """AWX does not insist on a credential's required fields, and copies of credentials hold what it shows in place of a secret."""
+
+    def prepare(lab: Lab) -> None:
+        lab.credential(content)
+        lab.node("fresh")
+
+    prepare.__name__ = f"credential_{name}"
+    job(says, secret=False)(prepare)
+
+
+credential_without_a_token("that_is_empty", "", "it is empty")
+credential_without_a_token("of_white_space", " \n", "white space|it is empty")
+credential_without_a_token("that_awx_shows", "$encrypted$", "what is printed in place of a secret")
+credential_without_a_token("of_stars", "**********\n", "what is printed in place of a secret")
+credential_without_a_token("that_is_redacted", "$REDACTED$", "what is printed in place of a secret")
+credential_without_a_token("of_an_invocation", "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER", "what is printed in place of a secret")
+
+
+@job(says="leaves us with no hosts")
+def limit_that_matches_nothing(lab: Lab) -> None:
+    lab.credential(lab.canary(canary.key(), "credential"))
+    lab.node("fresh")
+    lab.arguments += ["--limit", "nowhere"]
+
+
+@job(says="matches no host of this inventory within the limit fresh")
+def limit_outside_of_the_group(lab: Lab) -> None:
+    lab.credential(lab.canary(canary.key(), "credential"))
+    lab.node("fresh")
+    lab.extra_vars["expanso_edge_hosts"] = "another_site"
+    lab.arguments += ["--limit", "fresh"]
+
+
+UNANSWERED = dict.fromkeys(
+    (
+        *("expanso_edge_hosts", "expanso_edge_serial", "expanso_edge_max_fail_percentage", "expanso_edge_canary", "expanso_edge_plan_file"),
+        *("expanso_edge_plan", "expanso_edge_plan_artifact", "expanso_edge_fingerprint", "expanso_edge_retire_all", "expanso_edge_reregister"),
+        *("expanso_edge_sliced", "expanso_edge_trail_file"),
+        *(["expanso_edge_become"] if os.geteuid() == 0 else []),  # the default is to become root
+    ),
+    "",
+)
+"""What AWX gives for the questions of a survey that nobody answered, and that have no default. Its `!unsafe ''` is null from ansible-core 2.19 on."""
+
+
+@job(says="token written to", red=False)
+def survey_left_empty(lab: Lab) -> None:
+    lab.credential(lab.canary(canary.key(), "credential"))
+    lab.node("fresh").will_hold = "credential"
+    lab.extra_vars |= UNANSWERED
+
+
+@job(says="token written to", playbook="rotate", red=False)
+def survey_of_a_rotation_left_empty(lab: Lab) -> None:
+    lab.credential(lab.canary(canary.key(), "credential"))
+    lab.node("fresh").will_hold = "credential"
+    lab.extra_vars |= UNANSWERED
+
+
+@job(says="not registered", playbook="retire", red=False)
+def survey_of_a_retirement_left_empty(lab: Lab) -> None:
+    waiting = lab.node("waiting")
+    waiting.put("etc/bootstrap.token", waiting.key())
+    waiting.will_hold = "waiting/token"
+    lab.extra_vars |= UNANSWERED
+
+
+@job(says="token written to", red=False)
+def survey_of_numbers(lab: Lab) -> None:
+    """One host at a time, and one fork. From ansible-core 2.19 on, texts that look like numbers arrive as numbers."""
+    lab.credential(lab.canary(canary.key(), "credential"), label="2026")
+    for name in ("one", "two"):
+        lab.node(name).will_hold = "credential"
+    lab.extra_vars |= {"expanso_edge_serial": "1", "expanso_edge_max_fail_percentage": 0}
+    lab.arguments += ["--forks", "1"]
+
+
+@job(says="token written to", red=False)
 def environment(lab: Lab) -> None:
     lab.environment[ENVIRONMENT] = lab.canary(canary.key(), ENVIRONMENT)
     lab.plane.client.add_token(lab.environment[ENVIRONMENT])
-    lab.node("fresh")
-    lab.node("registers").registers()
+    lab.node("fresh").will_hold = ENVIRONMENT
+    registers = lab.node("registers")
+    registers.registers()
+    registers.will_hold = ENVIRONMENT
 
 
 @job(says="hold different tokens")
@@ -1037,10 +1151,10 @@ def vaulted_credential_with_another_password(lab: Lab) -> None:
     lab.node("fresh")
 
 
-@job(says="token written to")
+@job(says="token written to", red=False)
 def vaulted_credential(lab: Lab) -> None:
     lab.credential(vaulted(lab.canary(canary.opaque(), "credential")))
-    lab.node("fresh")
+    lab.node("fresh").will_hold = "credential"
 
 
 @job(says="white space at its end")

@@ -24,7 +24,7 @@ from control_plane import ControlPlane
 from lab import KEPT, PLACES, Lab
 from matrix import Run
 from observers import Syslog
-from runner import MODES, Outcome, check_observers, run
+from runner import MODES, RESULT, Outcome, check_observers, check_result, run
 from xdist.scheduler import LoadScopeScheduling
 
 
@@ -79,6 +79,10 @@ def make_lab() -> Iterator[Callable[[], Lab]]:
         yield lambda: make(stack)
 
 
+ALL_AT_ONCE = {"expanso_edge_canary": "100%", "expanso_edge_max_fail_percentage": 100}
+"""Lets a rotation go on to the last host, whatever becomes of the others."""
+
+
 class Fleets:
     """Runs that many tests share. The last one is kept, with its directories: tests of one run follow each other."""
 
@@ -107,12 +111,14 @@ class Fleets:
 
     def _run(self, shared: Run, cases: list[Case]) -> tuple[Lab, Outcome | AssertionError]:
         lab = make(self._stack)
+        lab.extra_vars |= ALL_AT_ONCE
         for case in cases:
             if not case.needs():
                 case.prepare(lab.node(case.name))
         outcome = run(shared.core, f"{shared.playbook}.yml", MODES[shared.mode], lab, self._syslog)
         try:
             check_observers(outcome, lab)
+            check_result(outcome, () if shared.playbook == "direct" else (RESULT,))
         except AssertionError as fault:
             return lab, fault
         return lab, outcome

@@ -44,11 +44,30 @@ def vaulted(text: str, password: str = PASSWORD) -> str:
     return str(VaultLib([("default", VaultSecret(password.encode()))]).encrypt(text).decode())
 
 
+def unsafe(value: Any) -> str:
+    """Return variables as AWX writes them: YAML in which each text is marked as one that is not a template."""
+    if isinstance(value, str):
+        return f"!unsafe {json.dumps(value)}"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)}: {unsafe(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(unsafe, value)) + "]"
+    return json.dumps(value)
+
+
 class Lab:
-    """The nodes of one job, and what the whole job is given."""
+    """The nodes of one job, and what the whole job is given.
+
+    :ivar private: AWX's private data directory of the job
+    :ivar seen_as: the path that the job itself sees of it: another one where a worker of the mesh unpacks it
+    :ivar arguments: what AWX gives to ansible-playbook besides the mode
+    """
 
     def __init__(self, home: Path, plane: ControlPlane) -> None:
         self.home = home
+        self.private = home / "awx"
+        self.seen_as = self.private
+        self.arguments: list[str] = []
         self.plane = plane
         self.api = ApiServer()
         self.nodes: dict[str, Node] = {}
@@ -57,8 +76,8 @@ class Lab:
         self.environment: dict[str, str] = {}
         self.settings = {"ANSIBLE_VAULT_PASSWORD_FILE": str(home / "vault-password")}
         (home / "vault-password").write_text(PASSWORD)
-        for name in ("nodes", "home", "remote_tmp", "local_tmp", "tmp", "log", "credential"):
-            (home / name).mkdir()
+        for name in ("nodes", "home", "remote_tmp", "local_tmp", "tmp", "log", "awx/env"):
+            (home / name).mkdir(parents=True)
 
     def node(self, name: str) -> Node:
         """A new node."""
@@ -71,12 +90,15 @@ class Lab:
         self.canaries[name] = made
         return made.text
 
-    def credential(self, text: str) -> None:
-        """Give the job a token as AWX's credential type does: in a file, and a variable with its path."""
-        path = self.home / "credential" / "tmp_bootstrap_token"
-        path.write_text(text)
-        path.chmod(0o600)
-        self.extra_vars["expanso_edge_token_file"] = str(path)
+    def credential(self, content: str, label: str = "site-7") -> None:
+        """Give the job a token as AWX's credential type does: in a file of the private data directory, and another one with a variable that names it."""
+        variables = unsafe({"expanso_edge_token_file": str(self.seen_as / "env" / "tmptoken"), "expanso_edge_token_label": label})
+        (self.private / "env").mkdir(parents=True, exist_ok=True)
+        for name, text in (("tmptoken", content), ("tmpvariables", variables)):
+            path = self.private / "env" / name
+            path.write_bytes(text.encode())  # with its line breaks as they are
+            path.chmod(0o600)
+        self.arguments += ["-e", f"@{self.seen_as}/env/tmpvariables"]
 
     def inventory(self) -> Variables:
         """What the inventory says."""
@@ -90,7 +112,10 @@ class Lab:
 
 
 class Node:
-    """A node, and the variables of its host."""
+    """A node, and the variables of its host.
+
+    :ivar will_hold: name of the canary that is in its token file after a whole job, empty if there is no token
+    """
 
     def __init__(self, lab: Lab, name: str) -> None:
         self.lab = lab
@@ -99,6 +124,7 @@ class Node:
         self.etc = self.root / "etc"
         self.token_file = self.etc / "bootstrap.token"
         self.data_dir = self.root / "data"
+        self.will_hold = ""
         self.etc.mkdir(parents=True)
         self.environment = {"PATH": SYSTEM_PATH, "HOME": str(lab.home / "home"), "TMPDIR": str(lab.home / "tmp"), "LANG": "C.UTF-8", **QUICK}
         self.variables: Variables = {

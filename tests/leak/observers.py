@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Watch what a run leaves outside its own directory: processes, the system log, the machine's temporary directories."""
+"""Watch what a run leaves outside its own directory: processes, the system log, the machine's directories for temporary files and logs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from paths import SupportError
 HERE = Path(__file__).resolve().parent
 DEV_LOG = Path("/dev/log")
 NAMESPACE = ["unshare", "--mount", "--propagation", "private"]
-TEMPORARY = [Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")]
+SHARED = [Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"), Path("/var/log")]
 LARGEST = 1024 * 1024
 YOUNG = 25
 """Looks at a process until it counts as an old one."""
@@ -180,11 +180,14 @@ def syslog() -> Syslog:
     return Journal()
 
 
-def new_temporary_files(since: float) -> Iterator[tuple[Path, bytes]]:
-    """Return files that were written below the machine's temporary directories, down to one directory within."""
-    for root in TEMPORARY:
+def newly_written(since: float) -> Iterator[tuple[Path, bytes]]:
+    """Return files that were written below the machine's directories for temporary files and logs, down to one directory within: the end of each."""
+    for root in SHARED:
         for path in [*root.glob("*"), *root.glob("*/*")]:
             with contextlib.suppress(OSError):  # gone, or another account's
                 status = path.lstat()
-                if stat.S_ISREG(status.st_mode) and status.st_mtime >= since - 1 and status.st_size <= LARGEST:
-                    yield path, path.read_bytes()
+                if stat.S_ISREG(status.st_mode) and status.st_mtime >= since - 1:
+                    with path.open("rb") as handle:
+                        handle.seek(max(0, status.st_size - LARGEST))
+                        data = handle.read(LARGEST)
+                    yield path, data

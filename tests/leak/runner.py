@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run a playbook as AWX does, and collect everything that comes out.
 
-AWX's layout: `env/{extravars,cmdline,settings,envvars}`, an executable `inventory/hosts` that prints JSON, `project/`,
-`artifacts/ID/`, and `ansible-runner run` over it.
+AWX's layout: `env/{extravars,cmdline,settings,envvars}`, an executable `inventory/hosts` that prints JSON, `project/`, which is
+the project of `examples/awx`, `artifacts/ID/`, and `ansible-runner run` over it, or its three programs of the mesh.
 """
 
 from __future__ import annotations
@@ -12,23 +12,30 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
+import shlex
 import shutil
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import environments
 from canary import Finder, Hit
 from cases import ENVIRONMENT
-from lab import HERE, QUICK, Lab
-from observers import Process, ProcessWatch, Syslog, new_temporary_files
+from lab import HERE, QUICK, Lab, unsafe
+from observers import Process, ProcessWatch, Syslog, newly_written
 from paths import REPOSITORY
 
+EXAMPLE = REPOSITORY / "examples" / "awx"
 SYSTEM_PYTHON = "/usr/bin/python3"
 SECONDS = 900
+NEVER_STARTED = -1
+EVENTS, PARTIAL = "artifacts/1/job_events/*.json", "artifacts/1/job_events/*-partial.json"
+RESULT = "expanso_edge_result"
+PLAIN = re.compile("[A-Za-z0-9._:-]+")
 
 
 class Mode(NamedTuple):
@@ -53,6 +60,19 @@ MODES = {
 }
 
 
+def about(**facts: Any) -> dict[str, Any]:
+    """Return variables in which AWX tells something about a job, by both of the names that it gives them."""
+    return {f"{prefix}_{name}": value for prefix in ("awx", "tower") for name, value in facts.items()}
+
+
+TEMPLATE = "Bootstrap tokens"
+JOB = about(job_id=42, job_template_id=7, job_template_name=TEMPLATE, user_name="operator")
+"""What AWX tells each job."""
+
+SLICE = about(workflow_job_id=41, workflow_job_name=TEMPLATE)
+"""What AWX tells a slice of a job as well."""
+
+
 class Evidence(NamedTuple):
     """Something that came out of a run."""
 
@@ -74,7 +94,10 @@ class Finding(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a run was, and all that came out of it."""
+    """What a run was, and all that came out of it.
+
+    :ivar code: exit code of ansible-playbook: AWX shows a job as successful if it is 0, and as failed otherwise
+    """
 
     code: int
     stdout: str
@@ -93,19 +116,36 @@ class Outcome(NamedTuple):
         found = [each["event_data"] for each in self.events if "res" in each.get("event_data", {})]
         return "\n".join(json.dumps(each["res"], ensure_ascii=False) for each in found if host in (None, each.get("host")))
 
+    @property
+    def artifacts(self) -> list[dict[str, Any]]:
+        """What AWX shows as the job's artifacts, and gives to the next node of a workflow. Empty if ansible-playbook ran no play."""
+        return [each["event_data"].get("artifact_data") or {} for each in self.events if each["event"] == "playbook_on_stats"]
+
+
+MESH = """
+"$1" transmit "$2" --playbook "$3" --ident 1 | "$1" worker --private-data-dir "$4" --delete | tee "$5" | "$1" process "$2" --ident 1
+"""
+"""What AWX's mesh does with a job. The first stream is what goes to the worker, the second what comes back."""
+
 
 def run(core: str, playbook: str, mode: Mode, lab: Lab, syslog: Syslog, settings: dict[str, str] | None = None) -> Outcome:
-    """Run a playbook on the nodes of a lab with one ansible-core, and search what comes out."""
-    home = lab.home
+    """Run a playbook on the nodes of a lab with one ansible-core, and search what comes out.
+
+    It is run by a worker of the mesh if the lab's private data directory is seen as another one.
+    """
+    home, private = lab.home, lab.private
     programs = environments.make(core) / "bin"
-    private = lay_out(programs, mode, lab, settings or {})
+    lay_out(programs, mode, lab, settings or {})
     before = {path: _identity(path) for path in _files(home)}
     started = time.time()
-    command = [str(programs / "ansible-runner"), "run", str(private), "--playbook", playbook, "--ident", "1"]
+    runner = str(programs / "ansible-runner")
+    command = [runner, "run", str(private), "--playbook", playbook, "--ident", "1"]
+    if lab.seen_as != private:
+        command = ["sh", "-c", MESH, "mesh", runner, str(private), playbook, str(lab.seen_as), str(home / "returned")]
     # AWX's own process has none of the job's variables in its environment: they are in env/envvars
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(home / "home"), "TMPDIR": str(home / "tmp"), "LANG": "C.UTF-8"}
-    with syslog.listen(home) as messages, ProcessWatch() as watch:
-        command = syslog.within(home, command)
+    with syslog.listen(private.parent) as messages, ProcessWatch() as watch:
+        command = syslog.within(private.parent, command)
         done = subprocess.run(command, env=environment, cwd=private, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
     processes = watch.processes()
 
@@ -114,8 +154,8 @@ def run(core: str, playbook: str, mode: Mode, lab: Lab, syslog: Syslog, settings
         for path in _files(home):
             if before.get(path) != _identity(path):
                 yield _evidence(path, home)
-        for path, data in new_temporary_files(started):
-            yield Evidence("machine's temporary directory", str(path), str(path).encode() + b"\0" + data)
+        for path, data in newly_written(started):
+            yield Evidence("machine's directories", str(path), str(path).encode() + b"\0" + data)
         for process in processes:
             yield Evidence("command line", str(process), "\0".join(process.arguments).encode(), process)
             yield Evidence("environment", str(process), process.environment, process)
@@ -123,27 +163,45 @@ def run(core: str, playbook: str, mode: Mode, lab: Lab, syslog: Syslog, settings
 
     find = functools.cache(Finder(lab.canaries))  # many processes have the same environment
     findings = [Finding(each.place, each.where, hit) for each in everything() for hit in find(each.data) if not allowed(each, hit.canary, lab)]
-    events = [json.loads(path.read_bytes()) for path in sorted((private / "artifacts/1/job_events").glob("*.json"))]
-    return Outcome(done.returncode, done.stdout.decode(errors="replace"), events, b"\n".join(messages), processes, findings)
+    events = [json.loads(path.read_bytes()) for path in sorted(private.glob(EVENTS)) if not path.match(PARTIAL)]
+    code, stdout = private / "artifacts/1/rc", done.stdout.decode(errors="replace")
+    return Outcome(int(code.read_text()) if code.is_file() else NEVER_STARTED, stdout, events, b"\n".join(messages), processes, findings)
 
 
 def check_observers(outcome: Outcome, lab: Lab) -> None:
     """Assert that the run was one, and that it was watched: nothing is found where nothing is looked at."""
     assert outcome.events, outcome.stdout
+    assert not list(lab.private.glob(PARTIAL)), "the run was cut off"
     assert (lab.home / "log" / "ansible.log").stat().st_size > 0
     assert outcome.processes
 
 
-def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> Path:
-    """Write AWX's layout; return its private data directory."""
-    home = lab.home
-    private = home / "awx"
-    for name in ("env", "inventory"):
-        (private / name).mkdir(parents=True)
-    shutil.copytree(HERE / "project", private / "project", ignore=shutil.ignore_patterns("__pycache__"))
+def check_result(outcome: Outcome, names: Collection[str] = (RESULT,)) -> None:
+    """Assert that a job has these artifacts and no other, and that its result is made of numbers, truth values and plain words."""
+    published = [each for each in outcome.artifacts if each]
+    assert [set(each) for each in published] == ([set(names)] if names else [])
+    values = list(_values([each[RESULT] for each in published]))
+    assert [each for each in values if not (each is None or isinstance(each, int) or (isinstance(each, str) and PLAIN.fullmatch(each)))] == []
+
+
+def _values(data: Any) -> Iterator[Any]:
+    if isinstance(data, (dict, list)):
+        for each in [*data, *data.values()] if isinstance(data, dict) else data:
+            yield from _values(each)
+    else:
+        yield data
+
+
+def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> None:
+    """Write AWX's private data directory."""
+    home, private = lab.home, lab.private
+    (private / "inventory").mkdir(parents=True)
+    shutil.copytree(EXAMPLE, private / "project")
+    shutil.copytree(HERE / "project", private / "project", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     link = home / "collections" / "ansible_collections" / "expanso" / "edge"
-    link.parent.mkdir(parents=True)
-    link.symlink_to(REPOSITORY)
+    if not link.is_symlink():  # there is one from a job before
+        link.parent.mkdir(parents=True)
+        link.symlink_to(REPOSITORY)
 
     python = SYSTEM_PYTHON if os.access(SYSTEM_PYTHON, os.X_OK) else str(programs / "python")
     common = {"ansible_connection": "node", "ansible_python_interpreter": python, "expanso_edge_become": os.geteuid() == 0}
@@ -155,8 +213,8 @@ def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> P
         groups = {"_meta": {"hostvars": lab.inventory()}, "expanso_edge": {"hosts": list(lab.nodes), "vars": common}}
         hosts.write_text(f"#!{programs}/python\nprint({json.dumps(groups)!r})\n")
         hosts.chmod(0o700)
-    (private / "env" / "cmdline").write_text(f"--forks 8 {mode.arguments}")
-    (private / "env" / "extravars").write_text(json.dumps(lab.extra_vars))
+    (private / "env" / "cmdline").write_text(shlex.join(["--forks", "8", *mode.arguments.split(), *lab.arguments]))
+    (private / "env" / "extravars").write_text(unsafe({**JOB, **lab.extra_vars}))
     (private / "env" / "settings").write_text(json.dumps({"idle_timeout": SECONDS, "job_timeout": SECONDS}))
     variables = {
         "ANSIBLE_COLLECTIONS_PATH": f"{home / 'collections'}:{environments.dependencies()}",
@@ -173,7 +231,6 @@ def lay_out(programs: Path, mode: Mode, lab: Lab, settings: dict[str, str]) -> P
     (private / "env" / "envvars").write_text(json.dumps(variables))
     for path in (private / "env").iterdir():
         path.chmod(0o600)
-    return private
 
 
 def allowed(evidence: Evidence, canary: str, lab: Lab) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from conftest import CORES
 from lab import Lab
 from observers import Syslog
-from runner import MODES, check_observers, run
+from runner import MODES, SLICE, check_observers, check_result, run
 
 FORMATS = ["json", "html", "csv", "junit", "prometheus", "ocsf"]
 
@@ -46,6 +46,7 @@ def prepare(lab: Lab) -> None:
         {pasted: True},
     ]
     lab.extra_vars |= {"expanso_edge_hosts": "all", "expanso_edge_audit_formats": FORMATS, "expanso_edge_audit_directory": str(lab.home / "reports")}
+    lab.extra_vars |= {**SLICE, "expanso_edge_audit_fail_on": "never"}  # the slices are merged afterwards, here there is one
 
 
 @pytest.mark.parametrize(("core", "mode"), [("core-2.16", "vvv"), ("core-2.21", "diff-vvv")])
@@ -54,11 +55,13 @@ def test_an_audit(core: str, mode: str, make_lab: Callable[[], Lab], syslog: Sys
         pytest.skip(str(CORES[core]))
     lab = make_lab()
     prepare(lab)
-    outcome = run(core, "audit.yml", MODES[mode], lab, syslog)
+    outcome = run(core, "wrong_audit.yml", MODES[mode], lab, syslog)
     check_observers(outcome, lab)
+    check_result(outcome)
     assert outcome.leaks() == []
     refused = [event for event in outcome.events if event["event"] == "runner_item_on_failed"]
     assert len(refused) == len(lab.nodes["waiting"].variables["wrong"])
-    assert len(list((lab.home / "reports").iterdir())) == len(FORMATS)
+    for reports in (lab.home / "reports" / "slices" / "41" / "42", lab.home / "reports"):
+        assert sum(path.is_file() for path in reports.iterdir()) == len(FORMATS)
     for code in ("shared_single_use", "copy_readable", "left_over", "mode_too_wide"):
         assert code in outcome.said(), outcome.stdout[-3000:]

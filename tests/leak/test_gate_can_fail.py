@@ -14,20 +14,18 @@ from pathlib import Path
 import pytest
 from conftest import CORES
 from lab import Lab
+from matrix import MASKS_LEAST
 from observers import Nowhere, Process, Syslog
 from runner import Evidence, Mode, allowed, run
 
 PRINTED = {"artifacts/stdout", "artifacts/job_events", "log", "runner's output"}
 
+FORMS = ("beginning", "end", "base64", "json", "url", "sha256", "md5")
+"""Hosts that print their token in other forms. It does not depend on the ansible-core whether these are found, so one is enough."""
+
 LEAKS = {
     "print": PRINTED,
-    "beginning": PRINTED,
-    "end": PRINTED,
-    "base64": PRINTED,
-    "json": PRINTED,
-    "url": PRINTED,
-    "sha256": PRINTED,
-    "md5": PRINTED,
+    **dict.fromkeys(FORMS, PRINTED),
     "label": PRINTED,
     "failure": PRINTED,
     "difference": PRINTED,
@@ -38,11 +36,12 @@ LEAKS = {
     "syslog": {"syslog"},
     "module_log": {"syslog"},
     "payload": {"remote_tmp"},
-    "tmp": {"machine's temporary directory"},
+    "tmp": {"machine's directories"},
     "copy": {"node"},
     "file_name": {"node"},
     "mode": {"node"},
     "link": {"node"},
+    "runner": {"env/left", "inventory/left", "artifacts/job_events"},
 }
 """Each careless host, and where at least its token has to be found."""
 
@@ -52,7 +51,8 @@ def test_each_leak_is_found(core: str, make_lab: Callable[[], Lab], syslog: Sysl
     if CORES[core]:
         pytest.skip(str(CORES[core]))
     lab = make_lab()
-    for name in LEAKS:
+    leaks = {name: places for name, places in LEAKS.items() if core == MASKS_LEAST or name not in FORMS}
+    for name in leaks:
         node = lab.node(name)
         node.token(node.key())
     left = Path("/tmp", f"leak-gate-{uuid.uuid4()}")
@@ -63,7 +63,7 @@ def test_each_leak_is_found(core: str, make_lab: Callable[[], Lab], syslog: Sysl
         left.unlink(missing_ok=True)
     assert outcome.code == 0, outcome.stdout[-3000:]
 
-    for name, places in LEAKS.items():
+    for name, places in leaks.items():
         with subtests.test(name):
             if isinstance(syslog, Nowhere) and places == {"syslog"}:
                 pytest.skip(syslog.name)

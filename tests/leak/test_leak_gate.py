@@ -15,7 +15,7 @@ from lab import Lab
 from matrix import Run, fleets, jobs
 from observers import Syslog
 from paths import REPOSITORY
-from runner import HERE, MODES, check_observers, is_private, run
+from runner import EXAMPLE, HERE, MODES, RESULT, check_observers, check_result, is_private, run
 
 FLEETS = fleets(list(CORES))
 
@@ -48,15 +48,23 @@ def test_every_case(shared: Run, name: str, fleet: Fleets) -> None:
 def test_every_job(core: str, name: str, mode: str, make_lab: Callable[[], Lab], syslog: Syslog) -> None:
     at_hand(core)
     lab = make_lab()
-    JOBS[name].prepare(lab)
-    outcome = run(core, "provision.yml", MODES[mode], lab, syslog)
+    case = JOBS[name]
+    case.prepare(lab)
+    outcome = run(core, f"{case.playbook}.yml", MODES[mode], lab, syslog)
     check_observers(outcome, lab)
+    check_result(outcome, () if case.red else (RESULT,))
     assert outcome.leaks() == []
-    assert re.search(JOBS[name].says, outcome.said()), f"the case did not happen: {outcome.stdout[-3000:]}"
+    assert re.search(case.says, outcome.said() or outcome.stdout), f"the case did not happen: {outcome.stdout[-3000:]}"
+    assert (outcome.code != 0) == case.red, outcome.stdout[-3000:]
+    if not MODES[mode].check:
+        expected = {node.name: lab.canaries[node.will_hold].text if node.will_hold else "" for node in lab.nodes.values()}
+        assert {node.name: node.token_file.read_text() if node.token_file.exists() else "" for node in lab.nodes.values()} == expected
 
 
 def test_everything_shipped_has_its_cases() -> None:
-    played = "\n".join(path.read_text() for path in (HERE / "project").glob("*.yml"))
+    example, own = (list(folder.glob("*.yml")) for folder in (EXAMPLE, HERE / "project"))
+    assert {path.name for path in example}.isdisjoint(path.name for path in own), "a playbook of the example would be replaced"
+    played = "\n".join(path.read_text() for path in [*example, *own])
     shipped = [
         *(f"expanso.edge.{path.stem}" for folder in ("modules", "lookup", "test") for path in (REPOSITORY / "plugins" / folder).glob("*.py")),
         *(f"expanso.edge.{path.stem}" for path in (REPOSITORY / "playbooks").glob("*.yml")),

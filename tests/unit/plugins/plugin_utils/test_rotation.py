@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.expanso.edge.plugins.filter.rotation_summary import rotation_summary
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import (
@@ -22,6 +23,7 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import (
     problems,
     render,
     second_look,
+    texts_again,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +45,29 @@ def test_a_plan_is_read_as_it_was_written() -> None:
     plan = parse(made(), False, NOW + 60)
     assert plan.entries == [ENTRY] and plan.run_id == "r1"
     assert plan.nodes == {"one": {"token_file": ENTRY._asdict()}}
+
+
+def handed_on(data: Any) -> Any:
+    """Return data as ansible-core 2.19 and newer read it where AWX marked each text as unsafe: as YAML reads a text without quotation marks."""
+    if isinstance(data, dict):
+        return {name: handed_on(each) for name, each in data.items()}
+    if isinstance(data, list):
+        return [handed_on(each) for each in data]
+    return yaml.safe_load(data) if isinstance(data, str) else data
+
+
+@pytest.mark.parametrize("mark", ["123456789012", "012345670123", "000000000000", "089123456789", "1234567890ab", OLD])
+@pytest.mark.parametrize("name", ["one", "101"])
+def test_a_plan_survives_being_handed_on_by_awx(mark: str, name: str) -> None:
+    entry = ENTRY._replace(node=name, old=mark, new=mark[::-1])
+    given = handed_on({**json.loads(made()), "nodes": [entry._asdict()]})
+    assert not isinstance(given["generated_at"], str)
+    assert parse(json.dumps(texts_again(given)), False, NOW + 60).entries == [entry]
+
+
+@pytest.mark.parametrize("data", [None, "x", [], {}, {"nodes": 1}, {"generated_at": "x", "nodes": [1, {"registered": True, "old": None}]}])
+def test_what_was_not_changed_on_the_way_stays_as_it_is(data: Any) -> None:
+    assert texts_again(data) == data
 
 
 def entries(**changes: Any) -> list[Json]:

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,10 +159,13 @@ class Controller:
         secrets: Iterable[str] = (),
         umask: int = 0o022,
         group: str = "expanso_edge",
+        until: Callable[[str], bool] = lambda _events: False,
     ) -> Run:
         """Run plays, or the playbook of a name, on hosts given with their variables, which are in one group.
 
         No output of any run may hold a token, a stack trace or a word of deprecation.
+
+        :param until: when the run is killed, with all its processes, as where the controller loses power; it is given the events so far
         """
         self._runs += 1
         folder = self.home / f"run{self._runs}"
@@ -179,23 +185,49 @@ class Controller:
         # what a module is packed with depends on the collections at hand
         packed = Path(KEPT.name, "packed", digest(self._programs, variables["ANSIBLE_COLLECTIONS_PATH"]))
         packed.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            [str(self._programs / "ansible-playbook"), "--inventory", str(inventory), plays, *arguments],
-            env={**variables, "TEST_PACKED": str(packed)},
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=HANGS,
-            check=False,
-            umask=umask,
-        )
+        command = [str(self._programs / "ansible-playbook"), "--inventory", str(inventory), plays, *arguments]
+        output = folder / "output"
+        with output.open("wb") as stream:
+            process = subprocess.Popen(
+                command, env={**variables, "TEST_PACKED": str(packed)}, cwd=folder, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, umask=umask
+            )
+            returncode = ended(process, lambda: until(events.read_text(encoding="utf-8")), str(events))
+        text = output.read_text(encoding="utf-8", errors="replace")
         lines = events.read_text(encoding="utf-8")
         for token in secrets:
             for spelling in spellings(token):
-                assert spelling not in done.stdout and spelling not in lines, "the output of ansible-playbook holds a token"
+                assert spelling not in text and spelling not in lines, "the output of ansible-playbook holds a token"
         for word in ("Traceback (most recent call last)", "[DEPRECATION WARNING]", "MODULE FAILURE"):
-            assert word not in done.stdout, done.stdout
-        return Run(done.returncode, done.stdout, [json.loads(line) for line in lines.splitlines()])
+            assert word not in text, text
+        return Run(returncode, text, [json.loads(line) for line in lines.splitlines()])
+
+
+def ended(process: subprocess.Popen[bytes], until: Callable[[], bool], mark: str) -> int:
+    """Wait for a run, and return its exit code.
+
+    :param until: when it is killed
+    :param mark: what only its processes have in their environment. Those of Ansible's workers are in groups of their own
+    """
+    deadline = time.monotonic() + HANGS
+    while process.poll() is None:
+        if until() or time.monotonic() > deadline:
+            while found := processes_with(mark):
+                for each in found:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(each, signal.SIGKILL)
+                process.poll()
+        time.sleep(0.05)
+    assert time.monotonic() < deadline, f"it hangs: {process.args!r}"
+    return process.wait()
+
+
+def processes_with(mark: str) -> list[int]:
+    """The processes that have something in their environment."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark.encode() in each.read_bytes():
+                found.append(int(each.parent.name))
+        except OSError:  # it has ended, or belongs to another account
+            continue
+    return found

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import time
@@ -32,7 +33,7 @@ class ActionModule(ActionBase):
     BYPASS_HOST_LOOP = True  # one plan for all hosts
     _supports_check_mode = True
     _requires_connection = False
-    _VALID_ARGS = frozenset(("path", "state", "hosts", "reregister"))
+    _VALID_ARGS = frozenset(("path", "state", "hosts", "reregister", "only_check"))
 
     def run(self, tmp: Any = None, task_vars: Json | None = None) -> Json:
         result: Json = super().run(tmp, task_vars)
@@ -42,6 +43,8 @@ class ActionModule(ActionBase):
         try:
             if args.get("state", "read") == "read":
                 result.update(_read(path, reregister))
+            elif is_true(args.get("only_check")):
+                result.update(_check(path))
             else:
                 result.update(self._write(path, reregister, variables))
         except PlanError as exc:
@@ -75,6 +78,16 @@ def _read(path: str, reregister: bool) -> Json:
         data = handle.read(MOST_BYTES)
     plan = parse(data.decode("utf-8", "replace"), reregister, time.time())
     return {"changed": False, "path": path, "planned": plan.nodes, "msg": f"plan of {plan.generated_at} (run {plan.run_id})"}
+
+
+def _check(path: str) -> Json:
+    """Make sure that a plan can be written, before nodes are asked for it."""
+    if os.path.isdir(path):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
+    os.close(descriptor)
+    os.unlink(temporary)
+    return {"changed": False, "path": path, "msg": f"the plan {path} can be written"}
 
 
 def _replace(path: str, text: str) -> None:

@@ -177,7 +177,12 @@ def _trail(path: str, earlier: compare.Earlier | None) -> tuple[Json | None, lis
         found = look(path, known["hash"] if known else None)
     except TrailError as exc:
         return None, [Finding("trail_broken", "error", None, path, None, str(exc), "name the right file, or restore it from a backup")]
-    shown = [(f"{path}, line {each.line}", f"line {each.line} of the audit trail {path}: {each.what}") for each in found.problems[:_MOST_LINES]]
+    shown = [
+        (path, f"the audit trail {path}: {each.what}")
+        if each.line is None
+        else (f"{path}, line {each.line}", f"line {each.line} of the audit trail {path}: {each.what}")
+        for each in found.problems[:_MOST_LINES]
+    ]
     if len(found.problems) > _MOST_LINES:
         shown.append((path, f"{len(found.problems) - _MOST_LINES} more lines of the audit trail {path} are not as they were written"))
     # what is wrong today is still wrong tomorrow: a trail that was shortened is compared with the whole one until the finding is waived

@@ -42,9 +42,13 @@ def _delivered(place: str, result: Json) -> list[Change]:
 
 
 def _bootstrap_token(options: Json, result: Json) -> list[Change]:
-    # which token the file of an earlier delivery held is unknown
-    earlier = [Change("removed", str(path), None, None) for path in result.get("obsolete_removed") or []] if result.get("changed") else []
-    return _delivered(str(result.get("path") or options.get("path")), result) + earlier
+    # which token the file of an earlier delivery held is unknown, unless it is the one that was asked for
+    asked = str(options.get("fingerprint") or "").strip().lower() or None
+    earlier = [Change("removed", str(path), asked, None) for path in result.get("obsolete_removed") or []] if result.get("changed") else []
+    own = _delivered(str(result.get("path") or options.get("path")), result)
+    if earlier and own[0].action == "removed" and own[0].fingerprint == own[0].former_fingerprint:
+        own = []  # only the others were removed
+    return own + earlier
 
 
 def _k8s_secret(options: Json, result: Json) -> list[Change]:

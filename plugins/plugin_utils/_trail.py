@@ -43,9 +43,9 @@ class TrailError(Exception):
 
 
 class Problem(NamedTuple):
-    """What is wrong with a line."""
+    """What is wrong with a line, or with the whole file."""
 
-    line: int  # counted from 1
+    line: int | None  # counted from 1
     what: str
 
 
@@ -111,7 +111,7 @@ def look(path: str, known: str | None = None) -> Verified:
     if end:
         problems.append(Problem(len(lines) + 1, "it is not complete: a run was killed or the disk was full when it was written, or its end was cut off"))
     if known is not None and known not in written_at and known != BEGINNING:
-        problems.append(Problem(len(lines), "the line that was the last one at an earlier look is missing: the end was cut off, or lines were written anew"))
+        problems.append(Problem(None, "the line that was its last one at an earlier look is missing: the end was cut off, or lines were written anew"))
     return Verified(len(lines), _hash_of(lines[-1]) if lines else BEGINNING, problems)
 
 

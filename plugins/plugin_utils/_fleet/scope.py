@@ -21,6 +21,7 @@ LONGEST = 2000
 
 NO_ANSWER = "there is no answer: the node was not reached, or its tasks were skipped"
 NO_MANAGER = "there is no answer: no manager of its swarm answered"
+_COPIES = ("copy", "copy_readable")
 KINDS = ("bootstrap_key", "jwt", "opaque")
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,59}")
@@ -166,6 +167,9 @@ def _units(facts: list[Mapping[str, Any]]) -> Iterable[Json]:
 
 def _findings(node: str, results: Iterable[Mapping[str, Any]]) -> Iterable[Finding]:
     found: dict[Finding, None] = {}  # the roles of a host may look at the same places
+    results = list(results)
+    # what is a copy to the role of one delivery may be the file of another, which judges it itself
+    own = {_place(token) for result in results for token in _dictionaries(result["tokens"])}
     for result in results:
         facts = result.get("node")
         for entry in _dictionaries(facts.get("findings") if isinstance(facts, Mapping) else None):
@@ -173,7 +177,7 @@ def _findings(node: str, results: Iterable[Mapping[str, Any]]) -> Iterable[Findi
         for token in _dictionaries(result["tokens"]):
             for entry in _dictionaries(token.get("findings")):
                 found[_finding(node, entry, _place(token), mark(token.get("fingerprint")))] = None
-    return found
+    return [each for each in found if not (each.code in _COPIES and each.place in own)]
 
 
 def _finding(node: str, entry: Mapping[str, Any], place: str | None, fingerprint: str | None) -> Finding:

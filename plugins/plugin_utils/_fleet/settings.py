@@ -9,18 +9,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import FORMATS
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import FINGERPRINT
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.report import Limits
 
 DEFAULT_DIRECTORY = "expanso-edge-audit"
 LEVELS = ("error", "warning", "never")
 OPTIONS = (
-    "directory", "expires_within", "fail_on", "formats", "hosts", "max_age", "nodes", "only_check", "previous", "prometheus_file", "registry",
+    "directory", "expires_within", "fail_on", "fingerprints", "formats", "hosts", "max_age", "nodes", "only_check", "previous", "prometheus_file", "registry",
     "stuck_hours", "trail_file", "waivers",
 )  # fmt: skip
 
@@ -39,12 +41,22 @@ class Settings(NamedTuple):
     trail_file: str | None
     prometheus_file: str | None
     only_check: bool
+    fingerprints: tuple[str, ...] = ()  # of the tokens that are looked for, in order
 
     def path(self, name: str) -> str:
-        """Return the path of the file of a format."""
+        """Return the path of the file of a format. A report about some tokens never replaces the regular one, nor what is collected of that."""
+        if self.fingerprints:
+            return os.path.join(self.directory, f"audit-{self._sought}{FORMATS[name].file[len('audit') :]}")
         if name == "prometheus" and self.prometheus_file:
             return self.prometheus_file
         return os.path.join(self.directory, FORMATS[name].file)
+
+    @property
+    def _sought(self) -> str:
+        """What names the tokens that are looked for: the fingerprint of the one, or how many and a checksum of all."""
+        if len(self.fingerprints) == 1:
+            return self.fingerprints[0]
+        return f"{len(self.fingerprints)}-tokens-{hashlib.sha256(','.join(self.fingerprints).encode()).hexdigest()[:8]}"
 
 
 def parse(args: Mapping[str, Any]) -> Settings:
@@ -70,6 +82,7 @@ def parse(args: Mapping[str, Any]) -> Settings:
         trail_file=_some_path(args, "trail_file"),
         prometheus_file=_some_path(args, "prometheus_file"),
         only_check=args.get("only_check") in (True, "true", "True", "yes"),
+        fingerprints=_fingerprints(_strings(args.get("fingerprints") or [], "fingerprints")),
     )
 
 
@@ -79,6 +92,13 @@ def _strings(value: Any, name: str) -> list[Any]:
     if not isinstance(value, (list, tuple)):
         raise DataError(f"{name} must be a list")
     return list(value)
+
+
+def _fingerprints(values: list[Any]) -> tuple[str, ...]:
+    found = sorted({str(value).strip().lower() for value in values})
+    if not all(FINGERPRINT.fullmatch(value) for value in found):
+        raise DataError("fingerprints has an entry that is not a fingerprint: it has 12 digits of 0-9 and a-f, as reports show it")
+    return tuple(found)
 
 
 def _choices(values: list[Any], name: str, known: tuple[str, ...]) -> list[str]:

@@ -36,6 +36,12 @@ ROWS: list[Row] = [
         {"changed": True, "action": "written", "path": "/t", "diff": diff(None, NEW), "obsolete_removed": ["/o"]},
         [("written", "/t", None, NEW), ("removed", "/o", None, None)],
     ),
+    (
+        "bootstrap_token",
+        {"path": "/t", "fingerprint": OLD.upper()},
+        {"changed": True, "action": "removed", "path": "/t", "diff": diff(NEW, NEW), "obsolete_removed": ["/o"]},
+        [("removed", "/o", OLD, None)],
+    ),
     ("bootstrap_token", {"path": "/t"}, {"changed": False, "action": "kept", "obsolete_removed": []}, []),
     ("bootstrap_token", {"path": "/t"}, {"failed": True, "msg": "no"}, []),
     ("k8s_secret", {"name": "t", "namespace": "n"}, {"changed": False, "action": "kept"}, []),

@@ -62,7 +62,9 @@ options:
   force:
     description:
       - Register a registered node anew, over its identity, with C(expanso-edge bootstrap --force). This spends a token, each time.
-      - The agent is the one that replaces the identity. If it fails, the message says whether the files of the former identity are still there.
+      - The agent is the one that replaces the identity. If it fails, those of the former registration markers that it removed or changed are put back, with
+        their former time, and the message says so. Whether Expanso Cloud still accepts that identity is up to Expanso Cloud.
+      - The former files are kept in memory only. A run that is killed puts nothing back.
     type: bool
     default: false
     version_added: 1.1.0
@@ -167,6 +169,7 @@ from typing import Any, Dict, List, Optional
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._former_identity import FormerIdentity
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._new_directories import make_directories
 from ansible_collections.expanso.edge.plugins.module_utils._process import Program
@@ -326,6 +329,7 @@ def register(module: EdgeModule, token: str, account: Account, descriptor: int, 
     """
     params = module.params
     before = identity(params)
+    former = FormerIdentity.keep(before)
     agent = start(params, account, token, descriptor)
     left = 0
     try:
@@ -348,9 +352,21 @@ def register(module: EdgeModule, token: str, account: Account, descriptor: int, 
     if marker:
         fault += f"; this node is registered all the same: {marker} exists, and the next run continues from there"
     elif before:
-        fault += f"; {what_is_left(params, before)}"
+        fault += f"; {after_failure(params, former)}"
     marker = find_marker(params)
     raise RegistrationError(fault, agent_output=lines, registered=marker is not None, marker=marker, fingerprint=mark)
+
+
+def after_failure(params: Dict[str, Any], former: FormerIdentity) -> str:
+    """Put the former identity back where the agent has damaged it; return what became of it."""
+    fault = ""
+    try:
+        paths = former.put_back(params)
+        if paths:
+            return f"the agent had removed or changed files of the former identity, which were put back as they were: {', '.join(paths)}"
+    except (OSError, EdgeError) as exc:
+        fault = f"; they could not be put back: {exc}"
+    return what_is_left(params, former.before) + fault
 
 
 def fault_of(params: Dict[str, Any], in_time: bool, code: Optional[int], lines: List[str], marker: Optional[str]) -> Optional[str]:

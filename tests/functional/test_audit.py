@@ -165,7 +165,7 @@ def test_an_audit_by_fingerprint_leaves_the_regular_report_alone(controller: Con
     regular.write_text("the regular one")
     run = audit(controller, fleet(home, a={}), directory, expanso_edge_fingerprint="0123456789AB", expanso_edge_audit_formats=["json", "prometheus"])
     assert run.returncode == 0, run.output
-    assert {path.name for path in directory.iterdir()} == {"audit.json", "audit-0123456789ab.json", "audit-0123456789ab.prom"}
+    assert {path.name for path in directory.iterdir()} == {"audit.json", "audit-0123456789ab.json", "audit-0123456789ab.prom.txt"}
     assert regular.read_text() == "the regular one" and findings(json.loads((directory / "audit-0123456789ab.json").read_text())) == set()
 
 

@@ -46,7 +46,9 @@ class Settings(NamedTuple):
     def path(self, name: str) -> str:
         """Return the path of the file of a format. A report about some tokens never replaces the regular one, nor what is collected of that."""
         if self.fingerprints:
-            return os.path.join(self.directory, f"audit-{self._sought}{FORMATS[name].file[len('audit') :]}")
+            # a collector reads all files that end with .prom, and refuses a metric that two of them have
+            ending = FORMATS[name].file[len("audit") :].replace(".prom", ".prom.txt")
+            return os.path.join(self.directory, f"audit-{self._sought}{ending}")
         if name == "prometheus" and self.prometheus_file:
             return self.prometheus_file
         return os.path.join(self.directory, FORMATS[name].file)

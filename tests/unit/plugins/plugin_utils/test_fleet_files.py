@@ -43,7 +43,7 @@ def test_a_report_about_some_tokens_has_names_of_its_own() -> None:
     """The regular report, what it is compared with, and what a collector reads stay as they are."""
     asked = settings.parse({"fingerprints": ["0123456789AB"], "directory": "/srv", "prometheus_file": "/srv/prom/edge.prom"})
     paths = [asked.path(name) for name in ("json", "junit", "prometheus")]
-    assert paths == ["/srv/audit-0123456789ab.json", "/srv/audit-0123456789ab.junit.xml", "/srv/audit-0123456789ab.prom"]
+    assert paths == ["/srv/audit-0123456789ab.json", "/srv/audit-0123456789ab.junit.xml", "/srv/audit-0123456789ab.prom.txt"]
     several = {settings.parse({"fingerprints": order, "directory": "/srv"}).path("html") for order in (["0" * 12, "1" * 12], ["1" * 12, "0" * 12] * 2)}
     assert several == {"/srv/audit-2-tokens-bc494151.html"}
 

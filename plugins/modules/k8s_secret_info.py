@@ -44,8 +44,8 @@ options:
     description: Name of the Deployment that runs the agent.
     type: str
 notes:
-  - In the Deployment, in its former ReplicaSets and in annotations of the Secrets, whatever looks like a bootstrap token or a JWT is a finding. In ConfigMaps and other pods of the
-    namespace it is a bootstrap key, or a token of the same fingerprint, and in other Secrets only the latter.
+  - In the Deployment, in its former templates and in annotations of the Secrets, whatever looks like a bootstrap token or a JWT is a finding. In ConfigMaps
+    and other pods of the namespace it is a bootstrap key, or a token of the same fingerprint, and in other Secrets only the latter.
   - The search ends after 500 objects of a kind, and after 8 MiB of text. What was left out is a finding.
 seealso:
   - module: expanso.edge.k8s_secret

@@ -11,8 +11,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run, local_node
 from ansible_collections.expanso.edge.plugins.plugin_utils._trail import look
+from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run, local_node
 from control_plane import ControlPlane, new_key
 
 ROTATE = "expanso.edge.rotate"
@@ -187,7 +187,7 @@ def test_nodes_that_are_powered_off(controller: Controller, home: Path) -> None:
     run = rotate()
     assert run.returncode == 2 and held(home) == {"on": new, "off": old, "cut": new, "late": new}
     told = "\n".join(run.result("Show the summary")["msg"])
-    for words in ("received the new token: 1 (on)", "off: the host cannot be reached: this host is down", "late: the check afterwards: ", "run the same command"):
+    for words in ("received the new token: 1 (on)", "off: the host cannot be reached: this host is down", "late: the check afterwards: ", "same command again"):
         assert words in told
     hosts.update({name: local_node(home, name) for name in hosts})
     run = rotate()

@@ -74,11 +74,19 @@ def clean() -> Json:
     return {
         "secrets": [secret(), {"metadata": {"name": "account"}, "type": "kubernetes.io/service-account-token", "data": {"token": base64_of(JWT)}}],
         "claim": {"metadata": {"name": "data", "annotations": {}}},
-        "deployment": {"metadata": {"name": "edge", "annotations": {REVISION: "3"}}, "spec": {"replicas": 1, "template": template}, "status": {"availableReplicas": 1}},
+        "deployment": {
+            "metadata": {"name": "edge", "annotations": {REVISION: "3"}},
+            "spec": {"replicas": 1, "template": template},
+            "status": {"availableReplicas": 1},
+        },
         "configmaps": [{"metadata": {"name": "settings"}, "data": {"a": f"jwt: {JWT}"}}],
         "pods": [pod("edge-5d8f-x1", "edge-5d8f")],
         "unseen": {},
-        "replicasets": [replicaset("edge-5d8f", "3", template), replicaset("edge-4c7e", "2", copy.deepcopy(template)), replicaset("web-1", "1", pod(""), owner="web")],
+        "replicasets": [
+            replicaset("edge-5d8f", "3", template),
+            replicaset("edge-4c7e", "2", copy.deepcopy(template)),
+            replicaset("web-1", "1", pod(""), owner="web"),
+        ],
         "now": NOW,
         "immutable": False,
     }

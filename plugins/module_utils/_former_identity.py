@@ -61,7 +61,9 @@ class FormerIdentity(NamedTuple):
         file, name = (self.files or {})[path], os.path.basename(path)
         owner = (file.attributes.uid, file.attributes.gid)
         with Directory.hold(os.path.dirname(path)) as nearest, NewDirectories(nearest) as new:
+            nearest.locked = True  # who runs the agent has locked the data directory
             new.make(_DIRECTORY_MODE, lambda _place, _path: None, owner)
+            new.directory.locked = True
             write_in(new.directory, name, file.data, file.attributes, lambda _place, _path: None)
             # a marker that is newer than its token tells that the node was registered with it
             os.utime(name, ns=(modified, modified), dir_fd=new.directory.descriptor, follow_symlinks=False)

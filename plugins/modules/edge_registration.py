@@ -353,8 +353,9 @@ def register(module: EdgeModule, token: str, account: Account, descriptor: int, 
         fault += f"; this node is registered all the same: {marker} exists, and the next run continues from there"
     elif before:
         fault += f"; {after_failure(params, former)}"
-    marker = find_marker(params)
-    raise RegistrationError(fault, agent_output=lines, registered=marker is not None, marker=marker, fingerprint=mark)
+    now = find_marker(params)
+    details = {"registered_anew": bool(before and marker), "registered": now is not None, "marker": now}
+    raise RegistrationError(fault, agent_output=lines, fingerprint=mark if marker else None, **details)
 
 
 def after_failure(params: Dict[str, Any], former: FormerIdentity) -> str:

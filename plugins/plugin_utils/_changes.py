@@ -71,8 +71,8 @@ def _swarm_secret(options: Json, result: Json) -> list[Change]:
 
 
 def _edge_registration(options: Json, result: Json) -> list[Change]:
-    # an agent may fail after it registered the node
-    spent = result.get("agent_output") is not None and result.get("registered")
+    # an agent may fail after it registered the node, or leave the former identity of a registered one
+    spent = result.get("agent_output") is not None and result.get("registered") and result.get("fingerprint")
     found = [Change("registered", str(options.get("data_dir") or "/var/lib/expanso/edge"), None, result.get("fingerprint"))] if spent else []
     if result.get("token_removed"):
         found.append(Change("removed", str(options.get("token_file")), result.get("fingerprint"), None))

@@ -136,14 +136,14 @@ def test_a_controller_that_is_killed(controller: Controller, home: Path) -> None
 
 
 def test_a_controller_that_is_killed_while_nodes_register_anew(controller: Controller, home: Path, agent: Path, plane: ControlPlane) -> None:
-    first, second = new_key(), new_key()
+    first, second, trail = new_key(), new_key(), home / "trail.jsonl"
     for token in (first, second):
         plane.client.add_token(token)
     own = {"token_file_register": True, "expanso_edge_binary": str(agent), "expanso_edge_bootstrap_url": plane.url, "token_file_register_timeout": 20}
     hosts = {name: local_node(home, name, **own) for name in ("canary", "two", "three")}
 
     def rotate(token: str, *arguments: str, until: Callable[[str], bool] = lambda _events: False) -> Run:
-        given = [*arguments, "-e", "expanso_edge_reregister=true"]
+        given = [*arguments, "-e", "expanso_edge_reregister=true", "-e", f"expanso_edge_trail_file={trail}"]
         return controller.run(ROTATE, *given, hosts=hosts, environment={TOKEN_VARIABLE: token}, secrets=(first, second), until=until)
 
     def identities() -> dict[str, bytes]:
@@ -163,6 +163,9 @@ def test_a_controller_that_is_killed_while_nodes_register_anew(controller: Contr
     run = rotate(second)
     assert run.returncode == 0, run.output
     assert plane.client.nodes(second) == {"node": 3} and set(held(home).values()) == {second}
+    # the agent of the canary finished by itself, and the one that found no control plane registered nothing
+    done = [each["node"] for each in lines(trail) if (each["action"], each["fingerprint"]) == ("registered", mark(second))]
+    assert sorted(done) == ["three", "two"] and look(str(trail)).problems == []
     assert recorded(home) == dict.fromkeys(hosts, [mark(first), mark(second)])
 
 

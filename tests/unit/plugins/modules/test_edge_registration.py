@@ -189,10 +189,13 @@ class TestAnew:
     )
     def test_a_failure_says_what_is_left(self, safe_path: Path, agent: str, says: str) -> None:
         node = self.node(safe_path, agent, timeout=2)
-        with pytest.raises(RegistrationError, match=re.escape(says)):
+        with pytest.raises(RegistrationError, match=re.escape(says)) as failure:
             apply_state(node)
         assert (safe_path / "token").read_text() == KEY
-        if "registered all the same" not in says:
+        anew = "registered all the same" in says
+        told = {"registered": True, "registered_anew": anew, "fingerprint": fingerprint(KEY) if anew else None}
+        assert {name: failure.value.details[name] for name in told} == told
+        if not anew:
             assert {name: (safe_path / "data" / name).read_text() for name in ("marker", "other")} == dict.fromkeys(("marker", "other"), "former")
             assert (safe_path / "data" / "marker").stat().st_mtime == 1_700_000_000
             assert sorted(path.name for path in (safe_path / "data").iterdir()) == ["enrolment.json", "marker", "other"]

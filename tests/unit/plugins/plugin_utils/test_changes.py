@@ -89,7 +89,8 @@ ROWS: list[Row] = [
         {"changed": True, "registered": True, "agent_output": [], "token_removed": True, "fingerprint": NEW},
         [("registered", "/var/lib/expanso/edge", None, NEW), ("removed", "/t", NEW, None)],
     ),
-    ("edge_registration", {"data_dir": "/d"}, {"failed": True, "registered": False, "agent_output": [], "fingerprint": NEW}, []),
+    ("edge_registration", {"data_dir": "/d"}, {"failed": True, "registered": False, "agent_output": [], "fingerprint": None}, []),
+    ("edge_registration", {"data_dir": "/d", "force": True}, {"failed": True, "registered": True, "agent_output": [], "fingerprint": None}, []),
     (
         "edge_registration",
         {"data_dir": "/d"},

@@ -29,5 +29,5 @@ def failure(fault: AnsibleConnectionFailure, variables: Mapping[str, Any]) -> di
     """
     if not variables.get(VARIABLE):
         raise fault
-    lines = [line.rstrip() for line in str(fault).splitlines()]  # ssh ends its own with a carriage return, too
-    return {"failed": True, "msg": f"{UNREACHABLE}: {chr(10).join(lines).strip()}"}
+    reason = "\n".join(line.rstrip() for line in str(fault).splitlines()).strip()  # ssh ends lines with a carriage return, too
+    return {"failed": True, "msg": f"{UNREACHABLE}: {reason}"}

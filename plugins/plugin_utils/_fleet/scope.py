@@ -168,16 +168,16 @@ def _units(facts: list[Mapping[str, Any]]) -> Iterable[Json]:
 def _findings(node: str, results: Iterable[Mapping[str, Any]]) -> Iterable[Finding]:
     found: dict[Finding, None] = {}  # the roles of a host may look at the same places
     results = list(results)
-    # what is a copy to the role of one delivery may be the file of another, which judges it itself
-    own = {_place(token) for result in results for token in _dictionaries(result["tokens"])}
-    for result in results:
+    places = [{_place(token) for token in _dictionaries(result["tokens"])} for result in results]
+    for result, own in zip(results, places):
         facts = result.get("node")
-        for entry in _dictionaries(facts.get("findings") if isinstance(facts, Mapping) else None):
-            found[_finding(node, entry, None, None)] = None
+        told = [_finding(node, entry, None, None) for entry in _dictionaries(facts.get("findings") if isinstance(facts, Mapping) else None)]
         for token in _dictionaries(result["tokens"]):
-            for entry in _dictionaries(token.get("findings")):
-                found[_finding(node, entry, _place(token), mark(token.get("fingerprint")))] = None
-    return [each for each in found if not (each.code in _COPIES and each.place in own)]
+            told += [_finding(node, entry, _place(token), mark(token.get("fingerprint"))) for entry in _dictionaries(token.get("findings"))]
+        # what is a copy to the role of one delivery may be the file of another, which judges it itself
+        others = set().union(*places) - own
+        found.update((each, None) for each in told if not (each.code in _COPIES and each.place in others))
+    return found
 
 
 def _finding(node: str, entry: Mapping[str, Any], place: str | None, fingerprint: str | None) -> Finding:

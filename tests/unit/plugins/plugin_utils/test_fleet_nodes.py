@@ -44,9 +44,10 @@ def test_a_node_that_did_not_answer_is_never_clean(given_host: Host, status: str
 def test_the_file_of_another_delivery_is_no_copy() -> None:
     other, copy = "/etc/expanso/bootstrap.env", "/etc/expanso/bootstrap.token.old"
     about = [finding("copy", place=other), finding("copy_readable", place=other), finding("copy", place=copy), finding("mode_too_wide", place=other)]
-    results = {"token_file": answer(token("a", findings=about)), "systemd_service": answer({**token("b"), "place": other}, findings=about[:1])}
+    about += [finding("copy", place=PLACE)]  # more copies of this one than are named
+    results = {"token_file": answer(token("a", findings=about)), "systemd_service": answer({**token("b"), "place": other}, findings=[finding("copy_readable", place=PLACE)])}
     (node,) = nodes([Host("edge01", deliveries=list(results), results=results)])
-    assert sorted((each.code, each.place) for each in node.findings) == [("copy", copy), ("mode_too_wide", other)]
+    assert sorted((each.code, each.place) for each in node.findings) == [("copy", PLACE), ("copy", copy), ("mode_too_wide", other)]
 
 
 def test_the_manager_of_a_swarm_answers_for_its_workers() -> None:

@@ -96,9 +96,10 @@ def given(settings: Settings, args: Mapping[str, Any], variables: Mapping[str, A
             value = _variable(variable, variables, templar)
         kept[name] = _listed(value, name, read)
     earlier, others = _earlier(settings)
-    trail = None
+    trail: Json | None = None
+    runs: Mapping[str, set[str]] = {}
     if settings.trail_file and not settings.only_check:
-        trail, broken = _trail(settings.trail_file, earlier)
+        trail, runs, broken = _trail(settings.trail_file, earlier)
         others += broken
     return Given(
         registry=None if kept["registry"] is None else registry.parse(kept["registry"]),
@@ -107,6 +108,7 @@ def given(settings: Settings, args: Mapping[str, Any], variables: Mapping[str, A
         earlier=earlier,
         trail=trail,
         others=tuple(others),
+        trail_runs=runs,
     )
 
 
@@ -169,14 +171,14 @@ def _earlier(settings: Settings) -> tuple[compare.Earlier | None, list[Finding]]
         return None, [Finding("previous_unreadable", "info", None, path, None, message, "nothing to do: this report replaces it")]
 
 
-def _trail(path: str, earlier: compare.Earlier | None) -> tuple[Json | None, list[Finding]]:
-    """Return what the report keeps of the trail, and what is wrong with it. The earlier report knows what its last line was."""
+def _trail(path: str, earlier: compare.Earlier | None) -> tuple[Json | None, Mapping[str, set[str]], list[Finding]]:
+    """Return what the report keeps of the trail, which runs changed which nodes, and what is wrong with it. The earlier report knows what its last line was."""
     remedy = "find out who changed it; compare it with a copy, such as that of your backup or SIEM, and waive this finding when you know"
     known = earlier.trail if earlier and earlier.trail and earlier.trail["path"] == path else None
     try:
         found = look(path, known["hash"] if known else None)
     except TrailError as exc:
-        return None, [Finding("trail_broken", "error", None, path, None, str(exc), "name the right file, or restore it from a backup")]
+        return None, {}, [Finding("trail_broken", "error", None, path, None, str(exc), "name the right file, or restore it from a backup")]
     shown = [
         (path, f"the audit trail {path}: {each.what}")
         if each.line is None
@@ -189,5 +191,6 @@ def _trail(path: str, earlier: compare.Earlier | None) -> tuple[Json | None, lis
     last = known["hash"] if known and found.problems else found.hash
     return (
         {"path": path, "lines": found.lines, "hash": last},
+        found.runs,
         [Finding("trail_broken", "error", None, place, None, message, remedy) for place, message in shown],
     )

@@ -21,6 +21,9 @@ LONGEST = 2000
 
 NO_ANSWER = "there is no answer: the node was not reached, or its tasks were skipped"
 NO_MANAGER = "there is no answer: no manager of its swarm answered"
+_OF_NODES = ("file", "systemd")
+"""Deliveries that are done on the node that answers for them. The record of a swarm or a cluster may be told by another host."""
+
 _COPIES = ("copy", "copy_readable")
 KINDS = ("bootstrap_key", "jwt", "opaque")
 
@@ -123,7 +126,8 @@ def _record(facts: list[Mapping[str, Any]]) -> tuple[Enrolment, ...]:
     for entry in (each for part in facts for each in _dictionaries(part.get("record"))):
         fingerprint = mark(entry.get("fingerprint"))
         if fingerprint:
-            entries[Enrolment(fingerprint, _kind(entry.get("kind")), text(entry.get("label")), _time(entry.get("written_at")))] = None
+            run = text(entry.get("run_id")) if entry.get("delivery") in _OF_NODES else None
+            entries[Enrolment(fingerprint, _kind(entry.get("kind")), text(entry.get("label")), _time(entry.get("written_at")), run)] = None
     return tuple(sorted(entries, key=lambda entry: entry.written_at or ""))
 
 

@@ -159,7 +159,7 @@ class Controller:
         secrets: Iterable[str] = (),
         umask: int = 0o022,
         group: str = "expanso_edge",
-        until: Callable[[str], bool] = lambda _events: False,
+        until: Callable[[str], bool] | None = None,
     ) -> Run:
         """Run plays, or the playbook of a name, on hosts given with their variables, which are in one group.
 
@@ -191,7 +191,7 @@ class Controller:
             process = subprocess.Popen(
                 command, env={**variables, "TEST_PACKED": str(packed)}, cwd=folder, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, umask=umask
             )
-            returncode = ended(process, lambda: until(events.read_text(encoding="utf-8")), str(events))
+            returncode = ended(process, until, events)
         text = output.read_text(encoding="utf-8", errors="replace")
         lines = events.read_text(encoding="utf-8")
         for token in secrets:
@@ -199,25 +199,29 @@ class Controller:
                 assert spelling not in text and spelling not in lines, "the output of ansible-playbook holds a token"
         for word in ("Traceback (most recent call last)", "[DEPRECATION WARNING]", "MODULE FAILURE"):
             assert word not in text, text
-        return Run(returncode, text, [json.loads(line) for line in lines.splitlines()])
+        # one that was killed may have left half a line
+        return Run(returncode, text, [json.loads(line) for line in lines.splitlines(keepends=True) if line.endswith("\n")])
 
 
-def ended(process: subprocess.Popen[bytes], until: Callable[[], bool], mark: str) -> int:
+def ended(process: subprocess.Popen[bytes], until: Callable[[str], bool] | None, events: Path) -> int:
     """Wait for a run, and return its exit code.
 
     :param until: when it is killed
-    :param mark: what only its processes have in their environment. Those of Ansible's workers are in groups of their own
+    :param events: its file of events, which only its processes have in their environment. Those of Ansible's workers are in groups of their own
     """
     deadline = time.monotonic() + HANGS
-    while process.poll() is None:
-        if until() or time.monotonic() > deadline:
-            while found := processes_with(mark):
-                for each in found:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(each, signal.SIGKILL)
-                process.poll()
-        time.sleep(0.05)
-    assert time.monotonic() < deadline, f"it hangs: {process.args!r}"
+    try:
+        if until is None:
+            return process.wait(HANGS)
+        while process.poll() is None and not until(events.read_text(encoding="utf-8")):
+            assert time.monotonic() < deadline, f"it hangs: {process.args!r}"
+            time.sleep(0.05)
+    finally:
+        alive = process.poll() is None
+        while alive and (found := processes_with(str(events))):  # more than once: they have children meanwhile
+            for each in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
     return process.wait()
 
 

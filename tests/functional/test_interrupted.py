@@ -106,7 +106,7 @@ def test_a_controller_that_is_killed(controller: Controller, home: Path) -> None
     for name in names:
         hold(home, name, old)
 
-    def rotate(*arguments: str, until: Callable[[str], bool] = lambda _events: False) -> Run:
+    def rotate(*arguments: str, until: Callable[[str], bool] | None = None) -> Run:
         given = {"plan_file": plan, "trail_file": trail, "serial": 2}
         variables = [each for name, value in given.items() for each in ("-e", f"expanso_edge_{name}={value}")]
         return controller.run(ROTATE, *variables, *arguments, hosts=hosts, environment={TOKEN_VARIABLE: new}, secrets=(old, new), until=until)
@@ -142,7 +142,7 @@ def test_a_controller_that_is_killed_while_nodes_register_anew(controller: Contr
     own = {"token_file_register": True, "expanso_edge_binary": str(agent), "expanso_edge_bootstrap_url": plane.url, "token_file_register_timeout": 20}
     hosts = {name: local_node(home, name, **own) for name in ("canary", "two", "three")}
 
-    def rotate(token: str, *arguments: str, until: Callable[[str], bool] = lambda _events: False) -> Run:
+    def rotate(token: str, *arguments: str, until: Callable[[str], bool] | None = None) -> Run:
         given = [*arguments, "-e", "expanso_edge_reregister=true", "-e", f"expanso_edge_trail_file={trail}"]
         return controller.run(ROTATE, *given, hosts=hosts, environment={TOKEN_VARIABLE: token}, secrets=(first, second), until=until)
 

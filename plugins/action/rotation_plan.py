@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -36,7 +37,7 @@ class ActionModule(ActionBase):
     BYPASS_HOST_LOOP = True  # one plan for all hosts
     _supports_check_mode = True
     _requires_connection = False
-    _VALID_ARGS = frozenset(("path", "state", "hosts", "reregister", "return_plan"))
+    _VALID_ARGS = frozenset(("path", "state", "hosts", "reregister", "only_check", "return_plan"))
 
     def run(self, tmp: Any = None, task_vars: Json | None = None) -> Json:
         result: Json = super().run(tmp, task_vars)
@@ -48,7 +49,9 @@ class ActionModule(ActionBase):
         data = variables.get(VARIABLE)
         what = f"the plan {path}" if given or not reading else f"the plan in variable {VARIABLE}"
         try:
-            if not reading:
+            if not reading and is_true(args.get("only_check")):
+                result.update(_check(path))
+            elif not reading:
                 result.update(self._write(path, reregister, variables))
             elif data in (None, "", {}):
                 result.update(_read(path, reregister) if given else {"changed": False, "msg": "no plan is given"})
@@ -110,6 +113,16 @@ def _read(path: str, reregister: bool) -> Json:
 def _parsed(text: str, reregister: bool) -> Json:
     plan = parse(text, reregister, time.time())
     return {"changed": False, "planned": plan.nodes, "msg": f"plan of {plan.generated_at} (run {plan.run_id})"}
+
+
+def _check(path: str) -> Json:
+    """Make sure that a plan can be written, before nodes are asked for it."""
+    if os.path.isdir(path):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
+    os.close(descriptor)
+    os.unlink(temporary)
+    return {"changed": False, "path": path, "msg": f"the plan {path} can be written"}
 
 
 def _replace(path: str, text: str) -> None:

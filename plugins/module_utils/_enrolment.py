@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._former_identity import FormerIdentity
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._new_directories import make_directories
 from ansible_collections.expanso.edge.plugins.module_utils._process import Program
@@ -163,6 +164,7 @@ def register(module: EdgeModule, token: str, account: Account, descriptor: int, 
     """
     params = module.params
     before = identity(params)
+    former = FormerIdentity.keep(before)
     agent = start(params, account, token, descriptor)
     left = 0
     try:
@@ -185,9 +187,22 @@ def register(module: EdgeModule, token: str, account: Account, descriptor: int, 
     if marker:
         fault += f"; this node is registered all the same: {marker} exists, and the next run continues from there"
     elif before:
-        fault += f"; {what_is_left(params, before)}"
-    marker = find_marker(params)
-    raise RegistrationError(fault, agent_output=lines, registered=marker is not None, marker=marker, fingerprint=mark)
+        fault += f"; {after_failure(params, former)}"
+    now = find_marker(params)
+    details = {"registered_anew": bool(before and marker), "registered": now is not None, "marker": now}
+    raise RegistrationError(fault, agent_output=lines, fingerprint=mark if marker else None, **details)
+
+
+def after_failure(params: Dict[str, Any], former: FormerIdentity) -> str:
+    """Put the former identity back where the agent has damaged it; return what became of it."""
+    fault = ""
+    try:
+        paths = former.put_back(params)
+        if paths:
+            return f"the agent had removed or changed files of the former identity, which were put back as they were: {', '.join(paths)}"
+    except (OSError, EdgeError) as exc:
+        fault = f"; they could not be put back: {exc}"
+    return what_is_left(params, former.before) + fault
 
 
 def fault_of(params: Dict[str, Any], in_time: bool, code: Optional[int], lines: List[str], marker: Optional[str]) -> Optional[str]:

@@ -59,6 +59,7 @@ KINDS = {
         Kind("Namespace", "namespaces", namespaced=False),
         Kind("PersistentVolumeClaim", "persistentvolumeclaims"),
         Kind("Pod", "pods"),
+        Kind("ReplicaSet", "replicasets", "apps"),
         Kind("Secret", "secrets"),
         Kind("SelfSubjectAccessReview", "selfsubjectaccessreviews", "authorization.k8s.io", namespaced=False),
     )

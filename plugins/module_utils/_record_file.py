@@ -21,7 +21,14 @@ from ansible_collections.expanso.edge.plugins.module_utils._directory import Dir
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._new_directories import NewDirectories
 from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_NAME, Entry, RecordError, parse, render, with_entry
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, SecureFileError, not_short_text, read_in, write_in
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
+    Attributes,
+    SecureFileError,
+    leftovers_in,
+    not_short_text,
+    read_in,
+    write_in,
+)
 
 ARGUMENT_SPEC: Dict[str, Any] = {
     "record": {"type": "bool", "default": True},
@@ -136,6 +143,8 @@ def _write(module: AnsibleModule, directory: Directory, data: bytes, owner: Owne
         status = new.directory.status()
         try:
             write_in(new.directory, RECORD_NAME, data, Attributes(status.st_uid, status.st_gid, FILE_MODE), lambda _new, _final: None)
+            for each in leftovers_in(new.directory, RECORD_NAME):  # of runs that were killed
+                new.directory.unlink(each)
         except (OSError, SecureFileError):
             new.undo()
             raise

@@ -46,6 +46,13 @@ options:
     type: str
     choices: [error, warning, never]
     default: error
+  fingerprints:
+    description:
+      - Fingerprints of tokens that the hosts were asked to look for. A report about them has file names of its own, such as C(audit-5d41402abc4b.json),
+        so it neither replaces the regular report nor is compared with it, and leaves O(prometheus_file) as it is.
+      - Of several tokens the name has their number and a checksum, such as C(audit-2-tokens-1f3c5e7a.json).
+    type: list
+    elements: str
   registry:
     description:
       - Your register of tokens, or the path of a YAML or JSON file on the controller with it. By default the variable C(expanso_edge_audit_registry).
@@ -61,7 +68,7 @@ options:
     description: A list of nodes exported from Expanso Cloud, as CSV or JSON, to compare the inventory with.
     type: path
   previous:
-    description: An earlier JSON report to compare this one with. By default the one in O(directory).
+    description: An earlier JSON report to compare this one with. By default the one of the same name in O(directory).
     type: path
   max_age:
     description: Days after which a token has to be rotated, for the report. The modules judge it.

@@ -105,17 +105,20 @@ options:
       - V(processes) are command lines and environments. V(units) are the files in O(systemd_unit_directories). V(neighbours) are the files beside O(paths).
       - V(histories) are those of the shells and interactive programs of all accounts.
       - V(profiles) is what sessions begin with, such as C(/etc/environment), C(/etc/profile.d), and the startup files of all accounts.
-      - V(defaults) are C(/etc/default), C(/etc/sysconfig) and C(/etc/conf.d).
+      - V(defaults) are C(/etc/default), C(/etc/sysconfig), C(/etc/conf.d), C(/etc/init.d), and settings of sudo, supervisor, NetworkManager and the kubelet.
       - V(cron) are the jobs of cron and at, of the system and of accounts.
       - V(ansible) are the temporary files that runs of Ansible left behind. The directories of runs that are at work are passed over.
-      - V(cloud_init) is what the machine was created with, such as user data, scripts, and cloud-init's logs.
+      - V(cloud_init) is what the machine was created with, such as user data, scripts, and cloud-init's logs, also what is in there in base64 and compressed.
+      - V(copies) are small files whose names tell of tokens or settings, in homes and in C(/usr/local/bin), all small files below C(/etc/expanso*),
+        C(/opt/expanso*) and C(/srv/expanso*), and core dumps of the agent.
+      - V(containers) are the settings of containers of Docker and Podman, those that are stopped too, and their logs.
       - V(temporary) are small files in C(/tmp), C(/var/tmp) and C(/dev/shm).
-      - V(logs) are the files below C(/var/log), also compressed by gzip, bzip2 or xz.
+      - V(logs) are the files below C(/var/log), also compressed by gzip, bzip2 or xz, mails, and what terminals recorded.
       - V(journal) are the messages and command lines that C(journalctl) prints.
     type: list
     elements: str
-    choices: [processes, units, neighbours, histories, profiles, defaults, cron, ansible, cloud_init, temporary, logs, journal]
-    default: [processes, units, neighbours, histories, profiles, defaults, cron, ansible, cloud_init, temporary, logs, journal]
+    choices: [processes, units, neighbours, histories, profiles, defaults, cron, ansible, cloud_init, copies, containers, temporary, logs, journal]
+    default: [processes, units, neighbours, histories, profiles, defaults, cron, ansible, cloud_init, copies, containers, temporary, logs, journal]
   agent_binary:
     description:
       - Programs of the agent. They alone may have a token in their environment.
@@ -276,7 +279,7 @@ tokens:
             - "About a credential in O(encrypted_paths): V(not_decrypted)."
             - "About other places: V(token_in_arguments), V(token_in_environment), V(token_in_unit), V(copy_readable), V(copy), V(pipeline_secret),
               V(pipeline_unknown), V(token_in_history), V(token_in_profile), V(token_in_defaults), V(token_in_cron), V(token_in_ansible_files),
-              V(token_in_cloud_init), V(token_in_temporary_file), V(token_in_log), V(token_in_journal), V(exposure_incomplete)."
+              V(token_in_cloud_init), V(token_in_container), V(token_in_temporary_file), V(token_in_log), V(token_in_journal), V(exposure_incomplete)."
             - "About the node: V(agent_not_running), V(bootstrap_failed), V(units_unknown), V(record_damaged), V(record_not_readable)."
           type: str
         severity:

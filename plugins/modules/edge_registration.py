@@ -63,7 +63,9 @@ options:
   force:
     description:
       - Register a registered node anew, over its identity, with C(expanso-edge bootstrap --force). This spends a token, each time.
-      - The agent is the one that replaces the identity. If it fails, the message says whether the files of the former identity are still there.
+      - The agent is the one that replaces the identity. If it fails, those of the former registration markers that it removed or changed are put back, with
+        their former time, and the message says so. Whether Expanso Cloud still accepts that identity is up to Expanso Cloud.
+      - The former files are kept in memory only. A run that is killed puts nothing back.
     type: bool
     default: false
     version_added: 1.1.0

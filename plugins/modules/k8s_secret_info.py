@@ -44,8 +44,8 @@ options:
     description: Name of the Deployment that runs the agent.
     type: str
 notes:
-  - In the Deployment and in annotations of the Secrets, whatever looks like a bootstrap token or a JWT is a finding. In ConfigMaps and other pods of the
-    namespace it is a bootstrap key, or a token of the same fingerprint, and in other Secrets only the latter.
+  - In the Deployment, in its former templates and in annotations of the Secrets, whatever looks like a bootstrap token or a JWT is a finding. In ConfigMaps
+    and other pods of the namespace it is a bootstrap key, or a token of the same fingerprint, and in other Secrets only the latter.
   - The search ends after 500 objects of a kind, and after 8 MiB of text. What was left out is a finding.
 seealso:
   - module: expanso.edge.k8s_secret
@@ -288,7 +288,8 @@ def look(api: Api, subject: Subject) -> Found:
         if each is not None:
             secrets.setdefault(each["metadata"]["name"], each)
     claim, deployment = asked.one("PersistentVolumeClaim", subject.claim), asked.one("Deployment", subject.deployment)
-    return Found(list(secrets.values()), claim, deployment, asked.all("ConfigMap"), asked.all("Pod"), asked.unseen)
+    replicasets = asked.all("ReplicaSet") if subject.deployment else []
+    return Found(list(secrets.values()), claim, deployment, asked.all("ConfigMap"), asked.all("Pod"), asked.unseen, replicasets)
 
 
 def work(module: EdgeModule) -> Dict[str, Any]:

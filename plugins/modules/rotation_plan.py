@@ -42,6 +42,10 @@ options:
     description: Names of the hosts, for O(state=written).
     type: list
     elements: str
+  only_check:
+    description: With O(state=written), only check that the file can be written, before any host is asked.
+    type: bool
+    default: false
   reregister:
     description: Whether registered nodes are registered anew. A plan that was made otherwise is refused.
     type: bool

@@ -161,9 +161,10 @@ def given(settings: Settings, args: Mapping[str, Any], variables: Mapping[str, A
             value = _variable(variable, variables, templar)
         kept[name] = _listed(value, name, read)
     earlier, others = _earlier(settings)
-    trail = None
+    trail: Json | None = None
+    runs: Mapping[str, set[str]] = {}
     if settings.trail_file and not settings.only_check:
-        trail, broken = _trail(settings.trail_file, earlier)
+        trail, runs, broken = _trail(settings.trail_file, earlier)
         others += broken
     return Given(
         registry=None if kept["registry"] is None else registry.parse(kept["registry"]),
@@ -172,6 +173,7 @@ def given(settings: Settings, args: Mapping[str, Any], variables: Mapping[str, A
         earlier=earlier,
         trail=trail,
         others=tuple(others),
+        trail_runs=runs,
     )
 
 
@@ -234,20 +236,26 @@ def _earlier(settings: Settings) -> tuple[compare.Earlier | None, list[Finding]]
         return None, [Finding("previous_unreadable", "info", None, path, None, message, "nothing to do: this report replaces it")]
 
 
-def _trail(path: str, earlier: compare.Earlier | None) -> tuple[Json | None, list[Finding]]:
-    """Return what the report keeps of the trail, and what is wrong with it. The earlier report knows what its last line was."""
+def _trail(path: str, earlier: compare.Earlier | None) -> tuple[Json | None, Mapping[str, set[str]], list[Finding]]:
+    """Return what the report keeps of the trail, which runs changed which nodes, and what is wrong with it. The earlier report knows what its last line was."""
     remedy = "find out who changed it; compare it with a copy, such as that of your backup or SIEM, and waive this finding when you know"
     known = earlier.trail if earlier and earlier.trail and earlier.trail["path"] == path else None
     try:
         found = look(path, known["hash"] if known else None)
     except TrailError as exc:
-        return None, [Finding("trail_broken", "error", None, path, None, str(exc), "name the right file, or restore it from a backup")]
-    shown = [(f"{path}, line {each.line}", f"line {each.line} of the audit trail {path}: {each.what}") for each in found.problems[:_MOST_LINES]]
+        return None, {}, [Finding("trail_broken", "error", None, path, None, str(exc), "name the right file, or restore it from a backup")]
+    shown = [
+        (path, f"the audit trail {path}: {each.what}")
+        if each.line is None
+        else (f"{path}, line {each.line}", f"line {each.line} of the audit trail {path}: {each.what}")
+        for each in found.problems[:_MOST_LINES]
+    ]
     if len(found.problems) > _MOST_LINES:
         shown.append((path, f"{len(found.problems) - _MOST_LINES} more lines of the audit trail {path} are not as they were written"))
     # what is wrong today is still wrong tomorrow: a trail that was shortened is compared with the whole one until the finding is waived
     last = known["hash"] if known and found.problems else found.hash
     return (
         {"path": path, "lines": found.lines, "hash": last},
+        found.runs,
         [Finding("trail_broken", "error", None, place, None, message, remedy) for place, message in shown],
     )

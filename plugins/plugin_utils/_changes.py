@@ -42,9 +42,13 @@ def _delivered(place: str, result: Json) -> list[Change]:
 
 
 def _bootstrap_token(options: Json, result: Json) -> list[Change]:
-    # which token the file of an earlier delivery held is unknown
-    earlier = [Change("removed", str(path), None, None) for path in result.get("obsolete_removed") or []] if result.get("changed") else []
-    return _delivered(str(result.get("path") or options.get("path")), result) + earlier
+    # which token the file of an earlier delivery held is unknown, unless it is the one that was asked for
+    asked = str(options.get("fingerprint") or "").strip().lower() or None
+    earlier = [Change("removed", str(path), asked, None) for path in result.get("obsolete_removed") or []] if result.get("changed") else []
+    own = _delivered(str(result.get("path") or options.get("path")), result)
+    if earlier and own[0].action == "removed" and own[0].fingerprint == own[0].former_fingerprint:
+        own = []  # only the others were removed
+    return own + earlier
 
 
 def _k8s_secret(options: Json, result: Json) -> list[Change]:
@@ -67,8 +71,8 @@ def _swarm_secret(options: Json, result: Json) -> list[Change]:
 
 
 def _edge_registration(options: Json, result: Json) -> list[Change]:
-    # an agent may fail after it registered the node
-    spent = result.get("agent_output") is not None and result.get("registered")
+    # an agent may fail after it registered the node, or leave the former identity of a registered one
+    spent = result.get("agent_output") is not None and result.get("registered") and result.get("fingerprint")
     found = [Change("registered", str(options.get("data_dir") or "/var/lib/expanso/edge"), None, result.get("fingerprint"))] if spent else []
     if result.get("token_removed"):
         found.append(Change("removed", str(options.get("token_file")), result.get("fingerprint"), None))

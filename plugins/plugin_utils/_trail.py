@@ -43,9 +43,9 @@ class TrailError(Exception):
 
 
 class Problem(NamedTuple):
-    """What is wrong with a line."""
+    """What is wrong with a line, or with the whole file."""
 
-    line: int  # counted from 1
+    line: int | None  # counted from 1
     what: str
 
 
@@ -55,6 +55,7 @@ class Verified(NamedTuple):
     lines: int
     hash: str  # of the last line, to be kept elsewhere
     problems: list[Problem]
+    runs: Mapping[str, set[str]]  # names of the nodes that each run changed
 
 
 def append(path: str, entry: Mapping[str, Any]) -> None:
@@ -111,8 +112,17 @@ def look(path: str, known: str | None = None) -> Verified:
     if end:
         problems.append(Problem(len(lines) + 1, "it is not complete: a run was killed or the disk was full when it was written, or its end was cut off"))
     if known is not None and known not in written_at and known != BEGINNING:
-        problems.append(Problem(len(lines), "the line that was the last one at an earlier look is missing: the end was cut off, or lines were written anew"))
-    return Verified(len(lines), _hash_of(lines[-1]) if lines else BEGINNING, problems)
+        problems.append(Problem(None, "the line that was its last one at an earlier look is missing: the end was cut off, or lines were written anew"))
+    return Verified(len(lines), _hash_of(lines[-1]) if lines else BEGINNING, problems, _runs(lines))
+
+
+def _runs(lines: list[bytes]) -> dict[str, set[str]]:
+    """Return the names of the nodes that each run changed."""
+    found: dict[str, set[str]] = {}
+    for entry in map(_load, lines):
+        if entry is not None and isinstance(entry.get("run_id"), str) and isinstance(entry.get("node"), str):
+            found.setdefault(entry["run_id"], set()).add(entry["node"])
+    return found
 
 
 def _problems(line: bytes, before: set[str], written_at: Mapping[str, int], number: int) -> Iterator[str]:

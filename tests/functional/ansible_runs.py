@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,10 +194,13 @@ class Controller:
         secrets: Iterable[str] = (),
         umask: int = 0o022,
         group: str = "expanso_edge",
+        until: Callable[[str], bool] | None = None,
     ) -> Run:
         """Run plays, or the playbook of a name, on hosts given with their variables, which are in one group.
 
         No output of any run may hold a token, a stack trace or a word of deprecation.
+
+        :param until: when the run is killed, with all its processes, as where the controller loses power; it is given the events so far
         """
         self._runs += 1
         folder = self.home / f"run{self._runs}"
@@ -211,23 +217,53 @@ class Controller:
             playbook.write_text(json.dumps([play if "import_playbook" in play else {**common, **play} for play in plays]))
             plays = str(playbook)
         variables = {**self._settings(folder, events), **(environment or {})}
-        done = subprocess.run(
-            [str(self._programs / "ansible-playbook"), "--inventory", str(inventory), plays, *arguments],
-            env=self._with_packed_modules(variables),
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=HANGS,
-            check=False,
-            umask=umask,
-        )
+        command = [str(self._programs / "ansible-playbook"), "--inventory", str(inventory), plays, *arguments]
+        output = folder / "output"
+        with output.open("wb") as stream:
+            process = subprocess.Popen(
+                command, env=self._with_packed_modules(variables), cwd=folder, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, umask=umask
+            )
+            returncode = ended(process, until, events)
+        text = output.read_text(encoding="utf-8", errors="replace")
         lines = events.read_text(encoding="utf-8")
         for token in secrets:
             for spelling in spellings(token):
-                assert spelling not in done.stdout and spelling not in lines, "the output of ansible-playbook holds a token"
+                assert spelling not in text and spelling not in lines, "the output of ansible-playbook holds a token"
         for word in ("Traceback (most recent call last)", "[DEPRECATION WARNING]", "MODULE FAILURE"):
-            assert word not in done.stdout, done.stdout
-        return Run(done.returncode, done.stdout, [json.loads(line) for line in lines.splitlines()])
+            assert word not in text, text
+        # one that was killed may have left half a line
+        return Run(returncode, text, [json.loads(line) for line in lines.splitlines(keepends=True) if line.endswith("\n")])
+
+
+def ended(process: subprocess.Popen[bytes], until: Callable[[str], bool] | None, events: Path) -> int:
+    """Wait for a run, and return its exit code.
+
+    :param until: when it is killed
+    :param events: its file of events, which only its processes have in their environment. Those of Ansible's workers are in groups of their own
+    """
+    deadline = time.monotonic() + HANGS
+    try:
+        if until is None:
+            return process.wait(HANGS)
+        while process.poll() is None and not until(events.read_text(encoding="utf-8")):
+            assert time.monotonic() < deadline, f"it hangs: {process.args!r}"
+            time.sleep(0.05)
+    finally:
+        alive = process.poll() is None
+        while alive and (found := processes_with(str(events))):  # more than once: they have children meanwhile
+            for each in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
+    return process.wait()
+
+
+def processes_with(mark: str) -> list[int]:
+    """The processes that have something in their environment."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark.encode() in each.read_bytes():
+                found.append(int(each.parent.name))
+        except OSError:  # it has ended, or belongs to another account
+            continue
+    return found

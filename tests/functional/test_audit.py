@@ -167,6 +167,17 @@ def test_a_token_in_the_place_of_a_fingerprint_is_refused_before_any_node_is_ask
         assert run.remote_commands("a") == 0 and not (home / "reports").exists()
 
 
+def test_an_audit_by_fingerprint_leaves_the_regular_report_alone(controller: Controller, home: Path) -> None:
+    directory, regular = home / "reports", home / "reports" / "audit.json"
+    regular.parent.mkdir()
+    regular.write_text("the regular one")
+    sought = {"expanso_edge_fingerprint": "0123456789AB", "expanso_edge_audit_formats": ["json", "prometheus"], "expanso_edge_audit_fail_on": "never"}
+    run = audit(controller, fleet(home, a={}), directory, **sought)
+    assert run.returncode == 0, run.output
+    assert {path.name for path in directory.iterdir()} == {"audit.json", "audit-0123456789ab.json", "audit-0123456789ab.prom.txt"}
+    assert regular.read_text() == "the regular one" and findings(json.loads((directory / "audit-0123456789ab.json").read_text())) == {("token_not_found", "a")}
+
+
 def test_a_pattern_without_hosts_fails(controller: Controller, home: Path) -> None:
     run = audit(controller, fleet(home, a={}), home / "reports", expanso_edge_hosts="nobody")
     assert run.returncode == 2 and "the pattern nobody matches no host" in run.output

@@ -102,8 +102,8 @@ def test_one_token_wherever_it_is(controller: Controller, home: Path) -> None:
     }
     put(home, one_token=leaked, one_env=other, two_credential=leaked, two_token=other, other_token=other)
 
-    def run(*arguments: str) -> Run:
-        return controller.run(RETIRE, "-e", f"expanso_edge_fingerprint={mark}", "-e", "expanso_edge_serial=1", *arguments, hosts=hosts, secrets=[leaked, other])
+    def run(given: str) -> Run:
+        return controller.run(RETIRE, "-e", f"expanso_edge_fingerprint={given}", "-e", "expanso_edge_serial=1", hosts=hosts, secrets=[leaked, other])
 
     def lines() -> list[str]:
         audit = f"ansible-playbook expanso.edge.audit -e expanso_edge_fingerprint={mark}"
@@ -112,7 +112,7 @@ def test_one_token_wherever_it_is(controller: Controller, home: Path) -> None:
             "next: revoke the token in Expanso Cloud, on the workspace's Keys page: until then whoever has it can join a node",
         ]
 
-    first = run()
+    first = run(mark)
     assert summary(first) == [
         f"5 nodes, token {mark}",
         "  token removed: 2 (one, two)",
@@ -126,7 +126,7 @@ def test_one_token_wherever_it_is(controller: Controller, home: Path) -> None:
     assert held(home) == {"one/bootstrap.env", "two/bootstrap.token", "other/bootstrap.token"}
     assert first.returncode == 2 and first.published["unreachable"] == 1
     del hosts["down"]
-    second = run()
+    second = run(mark.upper())
     assert (second.returncode, second.totals()["changed"]) == (0, 0)
     assert summary(second)[-3:] == ["no asked node holds the token any more where its delivery keeps it", *lines()]
 
@@ -135,6 +135,7 @@ def test_one_token_wherever_it_is(controller: Controller, home: Path) -> None:
     ("arguments", "says"),
     [
         (["-e", "expanso_edge_fingerprint=exp_bk_0123456789ab"], "expanso_edge_fingerprint is not a fingerprint"),
+        (["-e", '{"expanso_edge_fingerprint": ["0123456789ab"]}'], "expanso_edge_fingerprint is a list"),
         (["-e", "expanso_edge_hosts=nobody"], "the pattern nobody matches no host"),
     ],
 )

@@ -217,6 +217,12 @@ def test_what_no_role_can_register_anew_is_refused_before_any_node_is_contacted(
         assert words in run.output
 
 
+def test_a_plan_that_cannot_be_written_is_refused_before_any_node_is_contacted(controller: Controller, home: Path) -> None:
+    run = rotate(controller, fleet(home, one={}), new_key(), "--check", "-vvv", plan_file=home / "missing" / "plan.json")
+    assert run.returncode == 2 and not run.remote_commands("one")
+    assert run.result("Check that the plan can be written")["msg"].endswith("missing/plan.json cannot be written: No such file or directory")
+
+
 def test_a_node_that_registered_since_the_plan_is_left_untouched(controller: Controller, home: Path) -> None:
     old, new, plan = new_key(), new_key(), home / "plan.json"
     hold(home, "one", old)

@@ -24,6 +24,7 @@ PLURALS = {
     "Namespace": "api/v1/namespaces",
     "PersistentVolumeClaim": "api/v1/namespaces/edge/persistentvolumeclaims",
     "Pod": "api/v1/namespaces/edge/pods",
+    "ReplicaSet": "apis/apps/v1/namespaces/edge/replicasets",
     "Secret": "api/v1/namespaces/edge/secrets",
 }
 

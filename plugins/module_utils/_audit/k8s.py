@@ -53,6 +53,7 @@ class Found(NamedTuple):
     configmaps: List[Dict[str, Any]]
     pods: List[Dict[str, Any]]
     unseen: Dict[str, str]  # kinds that could not be looked at, and why
+    replicasets: List[Dict[str, Any]]
 
 
 class Held(NamedTuple):

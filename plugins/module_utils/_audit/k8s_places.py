@@ -5,7 +5,8 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Where in a Kubernetes namespace a bootstrap token can be read besides its Secret: other Secrets, ConfigMaps, the Deployment and pods.
+"""Where in a Kubernetes namespace a bootstrap token can be read besides its Secret: other Secrets, ConfigMaps, the Deployment with its
+former templates, and pods.
 
 Pure: what the API returned goes in, findings come out.
 """
@@ -25,6 +26,7 @@ TOO_WIDE = 0o037
 DEFAULT_MODE = 0o644
 """Of the files of a Secret that is mounted without a mode."""
 
+_REVISION = "deployment.kubernetes.io/revision"
 _NO_COPIES = ("kubernetes.io/service-account-token",)
 
 Json = Dict[str, Any]
@@ -47,6 +49,7 @@ def findings_elsewhere(subject: Subject, found: Found, search: Search) -> Iterat
     """
     if found.deployment is not None and subject.deployment is not None:
         yield from _of_workload(subject, subject.place("Deployment", subject.deployment), found.deployment, search, jwts=True)
+        yield from _of_former_templates(subject, found, search)
     for place, pod in _other_pods(subject, found.pods).items():
         yield from _of_workload(subject, place, {"spec": {"template": pod}}, search, jwts=False)
         if subject.deployment is not None:
@@ -84,8 +87,27 @@ def _other_pods(subject: Subject, pods: List[Json]) -> Dict[str, Json]:
     return found
 
 
+def _of_former_templates(subject: Subject, found: Found, search: Search) -> Iterator[Finding]:
+    """Yield where former templates of the Deployment hold a token. Its ReplicaSets keep them, ten by default."""
+    for each in found.replicasets:
+        owners = [(owner.get("kind"), owner.get("name")) for owner in each["metadata"].get("ownerReferences") or []]
+        if ("Deployment", subject.deployment) not in owners or annotations(each).get(_REVISION) == annotations(found.deployment).get(_REVISION):
+            continue
+        place = subject.place("ReplicaSet", each["metadata"]["name"])
+        for finding in _tokens_of(place, each, search, jwts=True):
+            yield finding._replace(remedy=f"remove this ReplicaSet, which 'kubectl rollout undo' could go back to; {cluster.NEW_TOKEN}")
+
+
 def _of_workload(subject: Subject, place: str, workload: Json, search: Search, jwts: bool) -> Iterator[Finding]:
     """Yield what is wrong with a Deployment, or with a pod in the place of its template."""
+    yield from _tokens_of(place, workload, search, jwts)
+    for name, mode in _wide(subject, workload["spec"]["template"]):
+        message = f"{place} mounts Secret {subject.namespace}/{name} with mode {mode:04o}, wider than 0440"
+        yield Finding("mode_too_wide", "error", message, "set its defaultMode to 0400", place)
+
+
+def _tokens_of(place: str, workload: Json, search: Search, jwts: bool) -> Iterator[Finding]:
+    """Yield the tokens that can be read in a template, and in annotations of it and of what it belongs to."""
     template = workload["spec"]["template"]
     told: List[Tuple[str, str]] = []
     texts = [*annotations(workload).values(), *annotations(template).values()]
@@ -98,9 +120,6 @@ def _of_workload(subject: Subject, place: str, workload: Json, search: Search, j
         told += [("token_in_arguments", mark) for mark in search.look(words, jwts=jwts)]
     for code, mark in dict.fromkeys(told):
         yield exposed(code, place, mark)
-    for name, mode in _wide(subject, template):
-        message = f"{place} mounts Secret {subject.namespace}/{name} with mode {mode:04o}, wider than 0440"
-        yield Finding("mode_too_wide", "error", message, "set its defaultMode to 0400", place)
 
 
 def _containers(pod: Json) -> List[Json]:

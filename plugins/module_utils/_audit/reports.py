@@ -68,6 +68,12 @@ WORDING = {
         "{token} is in {name}, from the data that this machine was created with",
         "take it out of the template of the machine, where it also stays readable by way of the provider's metadata service, and remove the file",
     ),
+    "container": _Words(
+        "token_in_container",
+        None,
+        "{token} is in {name}, the settings of a container: whoever may inspect the container sees it",
+        "remove the container, and give the agent the token as a secret or in a file",
+    ),
     "temporary": _Words("token_in_temporary_file", None, "{token} is in the temporary file {name}", "remove it"),
     "log": _Words(
         "token_in_log",

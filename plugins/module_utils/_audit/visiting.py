@@ -21,7 +21,8 @@ import time
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Policy
-from ansible_collections.expanso.edge.plugins.module_utils._audit.places import HOME, PACKED, SPOTS, TELLING, Spot, homes
+from ansible_collections.expanso.edge.plugins.module_utils._audit.packed import packed_inside
+from ansible_collections.expanso.edge.plugins.module_utils._audit.places import HOME, NESTED, PACKED, SPOTS, TELLING, Spot, homes
 from ansible_collections.expanso.edge.plugins.module_utils._audit.reading import GONE, Place, open_regular, pieces, unpacked
 from ansible_collections.expanso.edge.plugins.module_utils._permissions import Attributes, acl_entries, others_may_read
 from ansible_collections.expanso.edge.plugins.module_utils._walk import by_descriptor
@@ -306,9 +307,12 @@ class Visit:
                 return
             self._seen.add(number)
             exposed = directory.exposed and self._others_may_read(handle.fileno(), status)
+            kind = "exposed_copy" if exposed and spot.kind == "copy" else spot.kind
             try:
                 for piece in pieces(unpacked(handle) if spot.kind in PACKED else handle):
-                    yield Place(spot.kind, path, piece, exposed)
+                    yield Place(kind, path, piece, exposed)
+                    if spot.kind in NESTED:
+                        yield from (Place(kind, path, inner, exposed) for inner in packed_inside(piece))
             except OSError:
                 yield Place(spot.kind, path, None)
 

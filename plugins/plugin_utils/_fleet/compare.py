@@ -21,12 +21,13 @@ SCHEMA_VERSION = 1
 
 _KEYS = ("id", "code", "severity", "node", "place", "fingerprint", "message", "remedy", "status", "waiver", "change")
 REGISTRY = ("unknown_token", "outside_groups", "too_many_nodes", "enrolled_with_unknown_token")
-_RECORDS = ("shared_single_use", "spent_elsewhere", *REGISTRY)
+_RECORDS = ("shared_single_use", "spent_elsewhere", "trail_incomplete", *REGISTRY)
 """What enrolment records tell, too."""
 
 _NO_RECORD = ("record_damaged", "record_not_readable")
 _CLOUD = ("unknown_to_inventory", "unknown_to_cloud")
 TRAIL = ("trail_broken",)
+_NEED_TRAIL = (*TRAIL, "trail_incomplete")
 _ABOUT_DATA = ("waiver_unused", "previous_unreadable", "slice_missing", "slice_unusable", "slice_unexpected", "slice_overlap")
 
 OF_ALL = ("unknown", "audit_failed", "clock_off", "expires_soon", *_RECORDS, *_CLOUD, *TRAIL, *_ABOUT_DATA)
@@ -126,7 +127,7 @@ def _judged(finding: Mapping[str, Any], earlier: Earlier, answered: set[str], sc
     :param answered: names of the nodes that told what the finding is about
     """
     code = finding["code"]
-    if (code in REGISTRY and not scope.registry) or (code in _CLOUD and not scope.cloud) or (code in TRAIL and not scope.trail):
+    if (code in REGISTRY and not scope.registry) or (code in _CLOUD and not scope.cloud) or (code in _NEED_TRAIL and not scope.trail):
         return False
     if code in (*TRAIL, *_ABOUT_DATA) or code == "unknown_to_inventory":
         return True

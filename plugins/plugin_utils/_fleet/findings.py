@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import Finding, Node, iso, moment, nodes_counted
@@ -55,6 +55,20 @@ def of_node(node: Node) -> Iterable[Finding]:
     if offset is not None and abs(offset) > CLOCK_TOLERANCE:
         message = f"the node's clock is {_duration(abs(offset))} {'fast' if offset > 0 else 'slow'}; it decides on the node whether a token has expired"
         yield Finding("clock_off", "warning", node.name, None, None, message, "let the node get the time from the network (chrony, systemd-timesyncd)")
+
+
+def untold(nodes: Iterable[Node], trail: str, runs: Mapping[str, Container[str]]) -> Iterable[Finding]:
+    """Yield the changes of nodes that the audit trail does not tell, although it tells others of the same run.
+
+    :param trail: its path
+    :param runs: names of the nodes that each run changed, according to the trail
+    """
+    for node in nodes:
+        for entry in node.record:
+            if entry.run_id is not None and node.name not in runs.get(entry.run_id, [node.name]):
+                message = f"its record says that run {entry.run_id} gave this node the token {entry.fingerprint}, but no line of the audit trail {trail} does"
+                remedy = "if that run was not killed, nor its connection lost, find out who removed the line; waive this finding when you know"
+                yield Finding("trail_incomplete", "warning", node.name, trail, entry.fingerprint, message, remedy)
 
 
 def _duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,8 +22,14 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import J
 
 COLUMNS = ("severity", "code", "status", "change", "node", "place", "fingerprint", "message", "remedy", "waiver_owner", "waiver_reason", "waiver_expires", "id")
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
 """What a spreadsheet takes for the beginning of a formula, also in the width of Chinese and Japanese signs."""
+
+FORMULA = (*SIGNS, "\t", "\r", "\n")
+"""The same, and what it passes over before."""
+
+# Where a semicolon separates cells, as in many European countries, a spreadsheet also ends a cell in the middle of a quoted one.
+_NEXT_CELL = re.compile(f'([;|\\t\\r\\n][\\s"]*)(?=[{re.escape(SIGNS)}])')
 
 
 class Format(NamedTuple):
@@ -65,6 +72,7 @@ def as_csv(report: Json, fail_on: str = "error") -> bytes:
 def harmless(value: object) -> str:
     """Return the text of a cell that no spreadsheet takes for a formula."""
     text = "" if value is None else str(value).replace("\0", "\\u0000")
+    text = _NEXT_CELL.sub(r"\1'", text)
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

@@ -41,6 +41,7 @@ class Enrolment(NamedTuple):
     kind: str | None
     label: str | None
     written_at: str | None
+    run_id: str | None = None  # the run that brought it to this very node
 
 
 class Node(NamedTuple):

@@ -9,12 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import compare, tokens, waivers
-from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.findings import fleet_findings
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.findings import fleet_findings, untold
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import SEVERITIES, Finding, Json, Node, iso
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.reconcile import reconcile
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.registry import Registry
@@ -38,6 +38,7 @@ class Given(NamedTuple):
     trail: Json | None = None  # path, number of lines and last hash of the trail, if it could be verified
     others: tuple[Finding, ...] = ()  # findings about these data
     slice: bool = False  # whether the nodes are a part of the fleet, so that waivers for others are not unused
+    trail_runs: Mapping[str, set[str]] = {}  # names of the nodes that each run changed, according to the trail
 
 
 def build(nodes: list[Node], given: Given, limits: Limits, run: Json, inventory: Iterable[str], now: datetime) -> Json:
@@ -51,6 +52,8 @@ def build(nodes: list[Node], given: Given, limits: Limits, run: Json, inventory:
     found = [finding for node in nodes for finding in node.findings]
     found += fleet_findings(nodes, uses, given.registry, now, limits.expires_within_days)
     found += given.others
+    if given.trail is not None:
+        found += untold(nodes, given.trail["path"], given.trail_runs)
     if given.enrolled is not None:
         found += reconcile(nodes, inventory, given.enrolled)
     answered = {node.name for node in nodes if node.status == "answered"}

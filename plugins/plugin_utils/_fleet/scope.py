@@ -21,6 +21,10 @@ LONGEST = 2000
 
 NO_ANSWER = "there is no answer: the node was not reached, or its tasks were skipped"
 NO_MANAGER = "there is no answer: no manager of its swarm answered"
+_OF_NODES = ("file", "systemd")
+"""Deliveries that are done on the node that answers for them. The record of a swarm or a cluster may be told by another host."""
+
+_COPIES = ("copy", "copy_readable")
 KINDS = ("bootstrap_key", "jwt", "opaque")
 
 CODE = re.compile(r"[a-z][a-z0-9_]{0,59}")
@@ -122,7 +126,8 @@ def _record(facts: list[Mapping[str, Any]]) -> tuple[Enrolment, ...]:
     for entry in (each for part in facts for each in _dictionaries(part.get("record"))):
         fingerprint = mark(entry.get("fingerprint"))
         if fingerprint:
-            entries[Enrolment(fingerprint, _kind(entry.get("kind")), text(entry.get("label")), _time(entry.get("written_at")))] = None
+            run = text(entry.get("run_id")) if entry.get("delivery") in _OF_NODES else None
+            entries[Enrolment(fingerprint, _kind(entry.get("kind")), text(entry.get("label")), _time(entry.get("written_at")), run)] = None
     return tuple(sorted(entries, key=lambda entry: entry.written_at or ""))
 
 
@@ -166,13 +171,16 @@ def _units(facts: list[Mapping[str, Any]]) -> Iterable[Json]:
 
 def _findings(node: str, results: Iterable[Mapping[str, Any]]) -> Iterable[Finding]:
     found: dict[Finding, None] = {}  # the roles of a host may look at the same places
-    for result in results:
+    results = list(results)
+    places = [{_place(token) for token in _dictionaries(result["tokens"])} for result in results]
+    for result, own in zip(results, places):
         facts = result.get("node")
-        for entry in _dictionaries(facts.get("findings") if isinstance(facts, Mapping) else None):
-            found[_finding(node, entry, None, None)] = None
+        told = [_finding(node, entry, None, None) for entry in _dictionaries(facts.get("findings") if isinstance(facts, Mapping) else None)]
         for token in _dictionaries(result["tokens"]):
-            for entry in _dictionaries(token.get("findings")):
-                found[_finding(node, entry, _place(token), mark(token.get("fingerprint")))] = None
+            told += [_finding(node, entry, _place(token), mark(token.get("fingerprint"))) for entry in _dictionaries(token.get("findings"))]
+        # what is a copy to the role of one delivery may be the file of another, which judges it itself
+        others = set().union(*places) - own
+        found.update((each, None) for each in told if not (each.code in _COPIES and each.place in others))
     return found
 
 

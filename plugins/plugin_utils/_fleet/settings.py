@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -16,13 +17,14 @@ from typing import Any, NamedTuple
 
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import FORMATS
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import FINGERPRINT
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.report import Limits
 
 DEFAULT_DIRECTORY = "expanso-edge-audit"
 LEVELS = ("error", "warning", "never")
 OPTIONS = (
-    "directory", "expires_within", "fail_on", "formats", "hosts", "max_age", "merge", "nodes", "only_check", "previous", "prometheus_file", "registry",
-    "slices", "slices_of", "stuck_hours", "trail_file", "waivers",
+    "directory", "expires_within", "fail_on", "fingerprints", "formats", "hosts", "max_age", "merge", "nodes", "only_check", "previous", "prometheus_file",
+    "registry", "slices", "slices_of", "stuck_hours", "trail_file", "waivers",
 )  # fmt: skip
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -46,6 +48,7 @@ class Settings(NamedTuple):
     merge: bool = False
     slices: int | None = None
     slices_of: str | None = None
+    fingerprints: tuple[str, ...] = ()  # of the tokens that are looked for, in order
 
     @property
     def of_slices(self) -> str:
@@ -57,10 +60,21 @@ class Settings(NamedTuple):
         return self._replace(directory=os.path.join(self.of_slices, set_name, job), nodes=None, previous=None, prometheus_file=None)
 
     def path(self, name: str) -> str:
-        """Return the path of the file of a format."""
+        """Return the path of the file of a format. A report about some tokens never replaces the regular one, nor what is collected of that."""
+        if self.fingerprints:
+            # a collector reads all files that end with .prom, and refuses a metric that two of them have
+            ending = FORMATS[name].file[len("audit") :].replace(".prom", ".prom.txt")
+            return os.path.join(self.directory, f"audit-{self._sought}{ending}")
         if name == "prometheus" and self.prometheus_file:
             return self.prometheus_file
         return os.path.join(self.directory, FORMATS[name].file)
+
+    @property
+    def _sought(self) -> str:
+        """What names the tokens that are looked for: the fingerprint of the one, or how many and a checksum of all."""
+        if len(self.fingerprints) == 1:
+            return self.fingerprints[0]
+        return f"{len(self.fingerprints)}-tokens-{hashlib.sha256(','.join(self.fingerprints).encode()).hexdigest()[:8]}"
 
 
 def parse(args: Mapping[str, Any]) -> Settings:
@@ -89,6 +103,7 @@ def parse(args: Mapping[str, Any]) -> Settings:
         merge=_is_set(args, "merge"),
         slices=None if args.get("slices") in (None, "") else int(_number(args["slices"], "slices", whole=True)),
         slices_of=_some_name(args, "slices_of"),
+        fingerprints=_fingerprints(_strings(args.get("fingerprints") or [], "fingerprints")),
     )
 
 
@@ -104,6 +119,13 @@ def _strings(value: Any, name: str) -> list[Any]:
     if not isinstance(value, (list, tuple)):
         raise DataError(f"{name} must be a list")
     return list(value)
+
+
+def _fingerprints(values: list[Any]) -> tuple[str, ...]:
+    found = sorted({str(value).strip().lower() for value in values})
+    if not all(FINGERPRINT.fullmatch(value) for value in found):
+        raise DataError("fingerprints has an entry that is not a fingerprint: it has 12 digits of 0-9 and a-f, as reports show it")
+    return tuple(found)
 
 
 def _choices(values: list[Any], name: str, known: tuple[str, ...]) -> list[str]:

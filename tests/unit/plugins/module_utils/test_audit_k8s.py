@@ -27,6 +27,7 @@ EXPIRED = "eyJhbGciOiJFZERTQSJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
 CREATED = "2026-11-18T10:00:00Z"
 NOW = (seconds(CREATED) or 0) + 3600
 MARK = "expanso.edge/token-fingerprint"
+REVISION = "deployment.kubernetes.io/revision"
 ENTRY = {
     "fingerprint": fingerprint(KEY),
     "kind": "bootstrap_key",
@@ -61,6 +62,11 @@ def pod(name: str, owner: Optional[str] = None, mode: Optional[int] = 0o400, **c
     return {"metadata": {"name": name, "ownerReferences": owners}, "spec": spec}
 
 
+def replicaset(name: str, revision: str, template: Json, owner: str = "edge") -> Json:
+    metadata = {"name": name, "annotations": {REVISION: revision}, "ownerReferences": [{"kind": "Deployment", "name": owner}]}
+    return {"metadata": metadata, "spec": {"template": template}}
+
+
 def clean() -> Json:
     """A namespace as the role leaves it where the agent still has to register."""
     env = [{"name": "EXPANSO_EDGE_BOOTSTRAP_TOKEN", "valueFrom": {"secretKeyRef": {"name": "token", "key": "bootstrap.token"}}}]
@@ -68,10 +74,19 @@ def clean() -> Json:
     return {
         "secrets": [secret(), {"metadata": {"name": "account"}, "type": "kubernetes.io/service-account-token", "data": {"token": base64_of(JWT)}}],
         "claim": {"metadata": {"name": "data", "annotations": {}}},
-        "deployment": {"metadata": {"name": "edge"}, "spec": {"replicas": 1, "template": template}, "status": {"availableReplicas": 1}},
+        "deployment": {
+            "metadata": {"name": "edge", "annotations": {REVISION: "3"}},
+            "spec": {"replicas": 1, "template": template},
+            "status": {"availableReplicas": 1},
+        },
         "configmaps": [{"metadata": {"name": "settings"}, "data": {"a": f"jwt: {JWT}"}}],
         "pods": [pod("edge-5d8f-x1", "edge-5d8f")],
         "unseen": {},
+        "replicasets": [
+            replicaset("edge-5d8f", "3", template),
+            replicaset("edge-4c7e", "2", copy.deepcopy(template)),
+            replicaset("web-1", "1", pod(""), owner="web"),
+        ],
         "now": NOW,
         "immutable": False,
     }
@@ -118,6 +133,20 @@ def test_a_clean_namespace() -> None:
     state["secrets"] = state["secrets"][1:]
     retired = look(state)
     assert (told(retired), retired["error_count"], retired["warning_count"]) == ([("token_not_found", "Secret edge/token")], 0, 0)
+
+
+def test_a_token_in_a_former_template() -> None:
+    """The Deployment is mended, but kubectl rollout undo would bring it back, and who may list ReplicaSets can read it."""
+    state = clean()
+    current, former, _foreign = state["replicasets"]
+    env = [{"name": "EXPANSO_EDGE_BOOTSTRAP_TOKEN", "value": OPAQUE}]
+    former["spec"]["template"] = pod("", mode=0o644, env=env, args=["--token", KEY])
+    assert sorted(told(look(state))) == [("token_in_arguments", "ReplicaSet edge/edge-4c7e"), ("token_in_environment", "ReplicaSet edge/edge-4c7e")]
+    assert "kubectl rollout undo" in findings(look(state))[0]["remedy"]
+    # what the Deployment has now is told of the Deployment
+    state["deployment"]["spec"]["template"] = current["spec"]["template"] = pod("", args=["--token", KEY])
+    former["spec"]["template"] = pod("")
+    assert told(look(state)) == [("token_in_arguments", "Deployment edge/edge")]
 
 
 def template(state: Json) -> Json:

@@ -9,6 +9,8 @@ import lzma
 import os
 import time
 from collections.abc import Iterator
+from email.mime.application import MIMEApplication
+from email.mime.multipart import MIMEMultipart
 from pathlib import Path
 from typing import Any, Optional
 
@@ -17,6 +19,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit import journal
 from ansible_collections.expanso.edge.plugins.module_utils._audit import visiting
 from ansible_collections.expanso.edge.plugins.module_utils._audit.exposure import Hits, search, searchable_encodings
 from ansible_collections.expanso.edge.plugins.module_utils._audit.journal import journal
+from ansible_collections.expanso.edge.plugins.module_utils._audit.packed import LONGEST, MOST, packed_inside
 from ansible_collections.expanso.edge.plugins.module_utils._audit.places import CHOICES, SPOTS, homes
 from ansible_collections.expanso.edge.plugins.module_utils._audit.reading import MAX_FILE, Place
 from ansible_collections.expanso.edge.plugins.module_utils._audit.reports import report, report_stranger, report_unread
@@ -26,6 +29,7 @@ from audited_files import put, usual_policy
 
 # Of this process alone, because others may run these tests at the same time.
 TOKEN, STRANGER = (f"exp_bk_{os.urandom(16).hex()}" for dummy in range(2))
+JWT = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJub2RlIn0." + os.urandom(32).hex()
 MINE = usual_policy()
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files away")
 
@@ -42,6 +46,11 @@ def root(safe_path: Path) -> Path:
         "root/.bash_history": "ls /etc/expanso\nexport EXPANSO_EDGE_BOOTSTRAP_TOKEN=exp_bk_CHANGE_ME\ngrep -r exp_bk_ /etc\n",
         "home/ann/.bash_history": "kubectl --token eyJhbGciOiJFUzI1NiJ9.eyJuIjoxfQ.signature get nodes\n",
         "home/ann/notes.txt": TOKEN,  # no place of those
+        "home/ann/deploy.yml": "expanso_edge_token_file: ~/secrets/bootstrap.token\nexpanso_edge_token: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n",
+        "etc/expanso/edge-config.yaml": "labels:\n  site: north\n",
+        "etc/sudoers": 'Defaults env_keep += "EXPANSO_EDGE_BOOTSTRAP_TOKEN"\n',
+        "usr/local/bin/enrol.sh": '#!/bin/sh\nexec expanso-edge bootstrap --token "$(cat /etc/expanso/bootstrap.token)"\n',
+        "var/lib/docker/containers/0a/config.v2.json": '{"Config":{"Env":["EXPANSO_EDGE_BOOTSTRAP_TOKEN_FILE=/run/secrets/token"]}}',
         "var/log/syslog": "ansible-expanso.edge.bootstrap_token: Invoked with path=/etc/expanso/bootstrap.token token=NOT_LOGGING_PARAMETER\n"
         "sudo: ann : COMMAND=/bin/sh -c /usr/bin/python3 && sleep 0\nexpanso-edge: fingerprint 5d41402abc4b\n",
         "var/log/journal/1/system.journal": TOKEN,  # what journalctl is asked for
@@ -76,6 +85,12 @@ PLANTED = [
     ("histories", "history", "home/ann/.ash_history", "echo -n {} | docker secret create expanso_bootstrap_token -\n"),
     ("histories", "history", "home/ann/.local/share/fish/fish_history", "- cmd: set -x EXPANSO_EDGE_BOOTSTRAP_TOKEN {}\n"),
     ("histories", "history", "home/ldap/.bash_history", "echo {}\n"),
+    ("histories", "history", "home/ann/.bash_history-01234.tmp", "#1700000000\necho {}\n"),
+    ("histories", "history", "home/ann/.local/state/nvim/shada/main.shada", "{}"),
+    ("profiles", "profile", "etc/environment~", "EXPANSO_EDGE_BOOTSTRAP_TOKEN={}\n"),
+    ("profiles", "profile", "home/ann/.ssh/environment", "EXPANSO_EDGE_BOOTSTRAP_TOKEN={}\n"),
+    ("defaults", "defaults", "etc/sudoers.d/expanso", "# EXPANSO_EDGE_BOOTSTRAP_TOKEN={}\n"),
+    ("defaults", "defaults", "etc/supervisor/conf.d/expanso.conf", "environment=EXPANSO_EDGE_BOOTSTRAP_TOKEN={}\n"),
     ("profiles", "profile", "etc/environment", 'EXPANSO_EDGE_BOOTSTRAP_TOKEN="{}"\n'),
     ("profiles", "profile", "etc/environment.d/90-expanso.conf", "EXPANSO_EDGE_BOOTSTRAP_TOKEN={}\n"),
     ("profiles", "profile", "etc/profile.d/expanso.sh", "export EXPANSO_EDGE_BOOTSTRAP_TOKEN={}\n"),
@@ -94,9 +109,22 @@ PLANTED = [
     ("cloud_init", "cloud_init", "var/lib/cloud/instances/i-1/scripts/part-001", "#!/bin/sh\nexpanso-edge bootstrap --token {}\n"),
     ("cloud_init", "cloud_init", "var/log/cloud-init-output.log", "+ expanso-edge bootstrap --token {}\n"),
     ("cloud_init", "cloud_init", "run/cloud-init/instance-data-sensitive.json", '{{"userdata": "{}"}}'),
+    ("cloud_init", "cloud_init", "var/lib/waagent/ovf-env.xml", "<CustomData>{}</CustomData>\n"),
+    ("copies", "copy", "root/bootstrap.token", "{}"),
+    ("copies", "copy", "root/.token.swp", "b0VIM 9.0\0{}"),
+    ("copies", "copy", "home/ann/inventory.yml", "expanso_edge_token: {}\n"),
+    ("copies", "copy", "etc/expanso/old/2025/bootstrap.token", "{}"),
+    ("copies", "copy", "opt/expanso-edge/compose.yml", "environment:\n  EXPANSO_EDGE_BOOTSTRAP_TOKEN: {}\n"),
+    ("copies", "copy", "usr/local/bin/start-expanso", "#!/bin/sh\nexec expanso-edge bootstrap --token {}\n"),
+    ("copies", "copy", "var/lib/systemd/coredump/core.expanso-edge.0.a", "\0EXPANSO_EDGE_BOOTSTRAP_TOKEN={}\0"),
+    ("containers", "container", "var/lib/docker/containers/0a/config.v2.json", '{{"Config": {{"Env": ["EXPANSO_EDGE_BOOTSTRAP_TOKEN={}"]}}}}'),
+    ("containers", "container", "home/ann/.local/share/containers/storage/overlay-containers/0b/userdata/config.json", '"T={}"'),
+    ("containers", "log", "var/lib/docker/containers/0a/0a-json.log", '{{"log":"+ expanso-edge bootstrap --token {}"}}'),
     ("temporary", "temporary", "tmp/token.txt", "{}\n"),
     ("temporary", "temporary", "tmp/a/b/c/bootstrap.env", "T={}\n"),
     ("temporary", "temporary", "dev/shm/x", "{}"),
+    ("logs", "log", "root/screenlog.0", "$ expanso-edge bootstrap --token {}\n"),
+    ("logs", "log", "var/mail/root", "Subject: Cron <root@edge> expanso-edge bootstrap --token {}\n"),
     ("logs", "log", "var/log/syslog", "Nov 30 ann: --token {}\n"),
     ("logs", "log", "var/log/app/2026/app.log.1", "{}"),
     ("logs", "log", "var/log/audit/audit.log", "type=EXECVE a2={}\n"),
@@ -171,6 +199,36 @@ def test_rotated_logs(root: Path, pack: Any) -> None:
     unread = {Path(place.name).name for place in hits.unread}
     assert unread - {"syslog.4.gz"} == {"syslog.3.gz", "syslog.5.zst"}
     assert "syslog.4.gz" in unread or pack is bz2.compress
+
+
+def packed(token: str, how: str) -> bytes:
+    """User data that brings a token in a file of its own, as guides of cloud-init show it."""
+    text = f"#!/bin/sh\nexport EXPANSO_EDGE_BOOTSTRAP_TOKEN={token}\n".encode()
+    if how == "gz+b64":
+        return b"#cloud-config\nwrite_files:\n- encoding: gz+b64\n  content: %s\n  path: /etc/x\n" % base64.b64encode(gzip.compress(text))
+    if how == "!!binary":
+        lines = base64.encodebytes(gzip.compress(text)).replace(b"\n", b"\n    ")
+        return b"#cloud-config\nwrite_files:\n- encoding: gzip\n  content: !!binary |\n    %s\n  path: /etc/x\n" % lines
+    message = MIMEMultipart()
+    message.attach(MIMEApplication(gzip.compress(text) if how == "MIME, gzip" else text, "x-shellscript"))
+    return gzip.compress(message.as_bytes()) if how == "gzip of MIME" else message.as_bytes()
+
+
+@pytest.mark.parametrize("how", ["gz+b64", "!!binary", "MIME", "MIME, gzip", "gzip of MIME"])
+@pytest.mark.parametrize("token", [TOKEN, STRANGER, JWT], ids=["known", "by its shape", "JWT"])
+def test_user_data_that_is_packed(root: Path, token: str, how: str) -> None:
+    put(root / "var/lib/cloud/instances/i-1/user-data.txt", packed(token, how))
+    assert found(look(root), root, token) == [("cloud_init", "/var/lib/cloud/instances/i-1/user-data.txt", False)]
+
+
+def test_unpacking_is_bounded() -> None:
+    bomb = base64.b64encode(gzip.compress(bytes(1 << 26)))
+    assert [len(each) for each in packed_inside(bomb + b" ")] == [LONGEST]
+    assert len(list(packed_inside((bomb + b" ") * 40))) == MOST // LONGEST
+    begin = time.monotonic()
+    for hostile in (b"A" * (1 << 21), b"A\n" * (1 << 20), b"H4sI" + b"\n A" * (1 << 19), base64.b64encode(b"\x1f\x8b\x08" + os.urandom(1000))):
+        list(packed_inside(hostile))
+    assert time.monotonic() - begin < 5
 
 
 class TestHostile:
@@ -312,16 +370,18 @@ def test_homes() -> None:
 
 
 def test_each_place_is_worded() -> None:
-    places = [Place(spot.kind, "NAME", b"", exposed=exposed) for spot in SPOTS for exposed in (False, True)] + [Place("journal", "NAME", b"", True)]
+    kinds = {(spot.kind, False) for spot in SPOTS} | {("exposed_copy" if spot.kind == "copy" else spot.kind, True) for spot in SPOTS} | {("journal", True)}
+    places = [Place(kind, "NAME", b"", exposed) for kind, exposed in sorted(kinds)]
     for place in places:
         (finding,) = report([place], "5d41402abc4b")
         assert "the token is in NAME" in finding.message or "NAME" in finding.message
         assert finding.severity == ("error" if place.exposed else "warning")
         assert ("revoke" in finding.remedy and "others" in finding.message) == place.exposed
         assert (finding.place, finding.fingerprint) == ("NAME", "5d41402abc4b")
-    (finding,) = report_stranger([places[0]], "5d41402abc4b", "bootstrap_key", asked=False)
+    history = Place("history", "NAME", b"")
+    (finding,) = report_stranger([history], "5d41402abc4b", "bootstrap_key", asked=False)
     assert finding.message.startswith("a bootstrap key with the fingerprint 5d41402abc4b is in the history NAME") and finding.severity == "warning"
-    (finding,) = report_stranger([places[0]], "5d41402abc4b", "jwt", asked=True)
+    (finding,) = report_stranger([history], "5d41402abc4b", "jwt", asked=True)
     assert finding.message.startswith("the token 5d41402abc4b, which is asked for, is in") and finding.severity == "error"
 
 

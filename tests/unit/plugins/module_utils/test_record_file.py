@@ -69,6 +69,15 @@ def test_entries_are_added_once(data: Path) -> None:
     assert [each.name for each in data.iterdir()] == ["enrolment.json"]
 
 
+def test_what_killed_runs_left_is_removed(data: Path) -> None:
+    old, young, foreign = (data / name for name in (".enrolment.json.abc.expanso-edge.tmp", ".enrolment.json.abd.expanso-edge.tmp", ".enrolment.json.swp"))
+    for each in (old, young, foreign):
+        each.touch()
+    os.utime(old, (0, 0))
+    assert kept(Module(data)).changed
+    assert not old.exists() and young.exists() and foreign.exists()  # the young one may be at work
+
+
 def test_without_a_record_nothing_is_touched(safe_path: Path) -> None:
     assert kept(Module(safe_path / "data", record=False)) == Kept()
     assert kept(Module(safe_path / "data"), None) == Kept()

@@ -141,6 +141,7 @@ class TestCluster:
             ("/secrets", ["exposure_incomplete", "left_over"]),
             ("/configmaps", ["exposure_incomplete", "left_over"]),
             ("/pods", ["exposure_incomplete", "left_over"]),
+            ("/replicasets", ["exposure_incomplete", "left_over"]),
             ("/deployments/edge", ["exposure_incomplete", "left_over"]),
             ("/persistentvolumeclaims/data", ["registration_unknown"]),
         ],

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _enrolment
 from ansible_collections.expanso.edge.plugins.module_utils._enrolment import RegistrationError
 from ansible_collections.expanso.edge.plugins.module_utils._record import as_result, parse
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import MAX_SIZE
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.modules import edge_registration
 from ansible_collections.expanso.edge.plugins.modules.edge_registration import apply_state
@@ -182,14 +183,48 @@ class TestAnew:
         ("agent", "says"),
         [
             ("echo no connection; exit 13", "the files of the former identity are still there, unchanged ("),
-            ('rm "$3/marker"; exit 13', "of the former identity these files are gone: "),
-            ('echo half >"$3/other"; exit 13', "still there, but the agent has changed "),
+            ('rm "$3/marker"; exit 13', "files of the former identity, which were put back as they were: "),
+            ('echo half >"$3/other"; exit 13', "files of the former identity, which were put back as they were: "),
+            ('rm "$3/marker" "$3/other"; sleep 30', "did not finish within 2 seconds and was stopped; the agent had removed or changed"),
             ('echo new >"$3/marker"; exit 13', "this node is registered all the same"),
             ("exit 0", "that is new: is data_dir the one"),
         ],
     )
     def test_a_failure_says_what_is_left(self, safe_path: Path, agent: str, says: str) -> None:
         node = self.node(safe_path, agent, timeout=2)
-        with pytest.raises(RegistrationError, match=re.escape(says)):
+        with pytest.raises(RegistrationError, match=re.escape(says)) as failure:
             apply_state(node)
         assert (safe_path / "token").read_text() == KEY
+        anew = "registered all the same" in says
+        told = {"registered": True, "registered_anew": anew, "fingerprint": fingerprint(KEY) if anew else None}
+        assert {name: failure.value.details[name] for name in told} == told
+        if not anew:
+            assert {name: (safe_path / "data" / name).read_text() for name in ("marker", "other")} == dict.fromkeys(("marker", "other"), "former")
+            assert (safe_path / "data" / "marker").stat().st_mtime == 1_700_000_000
+            assert sorted(path.name for path in (safe_path / "data").iterdir()) == ["enrolment.json", "marker", "other"]
+
+    @pytest.mark.parametrize(
+        ("spoil", "agent", "says"),
+        [
+            (lambda data: (data / "other").write_bytes(b"x" * (MAX_SIZE + 1)), 'rm "$3/marker"; exit 13', "of the former identity these files are gone: "),
+            (lambda data: (data / "other").write_bytes(b"x" * (MAX_SIZE + 1)), 'echo half >"$3/other"; exit 13', "there, but the agent has changed "),
+            (lambda data: None, 'rm "$3/other"; mkdir -p "$3/other/x"; exit 13', "other; they could not be put back: "),
+        ],
+        ids=["too long, removed", "too long, changed", "in the way"],
+    )
+    def test_what_cannot_be_put_back(self, safe_path: Path, spoil: Any, agent: str, says: str) -> None:
+        node = self.node(safe_path, agent, timeout=2)
+        spoil(safe_path / "data")
+        with pytest.raises(RegistrationError, match=re.escape(says)):
+            apply_state(node)
+
+    def test_a_directory_that_the_agent_removed(self, safe_path: Path) -> None:
+        node = self.node(safe_path, 'rm -r "$3/auth"; exit 13')
+        (safe_path / "data" / "auth").mkdir(mode=0o700)
+        marker = safe_path / "data" / "auth" / "credentials.creds"
+        marker.write_text("secret")
+        marker.chmod(0o600)
+        node.params["registration_markers"].append(str(marker))
+        with pytest.raises(RegistrationError, match="put back as they were"):
+            apply_state(node)
+        assert (marker.read_text(), marker.stat().st_mode & 0o777, marker.parent.stat().st_mode & 0o777) == ("secret", 0o600, 0o700)

@@ -36,6 +36,12 @@ ROWS: list[Row] = [
         {"changed": True, "action": "written", "path": "/t", "diff": diff(None, NEW), "obsolete_removed": ["/o"]},
         [("written", "/t", None, NEW), ("removed", "/o", None, None)],
     ),
+    (
+        "bootstrap_token",
+        {"path": "/t", "fingerprint": OLD.upper()},
+        {"changed": True, "action": "removed", "path": "/t", "diff": diff(NEW, NEW), "obsolete_removed": ["/o"]},
+        [("removed", "/o", OLD, None)],
+    ),
     ("bootstrap_token", {"path": "/t"}, {"changed": False, "action": "kept", "obsolete_removed": []}, []),
     ("bootstrap_token", {"path": "/t"}, {"failed": True, "msg": "no"}, []),
     ("k8s_secret", {"name": "t", "namespace": "n"}, {"changed": False, "action": "kept"}, []),
@@ -83,7 +89,8 @@ ROWS: list[Row] = [
         {"changed": True, "registered": True, "agent_output": [], "token_removed": True, "fingerprint": NEW},
         [("registered", "/var/lib/expanso/edge", None, NEW), ("removed", "/t", NEW, None)],
     ),
-    ("edge_registration", {"data_dir": "/d"}, {"failed": True, "registered": False, "agent_output": [], "fingerprint": NEW}, []),
+    ("edge_registration", {"data_dir": "/d"}, {"failed": True, "registered": False, "agent_output": [], "fingerprint": None}, []),
+    ("edge_registration", {"data_dir": "/d", "force": True}, {"failed": True, "registered": True, "agent_output": [], "fingerprint": None}, []),
     (
         "edge_registration",
         {"data_dir": "/d"},

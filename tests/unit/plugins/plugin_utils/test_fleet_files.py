@@ -43,11 +43,21 @@ def test_an_empty_answer_of_a_survey_is_not_set() -> None:
     assert settings.parse(dict.fromkeys(set(settings.OPTIONS) - {"hosts"}, "")) == settings.parse({})
 
 
+def test_a_report_about_some_tokens_has_names_of_its_own() -> None:
+    """The regular report, what it is compared with, and what a collector reads stay as they are."""
+    asked = settings.parse({"fingerprints": ["0123456789AB"], "directory": "/srv", "prometheus_file": "/srv/prom/edge.prom"})
+    paths = [asked.path(name) for name in ("json", "junit", "prometheus")]
+    assert paths == ["/srv/audit-0123456789ab.json", "/srv/audit-0123456789ab.junit.xml", "/srv/audit-0123456789ab.prom.txt"]
+    several = {settings.parse({"fingerprints": order, "directory": "/srv"}).path("html") for order in (["0" * 12, "1" * 12], ["1" * 12, "0" * 12] * 2)}
+    assert several == {"/srv/audit-2-tokens-bc494151.html"}
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
         ({"slices_of": "../up"}, "slices_of must be a name of letters"),
         ({"slices": "two"}, "slices must be a whole number"),
+        ({"fingerprints": [SECRET]}, "fingerprints has an entry that is not a fingerprint"),
         ({"fail_on": SECRET}, "fail_on has an unknown value: known are error, warning, never"),
         ({"formats": ["json", SECRET]}, "formats has an unknown value: known are json, html"),
         ({"formats": {"json": True}}, "formats must be a list"),
@@ -133,7 +143,7 @@ def test_the_trail_is_verified_from_one_report_to_the_next(tmp_path: Path) -> No
     (tmp_path / "audit" / "audit.json").write_text(json.dumps(report))
     lines = trail.read_text().splitlines(keepends=True)
     for what, text, places in (
-        ("cut off", "".join(lines[:2]), [f"{trail}, line 2"]),
+        ("cut off", "".join(lines[:2]), [str(trail)]),
         ("edited", "".join(lines).replace('"b"', '"x"'), [f"{trail}, line 2"]),
         ("as it was", "".join(lines), []),
     ):

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import junit, ocsf, prometheus
-from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import COLUMNS, FORMATS, FORMULA, as_csv, as_json, harmless, sha256
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import COLUMNS, FORMATS, FORMULA, SIGNS, as_csv, as_json, harmless, sha256
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,9 +55,20 @@ def test_a_cell_is_no_formula_and_stays_whole(text: str) -> None:
     assert row[head.index("node")] == harmless(text).encode("utf-8", "backslashreplace").decode()
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"])
+@settings(deadline=None)
+@given(st.text(st.sampled_from(";\t|\r\n\"' ,a=+-@"), max_size=12))
+def test_no_cell_is_a_formula_where_other_signs_separate_cells(text: str) -> None:
+    """A spreadsheet in German, say, reads the same file with semicolons."""
+    report = {**EXAMPLE, "findings": [{**EXAMPLE["findings"][0], "node": f"a{text}", "message": text}]}
+    for delimiter in ";\t|":
+        rows = csv.reader(io.StringIO(as_csv(report).decode(), newline=""), delimiter=delimiter)
+        assert not [cell for row in rows for cell in row if cell.lstrip().startswith(tuple(SIGNS))]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t1", "＝1"])
 def test_formulas(text: str) -> None:
     assert harmless(text) == "'" + text
+    assert harmless(f"a; {text}") == f"a; '{text}" or text[0] == "\t"
 
 
 @pytest.mark.parametrize("text", ["edge01", "a=b", "", "'", " =1"])

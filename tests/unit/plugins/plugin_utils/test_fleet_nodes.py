@@ -41,6 +41,16 @@ def test_a_node_that_did_not_answer_is_never_clean(given_host: Host, status: str
     assert (node.status, node.message) == (status, message)
 
 
+def test_the_file_of_another_delivery_is_no_copy() -> None:
+    other, copy = "/etc/expanso/bootstrap.env", "/etc/expanso/bootstrap.token.old"
+    about = [finding("copy", place=other), finding("copy_readable", place=other), finding("copy", place=copy), finding("mode_too_wide", place=other)]
+    about += [finding("copy", place=PLACE)]  # more copies of this one than are named
+    unit = answer({**token("b"), "place": other}, findings=[finding("copy_readable", place=PLACE)])
+    results = {"token_file": answer(token("a", findings=about)), "systemd_service": unit}
+    (node,) = nodes([Host("edge01", deliveries=list(results), results=results)])
+    assert sorted((each.code, each.place) for each in node.findings) == [("copy", PLACE), ("copy", copy), ("mode_too_wide", other)]
+
+
 def test_the_manager_of_a_swarm_answers_for_its_workers() -> None:
     worker = Host("worker", deliveries=["swarm_secret"])
     manager = Host("manager", deliveries=["swarm_secret"], results={"swarm_secret": registered()})

@@ -160,6 +160,27 @@ def test_what_is_mended(before: Any, now: Any, given_before: Any, given_now: Any
     assert [each["code"] for each in made["mended"]] == mended
 
 
+TRAIL = {"path": "/trail", "lines": 1, "hash": "0" * 64}
+
+
+def test_a_change_that_the_trail_does_not_tell() -> None:
+    """The run was killed before it wrote the line, or somebody removed the line and made the others anew."""
+    fleet = {
+        "told": answer(record=[enrolment("k", run_id="r1")]),
+        "lost": answer(record=[enrolment("k", run_id="r1")]),
+        "older": answer(record=[enrolment("k", run_id="r0")]),  # of a run without a trail, or in a trail that was rotated away
+        "manager": answer(record=[enrolment("k", run_id="r1", delivery="swarm")]),  # another manager may have done it
+    }
+    given = {"trail": TRAIL, "trail_runs": {"r1": {"told"}}}
+    [found] = [each for each in report(fleet, **given)["findings"] if each["code"] == "trail_incomplete"]
+    assert (found["node"], found["place"], found["fingerprint"], found["severity"]) == ("lost", "/trail", fingerprint("k"), "warning")
+    assert "run r1" in found["message"]
+
+    before = earlier(report(fleet, **given))
+    mended = [report({**fleet, "lost": now}, earlier=before, **more)["mended"] for now, more in ((answer(), given), (answer(), {}), (None, given))]
+    assert [[each["code"] for each in one if each["code"] == "trail_incomplete"] for one in mended] == [["trail_incomplete"], [], []]
+
+
 def test_findings_that_differ_in_words_have_identifiers_of_their_own() -> None:
     same = [finding("exposure_incomplete", "info", message=words) for words in ("b", "a")]
     identifiers = [each["id"] for each in report({"a": answer(findings=same)})["findings"]]

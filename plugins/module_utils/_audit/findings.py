@@ -116,16 +116,23 @@ def secrets_in(text: str) -> Tuple[str, ...]:
 
     A file may hold more or less than a token, with white space around it. What is in there is as secret as a clean one.
     """
-    words = [_ASSIGNMENT.sub("", word).strip("\"'`") for word in re.split(r"[\s\0\ufeff]+", text) if word]
+    words = [word.strip("\"'`") for word in re.split(r"[\s\0\ufeff]+", text) if word]
     found = []
     for word in words:
-        try:
-            kind = judge(word).kind
-        except TokenFault as exc:
-            kind = exc.code
-        if kind in ("bootstrap_key", "jwt", "expired", "api_key") or (kind == "opaque" and len(words) == 1):
-            found.append(word)
+        # an opaque token may have the shape of an assignment; what is only the value of one is as secret
+        for each in (word, _ASSIGNMENT.sub("", word).strip("\"'`")):
+            if _is_secret(each, alone=len(words) == 1):
+                found.append(each)
+                break
     return tuple(found)
+
+
+def _is_secret(word: str, alone: bool) -> bool:
+    try:
+        kind = judge(word).kind
+    except TokenFault as exc:
+        kind = exc.code
+    return kind in ("bootstrap_key", "jwt", "expired", "api_key") or (kind == "opaque" and alone)
 
 
 def findings_for(facts: Facts, content: Optional[Content], policy: Policy, elsewhere: bool) -> List[Finding]:

@@ -83,8 +83,8 @@ class Bins:
         end = min(max(oldest, limit or 0), 4 * max(limit or 0, usual, 1))
         self.step = nice(end / most)
         if limit:
-            self.step = limit / math.ceil(limit / self.step)  # the limit is where a bin ends
-        self.number = max(math.ceil(end / self.step - 1e-9), 1)
+            self.step = limit / math.ceil(limit / self.step)  # the limit is where a bin ends, which may make the steps far smaller
+        self.number = min(max(math.ceil(end / self.step - 1e-9), 1), most)
         self.open = oldest > self.end  # the last bin holds all that is older
         if self.open:
             self.number += 1

@@ -22,7 +22,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._audit.findings impor
 from ansible_collections.expanso.edge.plugins.module_utils._permissions import AclEntry, Attributes, Reader, others_may_read, permits
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, fingerprint
 from audited_files import usual_policy
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 NOW = 1_800_000_000.0
@@ -321,6 +321,7 @@ def test_no_content_breaks_the_audit_or_is_quoted(data: bytes, path: str) -> Non
     assert secret not in repr(findings) and secret not in repr(content)
 
 
+@example("000A_0=0000", False)  # of the shape of an assignment
 @given(st.text(alphabet=st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8, max_size=60), st.booleans())
 def test_what_is_a_token_is_a_secret(text: str, newline: bool) -> None:
     content: Content = parse_content(PATH, (text + "\n" * newline).encode(), NOW)

@@ -24,6 +24,7 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._audit_page import re
 from ansible_collections.expanso.edge.plugins.plugin_utils._audit_page._chart import Age, chart
 from ansible_collections.expanso.edge.plugins.plugin_utils._audit_page._text import number, plural, visible, when, words
 from ansible_collections.expanso.edge.plugins.plugin_utils._audit_page._view import verdict, view
+from hypothesis import example as example_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -254,6 +255,7 @@ def test_what_is_new_counts_without_the_waived() -> None:
 
 
 @settings(max_examples=200)
+@example_of([0, 276], 1, 340)  # a limit that is far below what is usual
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=200), st.none() | st.integers(0, 2000), st.sampled_from([340, 960]))
 def test_every_age_is_in_the_plot_on_its_side_of_the_limit(days: list[int], limit: int | None, width: int) -> None:
     plot = chart([Age(one, str(one)) for one in days], limit, width)
@@ -266,6 +268,7 @@ def test_every_age_is_in_the_plot_on_its_side_of_the_limit(days: list[int], limi
         assert all(column.over == (column.x >= plot.limit.at - 0.01) for column in plot.bars)
         assert not plot.dots or sum(dot.over for dot in plot.dots) == over
     for column in plot.bars:
+        assert column.width > 0
         assert plot.left <= column.x and column.x + column.width <= plot.right + 0.01
         assert plot.top - 0.01 <= column.y and abs(column.y + column.height - plot.bottom) < 0.01
     for tick in plot.x_ticks:

@@ -85,7 +85,8 @@ def keep(module: AnsibleModule, entry: Optional[Entry], owner: Owner, locked: bo
     except OSError as exc:
         fault = f"{exc.filename or place}: {exc.strerror or type(exc).__name__}"
     if entry is not None:
-        module.warn(f"the enrolment record {place} was not written: {fault}; the token was delivered all the same")
+        was_not, was = ("would not be", "would be") if module.check_mode else ("was not", "was")
+        module.warn(f"the enrolment record {place} {was_not} written: {fault}; the token {was} delivered all the same")
     return Kept()
 
 

@@ -51,9 +51,11 @@ def serving(made: Served, scheme: str) -> Iterator[Served]:
     """Let a cluster or an engine answer on loopback."""
     server = serve(made)
     made.url = f"{scheme}://127.0.0.1:{server.server_port}"
-    yield made
-    server.shutdown()
-    server.server_close()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ class Lint:
         docsite.make(self.folder / "site")
 
     def reuse(self):
-        self.run("reuse", "--no-multiprocessing", "lint", "--quiet")
+        self.run("reuse", "--no-multiprocessing", "lint", "--lines")
 
     def changelog(self):
         copy = copy_checkout(self.folder / "changelog")

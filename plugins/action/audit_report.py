@@ -50,8 +50,7 @@ class ActionModule(ActionBase):
                 writing.check(path)
             return {"changed": False, "msg": "all options and data can be used"}
         if asked.merge:
-            nodes, faults = _audit_job.slices(asked, given, names, variables, self._templar)
-            given = given._replace(others=(*given.others, *faults))
+            nodes, given = _audit_job.slices(asked, given, names, variables, self._templar)
         else:
             nodes, given = scope.nodes(hosts), given._replace(slice=set_name is not None)
         report = build(nodes, given, asked.limits, _audit_job.run(variables), variables["groups"]["all"], moment_now())

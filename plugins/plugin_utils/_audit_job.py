@@ -87,8 +87,8 @@ def placed(settings: Settings, variables: Mapping[str, Any]) -> tuple[Settings, 
     return settings.of_slice(set_name, job if job is not None and NAME.fullmatch(job) else _run.RUN_ID), set_name
 
 
-def slices(settings: Settings, given: Given, names: list[str], variables: Mapping[str, Any], templar: Any) -> tuple[list[Node], list[Finding]]:
-    """Return the nodes that slices reported on, those that none reported on, and what is wrong with the reports.
+def slices(settings: Settings, given: Given, names: list[str], variables: Mapping[str, Any], templar: Any) -> tuple[list[Node], Given]:
+    """Return the nodes that slices reported on, with those that none reported on, and what was given, with what is known of the reports.
 
     :param names: the hosts that were to be asked
     :raises DataError: there is no report, it is not clear which ones are meant, or the slices were given more data
@@ -111,7 +111,8 @@ def slices(settings: Settings, given: Given, names: list[str], variables: Mappin
     nodes, findings = merge.together(parts, names, broken, settings.slices)
     known = {node.name for node in nodes}
     others = scope.nodes(hosts([name for name in names if name not in known], variables, templar))
-    return nodes + [node._replace(status="unreachable", message=merge.NO_SLICE) for node in others], findings
+    nodes += [node._replace(status="unreachable", message=merge.NO_SLICE) for node in others]
+    return nodes, given._replace(others=(*given.others, *findings), slices=[part.shown for part in parts])
 
 
 def _set_of_slices(settings: Settings, variables: Mapping[str, Any]) -> str:

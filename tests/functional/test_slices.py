@@ -29,7 +29,7 @@ EMPTY = dict.fromkeys(
 @pytest.mark.parametrize("playbook", ["provision", "rotate", "retire", "audit"])
 def test_an_empty_answer_is_not_set(playbook: str, controller: Controller, home: Path) -> None:
     key = new_key()
-    extra = {f"expanso_edge_{name}": value for name, value in EMPTY.items()}
+    extra: Json = {f"expanso_edge_{name}": value for name, value in EMPTY.items()}
     if playbook == "audit":
         extra["expanso_edge_audit_places"] = []  # nothing else of this machine is to be searched
     # become is true by default: env takes the place of sudo, which a test machine need not have
@@ -106,8 +106,8 @@ def test_a_job_wide_single_use_token_is_refused_in_a_slice(controller: Controlle
 
 def test_merging_with_every_core(every_core: Controller, home: Path) -> None:
     hosts = {"one": local_node(home, "one", expanso_edge_audit_places=[])}
-    given = {"expanso_edge_audit_directory": str(home / "reports"), "expanso_edge_audit_fail_on": "never", "expanso_edge_sliced": True}
-    given["expanso_edge_slices_of"] = "weekly"
+    given: Json = {"expanso_edge_audit_directory": str(home / "reports"), "expanso_edge_audit_fail_on": "never", "expanso_edge_sliced": True}
+    given |= {"expanso_edge_slices_of": "weekly", "expanso_edge_hosts": ["one"]}  # a list, as of a question with several answers
     assert every_core.run("expanso.edge.audit", "-e", json.dumps(given), hosts=hosts).returncode == 0
     merged = every_core.run("expanso.edge.merge_audits", "-e", json.dumps({**given, "expanso_edge_slices": "1"}), "--limit", "one", hosts=hosts)
     assert merged.returncode == 0 and merged.published["answered"] == 1, merged.output

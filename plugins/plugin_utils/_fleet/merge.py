@@ -12,6 +12,7 @@ AWX runs a large job as slices, each of which knows only its own hosts. What onl
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -38,9 +39,15 @@ class Part(NamedTuple):
 
     job: str  # the name of its directory
     generated_at: str
+    sha256: str
     nodes: list[Node]
     registry: bool  # whether there was a registry
     trail: bool  # whether an audit trail was looked at
+
+    @property
+    def shown(self) -> Json:
+        """The slice as the report of all slices names it."""
+        return {"job": self.job, "generated_at": self.generated_at, "sha256": self.sha256, "nodes": len(self.nodes)}
 
 
 def read(content: bytes, job: str, where: str) -> Part:
@@ -64,7 +71,7 @@ def read(content: bytes, job: str, where: str) -> Part:
         trail = report.get("trail") is not None or bool(codes & set(compare.TRAIL))
     except (KeyError, TypeError, AttributeError, ValueError):
         raise DataError(f"{where} is damaged") from None
-    return Part(job, generated_at, nodes, registry, trail)
+    return Part(job, generated_at, hashlib.sha256(content).hexdigest(), nodes, registry, trail)
 
 
 def _require(sound: bool) -> None:

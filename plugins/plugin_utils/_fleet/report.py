@@ -37,6 +37,7 @@ class Given(NamedTuple):
     earlier: compare.Earlier | None = None
     trail: Json | None = None  # path, number of lines and last hash of the trail, if it could be verified
     others: tuple[Finding, ...] = ()  # findings about these data
+    slices: list[Json] | None = None  # the reports that this one is made of
     slice: bool = False  # whether the nodes are a part of the fleet, so that waivers for others are not unused
 
 
@@ -76,6 +77,7 @@ def build(nodes: list[Node], given: Given, limits: Limits, run: Json, inventory:
         "findings": findings,
         "trail": given.trail,
         "compared_with": given.earlier.shown if given.earlier else None,
+        **({} if given.slices is None else {"slices": given.slices}),
         "mended": compare.mended(given.earlier, (each["id"] for each in findings), scope) if given.earlier else [],
     }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import jsonschema
 import pytest
 from ansible_collections.expanso.edge.plugins.plugin_utils import _audit_job
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import compare, merge, registry, settings, waivers
@@ -26,7 +27,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=timezone.utc)
-RUN = {"run_id": "r", "job_id": None, "user": "me", "collection_version": "1.1.0", "ansible_version": "2.21.5", "inventory_sources": []}
+RUN: Json = {"run_id": "r", "job_id": None, "user": "me", "collection_version": "1.1.0", "ansible_version": "2.21.5", "inventory_sources": []}
+SCHEMA = jsonschema.Draft202012Validator(json.loads((Path(__file__).parents[4] / "docs/schemas/audit-report.schema.json").read_text()))
 UNIT = {"name": "expanso-edge.service", "load_state": "loaded", "active_state": "active", "sub_state": "running", "enabled": True}
 REGISTRY = registry.parse(
     [
@@ -49,7 +51,7 @@ FLEET: dict[str, Json | None] = {
     "shares": answer(jwt("j", expires_at="2026-12-01T00:00:00Z"), units=[UNIT]),
     "spent": registered(jwt("j"), record=[enrolment("j", kind="jwt")], time="1970-01-01T00:00:00Z"),
     # its record is longer than what a report tells of it
-    "again": registered(record=[enrolment("other", "2026-11-01T10:00:00Z"), enrolment("k", "2026-11-02T10:00:00Z"), enrolment("other", "2026-11-03T10:00:00Z")]),
+    "again": registered(record=[enrolment(name, f"2026-11-0{day}T10:00:00Z") for name, day in (("other", 1), ("k", 2), ("other", 3))]),
     "copies": registered(findings=[finding("copy", fingerprint=fingerprint("k"), place="/root/x")], record=[enrolment("unknown")]),
     "late": answer(jwt("late", expires_at="2026-11-29T00:00:00Z")),
 }  # fmt: skip
@@ -186,6 +188,9 @@ def test_which_reports_are_merged(tmp_path: Path) -> None:
 
     asked = written(tmp_path, s4_101=slice_of({"b": answer()}), s4_99=slice_of({"a": answer()}))
     expected = [("a", "answered", ""), ("b", "answered", ""), ("c", "unreachable", merge.NO_SLICE)]
+    nodes_found, given = _audit_job.slices(asked, Given(), [], VARIABLES, None)
+    assert [(each["job"], each["nodes"]) for each in given.slices or []] == [("99", 1), ("101", 1)]
+    SCHEMA.validate(build(nodes_found, given, Limits(), RUN, [], NOW))
     assert merged(asked) == expected
     written(tmp_path, s5_103=slice_of({"c": answer()}))
     with pytest.raises(DataError, match=r"several sets of slices in .* \(s4, s5\): name one with expanso_edge_slices_of"):
@@ -204,7 +209,7 @@ def test_which_reports_are_merged(tmp_path: Path) -> None:
 def test_broken_reports_of_slices_are_findings_as_long_as_there_is_one_that_is_not(tmp_path: Path) -> None:
     asked = written(tmp_path, s_1=slice_of({"a": answer()}), s_2=b"{", s_3=b"[]")
     (tmp_path / "slices/s/4").mkdir()
-    faults = _audit_job.slices(asked, Given(), [], VARIABLES, None)[1]
+    faults = _audit_job.slices(asked, Given(), [], VARIABLES, None)[1].others
     assert [(each.code, os.path.relpath(each.place or "", tmp_path)) for each in faults] == [
         ("slice_unusable", f"slices/s/{job}/audit.json") for job in (2, 3, 4)
     ]
@@ -219,7 +224,7 @@ def test_what_the_slices_were_given_is_needed_again(tmp_path: Path) -> None:
         _audit_job.slices(asked, Given(), [], VARIABLES, None)
     with pytest.raises(DataError, match="the slices were given expanso_edge_trail_file, and this run is not"):
         _audit_job.slices(asked, Given(registry={}), [], VARIABLES, None)
-    assert _audit_job.slices(asked._replace(trail_file="/t"), Given(registry={}), [], VARIABLES, None)[1] == []
+    assert _audit_job.slices(asked._replace(trail_file="/t"), Given(registry={}), [], VARIABLES, None)[1].others == ()
 
 
 def test_where_a_slice_writes() -> None:

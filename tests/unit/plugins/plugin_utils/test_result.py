@@ -141,7 +141,7 @@ def test_an_audit() -> None:
     report = {
         "scope": {"asked": 4, "answered": 2, "unreachable": ["a"], "failed": [{"node": "b"}]},
         "totals": {"error": 3, "warning": 2, "info": 1, "waived": 1},
-        "findings": [{"code": "left_over", "status": "waived"}, {"code": "too_old", "status": "open"}, {"code": "too_old", "status": "expired_waiver"}, *findings],
+        "findings": [{"code": code, "status": its} for code, its in (("left_over", "waived"), ("too_old", "open"), ("too_old", "expired_waiver"))] + findings,
     }
     result = of_audit("audit", report, True, "0" * 64, False)
     codes = result.pop("codes")

@@ -11,7 +11,7 @@ import pytest
 from conftest import CORES
 from lab import Lab
 from observers import Syslog
-from runner import MODES, SLICE, check_observers, check_result, run
+from runner import MODES, RESULT, SLICE, check_observers, check_result, run
 
 FORMATS = ["json", "html", "csv", "junit", "prometheus", "ocsf"]
 
@@ -61,6 +61,7 @@ def test_an_audit(core: str, mode: str, make_lab: Callable[[], Lab], syslog: Sys
     assert outcome.leaks() == []
     refused = [event for event in outcome.events if event["event"] == "runner_item_on_failed"]
     assert len(refused) == len(lab.nodes["waiting"].variables["wrong"])
+    assert outcome.artifacts[0][RESULT]["playbook"] == "merge_audits"
     for reports in (lab.home / "reports" / "slices" / "41" / "42", lab.home / "reports"):
         assert sum(path.is_file() for path in reports.iterdir()) == len(FORMATS)
     for code in ("shared_single_use", "copy_readable", "left_over", "mode_too_wide"):

@@ -65,6 +65,8 @@ def test_everything_shipped_has_its_cases() -> None:
     example, own = (list(folder.glob("*.yml")) for folder in (EXAMPLE, HERE / "project"))
     assert {path.name for path in example}.isdisjoint(path.name for path in own), "a playbook of the example would be replaced"
     played = "\n".join(path.read_text() for path in [*example, *own])
+    # a playbook of the collection that is played plays what it names
+    played += "\n".join(path.read_text() for path in (REPOSITORY / "playbooks").glob("*.yml") if f"import_playbook: expanso.edge.{path.stem}\n" in played)
     shipped = [
         *(f"expanso.edge.{path.stem}" for folder in ("modules", "lookup", "test") for path in (REPOSITORY / "plugins" / folder).glob("*.py")),
         *(f"expanso.edge.{path.stem}" for path in (REPOSITORY / "playbooks").glob("*.yml")),

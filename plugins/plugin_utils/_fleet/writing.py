@@ -85,7 +85,11 @@ def _make(folder: str) -> None:
     """Create a directory, and those above it, that only its owner may enter."""
     if folder and not os.path.isdir(folder):
         _make(os.path.dirname(folder))
-        os.mkdir(folder, 0o700)
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:  # another slice has made it meanwhile
+            if not os.path.isdir(folder):
+                raise
 
 
 def _persist(folder: str) -> None:

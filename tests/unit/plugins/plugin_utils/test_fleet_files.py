@@ -188,6 +188,18 @@ def test_files_are_private_and_whole(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]
 
 
+def test_a_directory_that_another_slice_makes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = os.mkdir
+
+    def made_by_another(path: str, mode: int) -> None:
+        make(path, mode)
+        make(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", made_by_another)
+    write([File(str(tmp_path / "slices" / "7" / "audit.json"), b"1", 0o600)])
+    assert (tmp_path / "slices" / "7" / "audit.json").read_bytes() == b"1"
+
+
 def test_nothing_is_written_if_one_file_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [tmp_path / "a", tmp_path / "b"]
     for path in paths:

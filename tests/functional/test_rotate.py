@@ -217,6 +217,12 @@ def test_what_no_role_can_register_anew_is_refused_before_any_node_is_contacted(
         assert words in run.output
 
 
+def test_a_rotation_without_a_canary_is_refused_before_any_node_is_contacted(controller: Controller, home: Path) -> None:
+    run = rotate(controller, fleet(home, one={}), new_key(), "-vvv", canary=0)
+    assert run.returncode == 2 and not run.remote_commands("one")
+    assert "expanso_edge_canary is 0, so that all nodes would get the new token at once" in run.output
+
+
 def test_a_plan_that_cannot_be_written_is_refused_before_any_node_is_contacted(controller: Controller, home: Path) -> None:
     run = rotate(controller, fleet(home, one={}), new_key(), "--check", "-vvv", plan_file=home / "missing" / "plan.json")
     assert run.returncode == 2 and not run.remote_commands("one")

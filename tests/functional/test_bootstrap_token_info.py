@@ -210,7 +210,7 @@ CASES = [
     Case("no bootstrap token", (put(), put("a: secret-of-a-pipeline", name="p")), {"pipeline_secret_files": ["{place}/p"]}),
     Case("no pipeline file", args={"pipeline_secret_files": ["{place}/p"]}, findings=("info pipeline_unknown",)),
     Case("interrupted write", (put(), put(name=".token.x.expanso-edge.tmp", age=DAY)), findings=("warning temporary_file",)),
-    Case("writing now", (put(), put(name=".token.x.expanso-edge.tmp"))),
+    Case("interrupted just now", (put(), put(name=".token.x.expanso-edge.tmp")), findings=("warning temporary_file",)),
     # exposure, on disk
     Case("no exposure", args={"exposure": True}),
     Case("open copy", (put(), put(name="token.bak", mode=0o644)), {"exposure": True}, ("error copy_readable",), says="{place}/token.bak holds the token too"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint, judge
-from ansible_collections.expanso.edge.plugins.plugin_utils._job import NOT_TEMPLATED, delivery_problem, some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import NOT_TEMPLATED, by_problem, delivery_problem, some_of
 from ansible_collections.expanso.edge.plugins.plugin_utils._run import sliced
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import (
     FILE_VARIABLE,
@@ -45,13 +45,10 @@ def token_problems(
     if decrypt is not None:
         decrypt = functools.lru_cache(decrypt)  # decrypting is slow, and all hosts may share the file
     one_of_slices = bool(hosts) and sliced(together(hosts[:1], hostvars, job)[hosts[0]])
-    problems = set()
+    problems = set(by_problem((host, delivery_problem(known[host])) for host in hosts))
     single_use: Holders = {}  # by fingerprint
     faulty: dict[tuple[str, str], list[str]] = {}  # hosts' own unusable tokens, by fingerprint and fault
     for host in hosts:
-        problem = delivery_problem(known[host], host)
-        if problem:
-            problems.add(problem)
         found, problem = _found(known[host], environ, decrypt)
         if problem:
             problems.add(problem)

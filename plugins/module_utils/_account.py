@@ -31,7 +31,7 @@ def user_id(name: str) -> int:
     try:
         return pwd.getpwnam(name).pw_uid
     except (KeyError, ValueError):  # a name that no account can have
-        raise AccountError(f"there is no account {_quoted(name)} on this node: create it first, or name another owner") from None
+        raise AccountError(f"there is no account {_quoted(name)} on this node: create it first, or name another account") from None
 
 
 def group_id(name: str) -> int:

@@ -250,6 +250,15 @@ def library_version() -> int:
     return int(kubernetes.__version__.split(".")[0])
 
 
+def _unusable_kubeconfig(module: EdgeModule) -> str:
+    """Return what is wrong with the kubeconfig, which the client does not tell."""
+    given = module.params["kubeconfig"]
+    path = given if isinstance(given, str) else os.environ.get("K8S_AUTH_KUBECONFIG") or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    if isinstance(given, dict) or os.path.exists(os.path.expanduser(path)):
+        return "what was given as kubeconfig is not one" if isinstance(given, dict) else f"{path} is not a kubeconfig"
+    return f"the kubeconfig {path} does not exist on the host that the module runs on"
+
+
 def connect(module: EdgeModule) -> Any:
     """Return a client of the cluster that a module's options name.
 
@@ -274,6 +283,8 @@ def connect(module: EdgeModule) -> Any:
     except Exception as exc:  # of the client's many libraries
         if "host" in given and "kube-config" in str(exc):
             fault = SetupError(f"no credentials for {server}: give api_key, or client_cert and client_key")
+        elif "No configuration found" in str(exc) or isinstance(exc, (TypeError, AttributeError)):  # the client says only that, or stumbles
+            fault = SetupError(f"cannot connect to the Kubernetes API: {_unusable_kubeconfig(module)}: set kubeconfig (k8s_secret_kubeconfig) to one")
         else:
             fault = ApiError(unreachable(exc, server), getattr(exc, "status", None))
     finally:

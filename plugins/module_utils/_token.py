@@ -192,7 +192,7 @@ REFUSED_PRINTABLE = (
         "it holds two keys, the second of which begins at character {position}; give one",
         (r"exp_bk_.*?(?P<here>exp_bk_)", "exp_bk_a1b2exp_bk_c3d4"),
     )
-    + _rules("url", "it is a URL, not a token", (r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", "https://start.cloud.expanso.io"))
+    + _rules("url", "it is a URL, not a token; give the token itself", (r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", "https://start.cloud.expanso.io"))
     # a token has no directories; base64 may begin with one slash, a path shows more than that
     + _rules(
         "path",
@@ -255,7 +255,7 @@ def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token
         return Token(text, "jwt", fingerprint(text), expires_at)
 
     if strict:
-        raise TokenFault("unknown_shape", "it is neither a bootstrap key (exp_bk_...) nor a JWT, and strict judgement was asked for")
+        raise TokenFault("unknown_shape", "it is neither a bootstrap key (exp_bk_...) nor a JWT, and strict accepts nothing else; copy the whole token")
     return Token(text, "opaque", fingerprint(text), None)
 
 
@@ -278,10 +278,10 @@ def _refuse_characters(text: str) -> None:
         where = "at its start" if not text[:position].strip() else "at its end" if not text[position - 1 :].strip() else "inside"
         if char in "\r\n\x0b\x0c\x85\u2028\u2029":
             name = _CONTROL_NAMES.get(char, "line separator")
-            raise TokenFault("line_break", f"it has a line break {where} ({name}, character {position})")
+            raise TokenFault("line_break", f"it has a line break {where} ({name}, character {position}); give the token alone")
         if char.isspace() and char not in "\x1c\x1d\x1e\x1f":
             name = {" ": "space", "\t": "tab"}.get(char, "white space that is not ASCII")
-            raise TokenFault("whitespace", f"it has white space {where} ({name}, character {position})")
+            raise TokenFault("whitespace", f"it has white space {where} ({name}, character {position}); give the token alone")
         if char < " " or char == "\x7f":
             name = _CONTROL_NAMES.get(char, "control character")
             raise TokenFault("control_character", f"it has a control character ({name}) as character {position}")

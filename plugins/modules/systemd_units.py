@@ -168,9 +168,9 @@ def missing(module: EdgeModule) -> List[str]:
         if os.path.isfile(path) and test == os.X_OK:
             fault = unfit(path)
         if not os.path.exists(path):
-            found.append(f"{path} is missing: install it first, or name another path")
+            found.append(f"{path} is missing: install it first, or set another path (systemd_service_binary, systemd_service_config_file)")
         elif not os.path.isfile(path):
-            found.append(f"{path} is not a regular file: name another path")
+            found.append(f"{path} is not a regular file: set another path (systemd_service_binary, systemd_service_config_file)")
         elif not may_access(user, path, test):
             found.append(f"{path} is not {quality} for {user.name}: correct its permissions or those of the directories above it")
         elif fault:

@@ -276,9 +276,9 @@ def explain(module: EdgeModule, fault: WaitError, token: str) -> EdgeError:
     secrets = [token] + [module.learn(find_token(each, wanted)) for each in (last, output) if wanted]
     lines = last_lines(output, LAST_LINES, *secrets)
     reason = ": ".join([str(fault)] + last_lines(last, 1, *secrets))
-    shown = "\n".join("  " + line for line in lines)
+    shown = ":\n" + "\n".join("  " + line for line in lines) if lines else ""
     return EdgeError(
-        f"{reason} ({unit} is {in_words(fault.state)}). Its journal:\n{shown}",
+        f"{reason} ({unit} is {in_words(fault.state)}). Its journal{shown or ' is empty'}",
         unit_state={key: fault.state[key] for key in SHOWN if key in fault.state},
         journal=lines,
     )

@@ -25,7 +25,7 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import Finding, Json, Node
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.report import Given
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.settings import NAME, Settings
-from ansible_collections.expanso.edge.plugins.plugin_utils._job import Job, delivery_problem, some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import Job, by_problem, delivery_problem, some_of
 from ansible_collections.expanso.edge.plugins.plugin_utils._recorded_action import TRAIL_VARIABLE
 from ansible_collections.expanso.edge.plugins.plugin_utils._rendering import reader
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import SourceError, decrypter
@@ -53,9 +53,9 @@ def hosts(names: list[str], variables: Mapping[str, Any], templar: Any) -> list[
     for name in names:
         raw = variables["hostvars"].raw_get(name)
         known = {DELIVERY_VARIABLE: value} if (value := job.value(name, raw, DELIVERY_VARIABLE)) is not None else {}
-        problem = delivery_problem(known, name)
+        problem = delivery_problem(known)
         if problem:
-            problems.append(problem)
+            problems.append((name, problem))
             continue
         failure = raw.get(FAILURE)
         found.append(
@@ -69,7 +69,7 @@ def hosts(names: list[str], variables: Mapping[str, Any], templar: Any) -> list[
             )
         )
     if problems:
-        raise DataError("; ".join(problems))
+        raise DataError("; ".join(by_problem(problems)))
     return found
 
 

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -101,19 +101,31 @@ class Job:
         return ""
 
 
-def delivery_problem(variables: Mapping[str, Any], host: str) -> str:
+def delivery_problem(variables: Mapping[str, Any]) -> str:
     """Return what is wrong with the deliveries that a host names, or an empty text."""
     try:
         names = named(variables)
     except (AnsibleError, UndefinedError):
         names = [NOT_TEMPLATED]
     if names == [NOT_TEMPLATED]:
-        return f"{host}: variable {DELIVERY_VARIABLE} cannot be templated: does it use a variable that is not defined?"
+        return f"variable {DELIVERY_VARIABLE} cannot be templated: does it use a variable that is not defined?"
     if names and all(isinstance(name, str) and name in DELIVERIES for name in names):
         return ""
     text = ", ".join(map(str, names))
     value = f"is {text!r}, but" if _SHOWN.fullmatch(text) else "is set, but"
-    return f"{host}: variable {DELIVERY_VARIABLE} {value} must name one or more of {', '.join(DELIVERIES)}"
+    return f"variable {DELIVERY_VARIABLE} {value} must name one or more of {', '.join(DELIVERIES)}"
+
+
+def by_problem(found: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a sentence for each problem, with the hosts that have it: a variable of the job can be wrong for a thousand.
+
+    :param found: pairs of a host and its problem, which is empty where there is none
+    """
+    hosts: dict[str, list[str]] = {}
+    for host, problem in found:
+        if problem:
+            hosts.setdefault(problem, []).append(host)
+    return [f"{some_of(names)}: {problem}" for problem, names in hosts.items()]
 
 
 def some_of(names: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.expanso.edge.plugins.module_utils._guard import NOTHING
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERIES, Delivery, results
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import by_problem
 
 SCHEMA_VERSION = 1
 KIND = "expanso.edge rotation plan"
@@ -269,10 +270,10 @@ def problems(hosts: Iterable[str], variables: Mapping[str, Mapping[str, Any]]) -
         for name in results(own):
             delivery = DELIVERIES.get(name, Delivery())
             if not delivery.variable:
-                found.append(f"{host}: the delivery {name} cannot register anew: remove {REREGISTER} there, or replace the agent's volume yourself")
+                found.append((host, f"the delivery {name} cannot register anew: remove {REREGISTER} there, or replace the agent's volume yourself"))
             elif leaves_registration(name, own):
-                found.append(f"{host}: {REREGISTER} needs a role that registers the node, so set {_REGISTERS[name]} for the delivery {name}")
-    return found
+                found.append((host, f"{REREGISTER} needs a role that registers the node, so set {_REGISTERS[name]} for the delivery {name}"))
+    return by_problem(found)
 
 
 _REGISTERS = {"token_file": "token_file_register=true", "systemd_service": "systemd_service_state=started"}

@@ -44,8 +44,10 @@ def label(variables: Variables) -> str:
 def first_line(text: Any) -> str:
     """Return the first line of a message, with the last line of a program's output if Ansible quotes that.
 
-    ansible-core < 2.19 appends an excerpt of the playbook to the message of a failed template.
+    What is wrong with the options of a role is in the lines below. ansible-core < 2.19 appends an excerpt of the playbook to the message of a failed template.
     """
     first, _newline, rest = str(text).strip().partition("\n")
     output = [line.strip() for line in rest.splitlines() if line.strip()]
+    if first == "Validation of arguments failed:":
+        return mask(f"{first} {'; '.join(output)}")
     return f"{first} {output[-1]}" if ">>> Standard Error" in output else first

@@ -37,6 +37,9 @@ LONGEST = 1 << 20
 
 _POLL_SECONDS = 0.01
 
+_OPENING = b'{"'
+"""How a line begins, and so a trail that is not empty."""
+
 
 class TrailError(Exception):
     """A trail that cannot be written or read: where, why, and what to do."""
@@ -82,10 +85,11 @@ def append(path: str, entry: Mapping[str, Any]) -> None:
 def check(path: str) -> None:
     """Check that lines can be appended, and make the file if it is missing.
 
-    :raises TrailError: they cannot
+    :raises TrailError: they cannot, or what is there never was a trail: an inventory, for example, is not for us to append to
     """
-    with _Opened(path, lock=False):
-        pass
+    with _Opened(path, lock=False) as descriptor:
+        if os.pread(descriptor, len(_OPENING), 0) not in (b"", _OPENING):
+            raise TrailError(f"{shown_path(path)} on the controller is not an audit trail, so nothing is appended: set expanso_edge_trail_file to a new file")
 
 
 def look(path: str, known: str | None = None) -> Verified:
@@ -272,5 +276,9 @@ class _Opened:
             self._descriptor = -1
 
     def _fault(self, exc: OSError) -> TrailError:
-        reasons = {errno.ELOOP: "it is a symbolic link, which is not followed: name the file itself", errno.ENOENT: "its directory is missing: create it"}
+        reasons = {
+            errno.ELOOP: "it is a symbolic link, which is not followed: name the file itself",
+            errno.ENOENT: "its directory is missing: create it",
+            errno.EISDIR: "it is a directory: name a file in it",
+        }
         return TrailError(f"cannot append to the audit trail {shown_path(self._path)} on the controller: {reasons.get(exc.errno or 0, exc.strerror)}")

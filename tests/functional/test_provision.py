@@ -70,7 +70,7 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
     first = run()
     failures = [
         f"    linked: {home}/linked/bootstrap.token is a symbolic link, which is not followed: remove it, or name the file itself",
-        f"    bad: {home}/bad/bootstrap.token: the token cannot be used: it has white space at its end (space, character {len(key) + 1}) "
+        f"    bad: {home}/bad/bootstrap.token: the token cannot be used: it has white space at its end (space, character {len(key) + 1}); give the token alone "
         "(source: variable expanso_edge_token)",
         "    down: the host cannot be reached: this host is down",
     ]

@@ -167,7 +167,7 @@ def test_results_tell_what_was_done(fleet: Fleet) -> None:
         "strict": None,
     }
     assert "is a symbolic link" in fleet.real.result(TASK, "linked")["msg"]
-    assert "strict judgement" in fleet.real.result(TASK, "strict")["msg"]
+    assert "strict accepts nothing else" in fleet.real.result(TASK, "strict")["msg"]
     assert "value of token_file_state must be one of" in fleet.real.output
     assert "invalid bootstrap token" in fleet.real.result(REGISTRATION, "refused")["msg"]
     assert fleet.real.result(TASK, "blank")["token_source"] == f"environment variable {TOKEN_VARIABLE} on the controller"

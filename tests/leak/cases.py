@@ -246,7 +246,7 @@ def url_as_token(node: Node) -> None:
     node.token(f"https://start.cloud.expanso.io/?token={node.key()}")
 
 
-@case(says="strict judgement")
+@case(says="strict accepts nothing else")
 def unknown_shape(node: Node) -> None:
     node.token(node.opaque())
     node.variables["token_file_strict"] = True

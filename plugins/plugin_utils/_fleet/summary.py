@@ -62,7 +62,7 @@ def verdict(report: Json, fail_on: str) -> str:
     """Return in one sentence why a run fails."""
     totals = report["totals"]
     found = [_counted(totals["error"], "error")] + ([_counted(totals["warning"], "warning")] if fail_on == "warning" else [])
-    return f"the audit found {' and '.join(found)}; the summary and the report say what to do (expanso_edge_audit_fail_on: {fail_on})"
+    return f"the audit found {' and '.join(found)}; the report says where, and what to do (expanso_edge_audit_fail_on: {fail_on})"
 
 
 def _counted(number: int, what: str) -> str:

@@ -105,6 +105,11 @@ class TestProblems:
         hostvars = {"a": {"expanso_edge_token": KEY + " "}, "b": {"expanso_edge_token": KEY[::-1] + " "}}
         assert token_problems(["a", "b"], hostvars, {}) == []
 
+    def test_a_delivery_that_is_wrong_for_all_is_told_one_time(self) -> None:
+        hostvars = {f"edge{number:02}": {"expanso_edge_delivery": "systemd"} for number in range(1, 13)}
+        (problem,) = token_problems(list(hostvars), hostvars, {})
+        assert problem.startswith("edge01, edge02, ") and "edge10 and 2 more: variable expanso_edge_delivery is 'systemd', but must name" in problem
+
     @pytest.mark.parametrize("value", [KEY, [KEY], {"a": KEY}, KEY.upper()])
     def test_a_token_given_as_a_delivery_is_not_shown(self, value: object) -> None:
         (problem,) = token_problems(["a"], {"a": {"expanso_edge_delivery": value}}, {})
@@ -129,6 +134,11 @@ class TestSummary:
         message = "Task failed: Premature end of stream.\n>>> Standard Error\nsudo: a password is required\n"
         lines = provision_summary(["a"], {"a": {"expanso_edge_failure": message}})
         assert lines[-1] == "    a: Task failed: Premature end of stream. sudo: a password is required"
+
+    def test_what_is_wrong_with_options_of_a_role_is_shown(self) -> None:
+        message = "Validation of arguments failed:\nargument 'a' is of type str\nmissing required arguments: b"
+        lines = provision_summary(["a"], {"a": {"expanso_edge_failure": message}})
+        assert lines[-1] == "    a: Validation of arguments failed: argument 'a' is of type str; missing required arguments: b"
 
     def test_each_outcome(self) -> None:
         actions = {"new": "written", "fixed": "repaired", "same": "kept", "old": "not_needed", "gone": "removed", "none": "absent"}

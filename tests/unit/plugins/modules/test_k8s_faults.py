@@ -219,6 +219,23 @@ def test_what_the_client_says_shows_no_credentials(
 
 
 @MODULE
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, "the kubeconfig {0} does not exist on the host that the module runs on: set kubeconfig (k8s_secret_kubeconfig) to one"),
+        ("- hosts: all\n", "{0} is not a kubeconfig: set kubeconfig"),
+    ],
+)
+def test_a_kubeconfig_that_is_none(run: Run, tmp_path: Any, module: Any, options: Json, text: Any, expected: str) -> None:
+    path = tmp_path / "kubeconfig"
+    if text is not None:
+        path.write_text(text)
+    answer = run(module, namespace="edge", kubeconfig=str(path), **options)
+    assert answer["failed"]
+    assert answer["msg"].startswith("cannot connect to the Kubernetes API: " + expected.format(path)), answer["msg"]
+
+
+@MODULE
 def test_a_credential_plugin_that_is_missing(run: Run, cluster: Any, tmp_path: Any, module: Any, options: Json) -> None:
     """The client goes on without credentials, and the API says that permissions are missing."""
     plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin", "args": [], "interactiveMode": "Never"}

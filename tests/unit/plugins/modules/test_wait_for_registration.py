@@ -185,6 +185,11 @@ def test_the_journal_is_masked(tmp_path: Path, form: str, content: str) -> None:
     assert result.details["unit_state"]["ExecMainStatus"] == "11" and "InvocationID" not in result.details["unit_state"]
 
 
+def test_an_empty_journal_is_said_to_be_empty(tmp_path: Path) -> None:
+    result = explain(Node(tmp_path), WaitError("it failed", BOOTSTRAP, FAILED), "")
+    assert str(result).endswith("exit status 11). Its journal is empty")
+
+
 @pytest.mark.parametrize(
     ("content", "state"),
     [(None, FAILED), ("", FAILED), ("not a token, umlaut \u00e4", FAILED), (TOKEN, {**FAILED, "InvocationID": ""})],

@@ -248,7 +248,7 @@ def pipe(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "reason"),
-    [(directory, "Is a directory"), (link, "is a symbolic link, which is not followed"), (pipe, "not a regular file")],
+    [(directory, "it is a directory: name a file in it"), (link, "is a symbolic link, which is not followed"), (pipe, "not a regular file")],
 )
 def test_what_cannot_be_a_trail(tmp_path: Path, make: Callable[[Path], None], reason: str) -> None:
     path = tmp_path / "trail"
@@ -273,6 +273,23 @@ def test_a_place_that_is_not_writable(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(_trail.os, "open", refuse)
     with pytest.raises(TrailError, match=os.strerror(number)):
         check(str(tmp_path / "trail"))
+
+
+@pytest.mark.parametrize("text", ["all:\n  hosts:\n", "{\n", "{", "\n"])
+def test_a_file_that_is_something_else_is_not_touched(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "inventory.yml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(TrailError, match="inventory.yml on the controller is not an audit trail, so nothing is appended: set expanso_edge_trail_file"):
+        check(str(path))
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_a_trail_may_be_appended_to_again(tmp_path: Path) -> None:
+    path = tmp_path / "trail"
+    append(str(path), {"node": "edge01"})
+    check(str(path))
+    path.write_bytes(path.read_bytes()[:-5])  # a run was killed
+    check(str(path))
 
 
 def test_a_check_makes_an_empty_file(tmp_path: Path) -> None:

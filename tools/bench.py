@@ -203,7 +203,7 @@ def over_ssh(home: Path, count: int) -> Iterator[Nodes]:
         yield Nodes(hosts, blank, lambda: container_seconds(fleet.docker, fleet.container), settings)
 
 
-def with_clients(home: Path, **variables: Any) -> Nodes:
+def with_clients(**variables: Any) -> Nodes:
     """Hosts of this machine with the libraries for swarms and clusters. All stand for the same swarm or cluster."""
     python = str(environments.make(ENVIRONMENT) / "bin" / "python")
     own = {"ansible_connection": "local", "ansible_python_interpreter": python, **variables}
@@ -222,8 +222,8 @@ def clusters(bench: Bench, count: int) -> None:
             stack.callback(server.server_close)
             stack.callback(server.shutdown)
             ports.append(server.server_port)
-        swarm = with_clients(bench.home, swarm_secret_docker_host=f"tcp://127.0.0.1:{ports[0]}")
-        site = with_clients(bench.home, k8s_secret_host=f"http://127.0.0.1:{ports[1]}", k8s_secret_api_key="any", k8s_secret_namespace="edge")
+        swarm = with_clients(swarm_secret_engine={"docker_host": f"tcp://127.0.0.1:{ports[0]}"}, swarm_secret_manager="{{ inventory_hostname }}")
+        site = with_clients(k8s_secret_host=f"http://127.0.0.1:{ports[1]}", k8s_secret_api_key="any", k8s_secret_namespace="edge")
         for role, nodes in (("swarm_secret", swarm), ("k8s_secret", site)):
             case = Case(f"role {role}, unchanged", [{"roles": [f"expanso.edge.{role}"]}])
             bench.run(case, nodes, 1)  # the first run makes what the others leave unchanged

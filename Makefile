@@ -63,6 +63,10 @@ docs: ## Make the documentation site, and check its links
 picture: ## Make the picture of the audit's page in the documentation
 	@"$$($(TOOLS)/environments.py test)/bin/python" tests/support/audit_picture.py
 
+.PHONY: bench
+bench: ## Measure what roles and playbooks cost; ARGS="--nodes 20 --rounds 3"
+	@"$$($(TOOLS)/environments.py test)/bin/python" tools/bench.py
+
 .PHONY: build
 build: ## Build the collection's tarball, here
 	@$(TOOLS)/lint.py build

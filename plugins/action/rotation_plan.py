@@ -17,6 +17,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.expanso.edge.plugins.module_utils._version import VERSION
+from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import PASTED, looks_like_token
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import Job
 from ansible_collections.expanso.edge.plugins.plugin_utils._outcomes import FAILURE
 from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import Entry, PlanError, is_template, is_true, parse, predicted, render, texts_again
@@ -49,6 +50,9 @@ class ActionModule(ActionBase):
         data = variables.get(VARIABLE)
         what = f"the plan {path}" if given or not reading else f"the plan in variable {VARIABLE}"
         try:
+            if looks_like_token(given):
+                what = "the plan that expanso_edge_plan_file names"
+                raise PlanError(f"the variable {PASTED}")
             if not reading and is_true(args.get("only_check")):
                 result.update(_check(path))
             elif not reading:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,6 +41,7 @@ RESULT_VARIABLE = "expanso_edge_result"
 
 _GROUPS = ("all", "ungrouped")
 _MOST_LINES = 20  # of a trail that get a finding of their own
+_MOST_BYTES = 64 << 20  # of a slice's report: one of 10,000 nodes has less than 20 MiB
 
 
 def hosts(names: list[str], variables: Mapping[str, Any], templar: Any) -> list[scope.Host]:
@@ -98,7 +100,7 @@ def slices(settings: Settings, given: Given, names: list[str], variables: Mappin
     for job in sorted(_listed_in(folder), key=lambda job: (len(job), job)):
         path = os.path.join(folder, job, FORMATS["json"].file)
         try:
-            parts.append(merge.read(_read_plain(path), job, path))
+            parts.append(merge.read(_read_slice(path), job, path))
         except OSError as exc:
             broken[path] = f"{path}: {exc.strerror}"
         except DataError as exc:
@@ -128,8 +130,9 @@ def _set_of_slices(settings: Settings, variables: Mapping[str, Any]) -> str:
 
 
 def _listed_in(folder: str) -> list[str]:
+    """Return the names of what slices made in a directory: a file system may have its own there, such as .snapshot."""
     try:
-        return os.listdir(folder)
+        return [name for name in os.listdir(folder) if NAME.fullmatch(name)]
     except FileNotFoundError:
         return []
     except OSError as exc:
@@ -212,6 +215,24 @@ def _content(path: str, name: str, read: Callable[[str], bytes]) -> bytes:
         raise DataError(f"{name}: {shown_path(path)} cannot be decrypted: give its vault password") from None
 
 
+def _read_slice(path: str) -> bytes:
+    """Return the report of a slice. Who can write there may have put something else in its place, which no job may wait for or follow."""
+    if os.path.islink(path) or os.path.islink(os.path.dirname(path)):
+        raise DataError(f"{path} is reached by a link, which no audit makes: remove the link")
+    return _read_regular(path, _MOST_BYTES)
+
+
+def _read_regular(path: str, most: int) -> bytes:
+    """Return what is in a file, but wait for no program at the other end of a pipe."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)) as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{path} is not a regular file: remove it")
+        if status.st_size > most:
+            raise DataError(f"{path} is larger than {most >> 20} MiB, which no report is: remove it")
+        return stream.read(most)
+
+
 def _read_plain(path: str) -> bytes:
     with open(path, "rb") as stream:
         return stream.read()
@@ -228,7 +249,7 @@ def _earlier(settings: Settings) -> tuple[compare.Earlier | None, list[Finding]]
         return compare.read(_content(settings.previous, "previous", _read_plain), shown_path(settings.previous)), []
     path = settings.path("json")
     try:
-        return compare.read(_read_plain(path), path), []
+        return compare.read(_read_regular(path, 8 * _MOST_BYTES), path), []
     except FileNotFoundError:
         return None, []
     except (OSError, DataError) as exc:

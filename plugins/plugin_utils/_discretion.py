@@ -15,6 +15,9 @@ from collections.abc import Iterable
 
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import MASK, SHAPES
 
+PASTED = "contains a token: revoke it, because it is stored with the variables of this job"
+"""Of a variable that is for something else."""
+
 LONGEST = 300
 """Characters of another plugin's message that are shown."""
 
@@ -26,11 +29,17 @@ _SHAPES = re.compile(
     # long texts of mixed letters and digits, as random ones are
     r"|(?<![A-Za-z0-9+_=-])(?=[A-Za-z+_=-]*[0-9])(?=[0-9+_=-]*[A-Za-z])[A-Za-z0-9+_=-]{16,}"
 )
+_TOKEN = re.compile(r"(?i)exp_[ab]k_[a-z0-9_-]{8}|eyJ[a-z0-9_-]{8,}\.")
 # "lowercase", "Capital", "UPPER", "kv2", "2027"
 _WORD = re.compile(r"(?:[A-Z]?[a-z]{1,14}|[A-Z]{1,14})[0-9]{0,2}|[0-9]{1,4}")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_]{1,60}")
 _PLUGIN = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*){0,3}")
+
+
+def looks_like_token(text: str) -> bool:
+    """Return whether a text certainly contains a token, so that it is no name or path to be shown."""
+    return _TOKEN.search(text) is not None
 
 
 def plain(text: str) -> bool:

@@ -21,13 +21,16 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import compare
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.findings import NOTHING_KNOWN
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import SEVERITIES, Enrolment, Finding, Json, Node, moment
-from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.scope import CODE, KINDS, NO_MANAGER, mark
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.scope import CODE, KINDS, LONGEST, NO_MANAGER, mark, printable
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.waivers import EXPIRED
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import some_of
 
 NO_SLICE = "no slice reported on this node"
 
 STATUSES = ("answered", "unreachable", "failed")
+
+_MOST_DAYS = 1_000_000
+_MOST_SECONDS = 1e12  # more than from the year 1 to the year 9999
 
 _TEXTS = ("owner", "group", "mode", "state")
 _STATES = ("load_state", "active_state", "sub_state")
@@ -80,8 +83,8 @@ def _require(sound: bool) -> None:
 
 
 def _text(value: Any, empty: bool = False) -> str:
-    _require(isinstance(value, str) and (empty or bool(value)))
-    return str(value)
+    _require(isinstance(value, str) and (empty or bool(value)) and len(value) <= 2 * LONGEST)  # a finding adds a few words to what a node said
+    return printable(value)
 
 
 def _some_text(value: Any) -> str | None:
@@ -133,7 +136,7 @@ def _records(tokens: Iterable[Mapping[str, Any]]) -> dict[str, list[Enrolment]]:
 def _node(data: Mapping[str, Any], own: list[Finding], records: Mapping[str, list[Enrolment]]) -> Node:
     name, offset = _text(data["name"]), data["clock_offset_seconds"]
     _require(data["status"] in STATUSES and (data["registered"] is None or isinstance(data["registered"], bool)))
-    _require(offset is None or isinstance(offset, (int, float)) and not isinstance(offset, bool))
+    _require(offset is None or isinstance(offset, (int, float)) and not isinstance(offset, bool) and abs(offset) <= _MOST_SECONDS)  # also not NaN
     return Node(
         name=name,
         status=data["status"],
@@ -162,7 +165,7 @@ def _reason(findings: Iterable[Finding]) -> str:
 
 def _token(data: Mapping[str, Any]) -> Json:
     age = data["age_days"]
-    _require(age is None or isinstance(age, int) and not isinstance(age, bool))
+    _require(age is None or isinstance(age, int) and not isinstance(age, bool) and 0 <= age <= _MOST_DAYS)
     return {
         "place": _text(data["place"]),
         "fingerprint": _some_mark(data["fingerprint"]),

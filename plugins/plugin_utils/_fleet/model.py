@@ -80,7 +80,8 @@ class Node(NamedTuple):
         if registered_at is None:
             return self.record[0].fingerprint if len(self.given) == 1 else None
         # the record tells whole seconds
-        before = [entry for entry in self.record if (written := moment(entry.written_at)) is not None and written <= registered_at + timedelta(seconds=1)]
+        end = later(registered_at, 1)
+        before = [entry for entry in self.record if (written := moment(entry.written_at)) is not None and written <= end]
         return before[-1].fingerprint if before else None
 
 
@@ -93,7 +94,12 @@ def moment(text: Any) -> datetime | None:
         whole = datetime.strptime(found[1], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
     except ValueError:
         return None
-    return whole + timedelta(seconds=float(found[2] or 0))
+    return later(whole, float(found[2] or 0))
+
+
+def later(when: datetime, seconds: float) -> datetime:
+    """Return a moment some seconds later. After the year 9999, which people write for "never", there is none."""
+    return when + min(timedelta(seconds=seconds), datetime.max.replace(tzinfo=timezone.utc) - when)
 
 
 def iso(when: datetime) -> str:
@@ -108,7 +114,7 @@ def from_seconds(seconds: float) -> datetime:
 
 def end_of(day: date) -> datetime:
     """Return when a day is over."""
-    return datetime(day.year, day.month, day.day, tzinfo=timezone.utc) + timedelta(days=1)
+    return later(datetime(day.year, day.month, day.day, tzinfo=timezone.utc), 86400)
 
 
 def named(label: str | None, fingerprint: str) -> str:

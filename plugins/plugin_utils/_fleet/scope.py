@@ -92,8 +92,12 @@ def text(value: Any) -> str | None:
     """Return a text of a node with control characters spelled out, None instead of an empty one."""
     if value is None or isinstance(value, (dict, list)):
         return None
-    plain = str(value)[:LONGEST]
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", plain) or None
+    return printable(str(value)[:LONGEST]) or None
+
+
+def printable(text: str) -> str:
+    """Return a text with control characters spelled out."""
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def mark(value: Any) -> str | None:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import PASTED, looks_like_token
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import FORMATS
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import FINGERPRINT
@@ -150,6 +151,8 @@ def _number(value: Any, name: str, whole: bool = False) -> float:
 def _path(value: Any, name: str) -> str:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise DataError(f"{name} must be a path on the controller")
+    if looks_like_token(value):
+        raise DataError(f"{name} {PASTED}")
     return os.path.abspath(os.path.expanduser(value))
 
 
@@ -163,6 +166,8 @@ def _some_name(args: Mapping[str, Any], name: str) -> str | None:
         return None
     if not NAME.fullmatch(str(value)):
         raise DataError(f"{name} must be a name of letters, digits, dots, dashes and underscores, at most 64, and begin with a letter or a digit")
+    if looks_like_token(str(value)):
+        raise DataError(f"{name} {PASTED}")
     return str(value)
 
 

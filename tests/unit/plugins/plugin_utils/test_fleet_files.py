@@ -67,6 +67,8 @@ def test_a_report_about_some_tokens_has_names_of_its_own() -> None:
         ({"stuck_hours": "nan"}, "stuck_hours must be a number from 0"),
         ({"expires_within": True}, "expires_within must be a whole number"),
         ({"directory": ["a"]}, "directory must be a path"),
+        ({"directory": f"/srv/{SECRET}/audit"}, "directory contains a token: revoke it"),
+        ({"slices_of": SECRET}, "slices_of contains a token: revoke it"),
         ({SECRET: 1}, "audit_report has no such option; it has directory"),
     ],
 )

@@ -92,6 +92,7 @@ def entry(**own: Any) -> Json:
         ({"a": answer(token("k"))}, [entry(expires="2026-11-30")], [("expires_soon", "warning", None)]),  # its last day is today
         ({"a": answer(token("k"))}, [entry(expires="2026-12-13")], [("expires_soon", "warning", None)]),
         ({"a": answer(token("k"))}, [entry(expires="2026-12-14")], []),
+        ({"a": answer(token("k"))}, [entry(expires="9999-12-31")], []),  # never, as people write it
         ({"a": registered(token("k"))}, [entry(expires="2026-11-29")], [("expired", "warning", None)]),
         ({"a": registered()}, [entry(expires="2026-11-29")], []),  # no node has it
     ],

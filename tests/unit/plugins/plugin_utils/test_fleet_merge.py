@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import re
@@ -15,10 +17,12 @@ from typing import Any
 import hypothesis
 import jsonschema
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.expanso.edge.plugins.plugin_utils import _audit_job
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import compare, merge, registry, settings, waivers
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
-from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import as_json
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import FORMATS, as_json
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import Node
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.report import Given, Limits, build
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.scope import NO_MANAGER, Host, nodes
@@ -162,6 +166,30 @@ def test_no_damage_is_more_than_a_refusal(where: tuple[str, int, str], value: An
     json.dumps(build(found, Given(registry=REGISTRY), Limits(), RUN, [], NOW))
 
 
+HOSTILE = (float("nan"), float("inf"), 10**400, -1, "9999-12-31T23:59:59.999999999Z", "0001-01-01T00:00:00Z", "\x1b[2J\u202e\ud800", "x" * 5000)
+
+
+def test_values_that_no_audit_writes_are_refused_or_harmless() -> None:
+    """What was taken over is written in each format, and has no character that a terminal obeys."""
+    places = [(WHOLE[key][number], name) for key, number, name in LEAVES]
+    places += [(part, name) for node in WHOLE["nodes"] for kind in ("tokens", "units") for part in node[kind][:1] for name in part]
+    places += [(entry, name) for each in WHOLE["tokens"] for entry in each["enrolled"][:1] for name in entry]
+    taken = []
+    for (part, name), value in itertools.product(places, HOSTILE):
+        before = part[name]
+        part[name] = value
+        with contextlib.suppress(DataError):
+            taken.append((name, merge.read(json.dumps(WHOLE).encode(), "1", "the file").nodes))
+        part[name] = before
+    assert {"message", "name", "label", "place"} <= {name for name, _nodes in taken}
+    for number, (_name, found) in enumerate(taken):
+        report = build(found, Given(registry=REGISTRY), Limits(), RUN, [], NOW)
+        assert b"\\u001b" not in as_json(report).replace(b"\\\\", b"") and len(as_json(report)) < 100_000
+        for name, each in FORMATS.items():
+            if name != "html" or number % 20 == 0:  # a page takes long
+                each.render(report, "error")
+
+
 class NoVariables(dict[str, Any]):
     """Variables of hosts that have none."""
 
@@ -216,6 +244,26 @@ def test_broken_reports_of_slices_are_findings_as_long_as_there_is_one_that_is_n
     os.unlink(tmp_path / "slices/s/1/audit.json")
     with pytest.raises(DataError, match="audit in slices first; .*/1/audit.json: No such file or directory; .*/2/audit.json is not JSON"):
         _audit_job.slices(asked, Given(), [], VARIABLES, None)
+
+
+def test_what_is_no_report_is_neither_waited_for_nor_followed(tmp_path: Path) -> None:
+    asked = written(tmp_path, s_1=slice_of({"a": answer()}), s_4=b"")
+    folder = tmp_path / "slices" / "s"
+    (tmp_path / "slices" / ".snapshot").mkdir()  # of a file system
+    (folder / ".nfs0001").touch()
+    for job in ("2", "5"):
+        (folder / job).mkdir()
+    os.mkfifo(folder / "2" / "audit.json")
+    (folder / "3").symlink_to("1")
+    os.truncate(folder / "4" / "audit.json", 500 << 20)
+    (folder / "5" / "audit.json").symlink_to("/dev/zero")
+    faults = _audit_job.slices(asked, Given(), [], VARIABLES, None)[1].others
+    said = [str(each.message).partition("audit.json ")[2] for each in faults]
+    link = "is reached by a link, which no audit makes: remove the link"
+    assert said == ["is not a regular file: remove it", link, "is larger than 64 MiB, which no report is: remove it", link]
+    os.mkfifo(tmp_path / "audit.json")  # instead of the earlier report
+    given = _audit_job.given(asked, {}, VARIABLES, Templar(DataLoader()), None)
+    assert [each.code for each in given.others] == ["previous_unreadable"] and "is not a regular file" in given.others[0].message
 
 
 def test_what_the_slices_were_given_is_needed_again(tmp_path: Path) -> None:

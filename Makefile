@@ -14,6 +14,10 @@ ifneq ($(filter command line,$(origin EXPANSO_EDGE_BOOTSTRAP_TOKEN)),)
 $(error A token on make's command line can be read by every user of this machine. Export EXPANSO_EDGE_BOOTSTRAP_TOKEN, or use TOKEN_FILE=)
 endif
 
+ifneq ($(filter command line,$(origin GALAXY_TOKEN)),)
+$(error A token on make's command line can be read by every user of this machine. Export GALAXY_TOKEN)
+endif
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -66,6 +70,10 @@ picture: ## Make the picture of the audit's page in the documentation
 .PHONY: build
 build: ## Build the collection's tarball, here
 	@$(TOOLS)/lint.py build
+
+.PHONY: release
+release: ## Check a release, and build its tarball; COMMAND=tag or COMMAND=publish
+	@$(TOOLS)/release.py $(or $(COMMAND),check)
 
 .PHONY: clean
 clean: ## Remove containers, images, the engine and the cache

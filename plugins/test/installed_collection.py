@@ -8,9 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 
+from ansible.errors import AnsibleFilterError
+from ansible.utils.collection_loader import AnsibleCollectionRef
+
 
 def installed_collection(name: str) -> bool:
-    """Return whether Ansible finds a collection on the controller."""
+    """Return whether Ansible finds a collection on the controller.
+
+    :raises AnsibleFilterError: the value cannot be the name of a collection
+    """
+    if not isinstance(name, str) or not AnsibleCollectionRef.is_valid_collection_name(name):
+        raise AnsibleFilterError("expanso.edge.installed_collection takes the name of a collection, such as community.docker")
     try:
         return find_spec(f"ansible_collections.{name}") is not None
     except ImportError:  # not even its namespace is there

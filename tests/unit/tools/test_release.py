@@ -130,7 +130,12 @@ def test_a_tarball_is_the_same_whenever_it_is_built_and_is_published_with_a_toke
 
     commands = []
     started = release.subprocess.run
-    monkeypatch.setattr(release.subprocess, "run", lambda command, **options: commands.append(command) or started(command, **options))
+
+    def watched(command: list[str], **options: Any) -> Any:
+        commands.append(command)
+        return started(command, **options)
+
+    monkeypatch.setattr(release.subprocess, "run", watched)
     url, handler = galaxy
     release.publish(tarball, url, "secret-token")
     [(path, authorization, body)] = handler.got

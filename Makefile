@@ -14,6 +14,10 @@ ifneq ($(filter command line,$(origin EXPANSO_EDGE_BOOTSTRAP_TOKEN)),)
 $(error A token on make's command line can be read by every user of this machine. Export EXPANSO_EDGE_BOOTSTRAP_TOKEN, or use TOKEN_FILE=)
 endif
 
+ifneq ($(filter command line,$(origin GALAXY_TOKEN)),)
+$(error A token on make's command line can be read by every user of this machine. Export GALAXY_TOKEN)
+endif
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -70,6 +74,10 @@ bench: ## Measure what roles and playbooks cost; ARGS="--nodes 20 --rounds 3"
 .PHONY: build
 build: ## Build the collection's tarball, here
 	@$(TOOLS)/lint.py build
+
+.PHONY: release
+release: ## Check a release, and build its tarball; COMMAND=tag or COMMAND=publish
+	@$(TOOLS)/release.py $(or $(COMMAND),check)
 
 .PHONY: clean
 clean: ## Remove containers, images, the engine and the cache

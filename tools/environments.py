@@ -42,6 +42,7 @@ ENVIRONMENTS: Dict[str, Environment] = {
     "test": Environment(NEWEST_FIRST, 45),
     "lint": Environment(NEWEST_FIRST, 45),
     "core-2.16": Environment(((3, 11), (3, 12), (3, 10)), 15),
+    "core-2.17": Environment(((3, 12), (3, 11), (3, 10)), 15),
     "core-2.18": Environment(((3, 12), (3, 11), (3, 13)), 15),
     "core-2.19": Environment(((3, 13), (3, 12), (3, 11)), 15),
     "core-2.20": Environment(((3, 13), (3, 12), (3, 14)), 15),

@@ -113,6 +113,10 @@ class Lint:
         copy = copy_checkout(self.folder / "tarball")
         self.run("ansible-galaxy", "collection", "build", "--output-path", str(self.folder), cwd=copy, quiet=True)
         (archive,) = self.folder.glob("expanso-edge-*.tar.gz")
+        self.inspect(archive)
+
+    def inspect(self, archive):
+        """Look into a tarball, and import it as Galaxy does."""
         with tarfile.open(archive) as content:
             names = content.getnames()
         strangers = sorted({name.split("/")[0] for name in names} - SHIPPED)

@@ -24,7 +24,7 @@ import environments
 from paths import CACHE, REPOSITORY, SupportError, copy_checkout, digest, program, say
 
 HOME = CACHE / "ansible-test"
-RELEASED = ("2.16", "2.18", "2.19", "2.20", "2.21")
+RELEASED = ("2.16", "2.17", "2.18", "2.19", "2.20", "2.21")
 ASK_CORE = ("action-plugin-docs", "ansible-doc", "runtime-metadata", "validate-modules")
 STAND_IN = Path(__file__).resolve().parent / "get_pip.py"
 

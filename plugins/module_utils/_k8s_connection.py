@@ -269,7 +269,9 @@ def connect(module: EdgeModule) -> Any:
         raise SetupError(unusable(KUBERNETES_FAULT, "kubernetes"))
     if COLLECTION_FAULT is not None:
         if "ansible_collections" in str(getattr(COLLECTION_FAULT, "name", "ansible_collections")):
-            raise SetupError("the collection kubernetes.core is missing: install it with ansible-galaxy collection install kubernetes.core")
+            raise SetupError(
+                "the collection kubernetes.core is not installed on the controller: install it with ansible-galaxy collection install kubernetes.core"
+            )
         raise SetupError(unusable(COLLECTION_FAULT, "kubernetes.core"))
     # the client itself would wait for minutes for an address that does not answer
     socket.setdefaulttimeout(CONNECT_TIMEOUT)

@@ -233,6 +233,28 @@ def swarm(core: Core, engine: Engine, *arguments: str, entries: Sequence[str] = 
     return play(core, "swarm_secret", {"localhost": manager(engine, **variables)}, *arguments, entries=entries)
 
 
+def test_a_collection_that_is_not_installed_is_named_before_anything_is_changed(core: Core, cluster: Cluster, engine: Engine) -> None:
+    """community.docker and kubernetes.core are installed only by those who need them."""
+    absent = {"swarm_secret_state": "absent", "swarm_secret_remove_volume": True}
+    hosts = {
+        "swarm": manager(engine, role="swarm_secret"),
+        "volume": manager(engine, role="swarm_secret", **absent, swarm_secret_manager="swarm"),
+        "cluster": site(cluster, role="k8s_secret"),
+        "alone": manager(engine, role="swarm_secret", swarm_secret_service_state="unmanaged"),
+    }
+    token = new_key()
+    known = {name: {"ansible_python_interpreter": core.python, "expanso_edge_token": token, **own} for name, own in hosts.items()}
+    apply = {"name": "Apply", "ansible.builtin.include_role": {"name": "expanso.edge.{{ role }}"}}
+    for arguments in (["--check"], []):
+        run = core.run([{"tasks": [apply]}], *arguments, hosts=known, secrets=[token])
+        for host, name in (("swarm", "community.docker"), ("volume", "community.docker"), ("cluster", "kubernetes.core")):
+            expected = f"the collection {name} is not installed on the controller: install it with ansible-galaxy collection install {name}"
+            assert failure(run, host) == expected
+        assert run.result("Report what was done", "alone")["ansible_facts"]["swarm_secret_result"]["action"] == "written"
+        assert cluster.changes() == []
+    assert [path for path, _body in engine.sent] == ["secrets/create"]
+
+
 def test_an_unusable_engine_is_reported_by_our_own_module(core: Core, engine: Engine, other_engine: Engine) -> None:
     engine.info = {"Swarm": {"LocalNodeState": "inactive"}}
     other_engine.info = {"Swarm": {"LocalNodeState": "active", "ControlAvailable": False, "RemoteManagers": [{"Addr": "a:1"}]}}

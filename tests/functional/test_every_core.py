@@ -17,7 +17,15 @@ from ansible_runs import SYSTEM_PYTHON, TOKEN_VARIABLE, Controller, Json, Run
 from control_plane import ControlPlane, new_jwt, new_key
 
 PROVISION = "expanso.edge.provision"
-OLDEST_PYTHON = {"core-2.16": (3, 6), "core-2.18": (3, 8), "core-2.19": (3, 8), "core-2.20": (3, 9), "core-2.21": (3, 9), "core-2.22": (3, 9)}
+OLDEST_PYTHON = {
+    "core-2.16": (3, 6),
+    "core-2.17": (3, 7),
+    "core-2.18": (3, 8),
+    "core-2.19": (3, 8),
+    "core-2.20": (3, 9),
+    "core-2.21": (3, 9),
+    "core-2.22": (3, 9),
+}
 TOKEN_TASK = "Bring the token file to its state"
 
 

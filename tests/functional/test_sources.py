@@ -186,7 +186,7 @@ ODD = ("0x1f2e3d4c", "1_000_000_000", "12345678e12", "0012345678", "1e400", "Non
 
 
 @pytest.mark.parametrize("native", ["0", "1"])
-@pytest.mark.parametrize("core", [core for core in AT_HAND if core in ("core-2.16", "core-2.18")])
+@pytest.mark.parametrize("core", [core for core in AT_HAND if core in ("core-2.16", "core-2.17", "core-2.18")])
 def test_native_types_change_no_token(core: str, native: str, place: Path) -> None:
     """A token is passed on exactly as it was given, or refused, but never changed."""
     old = Controller(core, place / f"{core}-{native}")

@@ -6,7 +6,7 @@
     ARGS="--nodes 20 --rounds 3"    see --help
 
 Processor time is that of the whole tree of processes: ansible-playbook, its workers, and the modules of nodes on this machine. Of nodes in a container,
-all that the container used is added. The cases of a round follow one another, so ratios are right on a busy machine, too; wall times are not.
+the time of its processes is added. The cases of a round follow one another, so ratios are right on a busy machine, too; wall times are not.
 """
 
 from __future__ import annotations
@@ -178,10 +178,10 @@ def local(home: Path) -> Nodes:
 
 
 def container_seconds(docker: Callable[..., str], container: str) -> float:
-    """Processor time of a container so far."""
-    text = docker("exec", container, "sh", "-c", "cat /sys/fs/cgroup/cpu.stat || sed 's/^/cpuacct /' /sys/fs/cgroup/cpuacct/cpuacct.usage")
-    found = dict(line.split()[:2] for line in text.splitlines() if line.startswith(("usage_usec ", "cpuacct ")))
-    return int(found["usage_usec"]) / 1e6 if "usage_usec" in found else int(found["cpuacct"]) / 1e9
+    """Processor time of a container's processes so far, with the ended ones that they have waited for, see proc_pid_stat(5)."""
+    text = docker("exec", container, "sh", "-c", "cat /proc/[0-9]*/stat || true")  # one of them may have ended meanwhile
+    times = [line.rpartition(")")[2].split()[11:15] for line in text.splitlines() if ")" in line]
+    return sum(int(ticks) for each in times for ticks in each) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -192,6 +192,7 @@ def over_ssh(home: Path, count: int) -> Iterator[Nodes]:
 
         def hosts(wanted: int) -> dict[str, Json]:
             common = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_user": "root", "ansible_ssh_private_key_file": str(fleet.key)}
+            common["ansible_python_interpreter"] = SYSTEM_PYTHON
             place = {"token_file_path": "/etc/expanso/bootstrap.token", "expanso_edge_data_dir": "/var/lib/expanso/edge", "expanso_edge_become": False}
             return {each: {**common, **place, "ansible_port": fleet.ports[each]} for each in map(ssh_fleet.name, range(1, wanted + 1))}
 

@@ -102,8 +102,10 @@ def plot(title: str, found: Sequence[Row]) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{label + width + 90}" height="{height}" font-family="sans-serif" font-size="13">',
+            # REUSE-IgnoreStart
             "<!-- SPDX-FileCopyrightText: Expanso Edge collection contributors -->",
             "<!-- SPDX-License-Identifier: GPL-3.0-or-later -->",
+            # REUSE-IgnoreEnd
             '<rect width="100%" height="100%" fill="white"/>',
             f'<text x="8" y="22" font-weight="bold">{escape(title)}</text>',
             *bars,

@@ -96,7 +96,7 @@ def _sliced(source: str, mark: str) -> str:
     return (
         f"{source}: the single-use token (JWT) with fingerprint {mark} would be used one time in each slice, because a slice sees only its own hosts: "
         f"give each host its own in variable {TOKEN_VARIABLE}, or set the number of slices of the job template to 1 "
-        "(this is no slice? then set expanso_edge_sliced=false)"
+        "(if this job is not a slice, set expanso_edge_sliced=false)"
     )
 
 

@@ -9,7 +9,7 @@
 
 Places are read one after the other by generators, and :func:`search` looks for all tokens in each: for those that are known, in whatever encoding,
 and for whatever has the shape of one. Further places on disk are those of ``places``.
-Processes and files may vanish at any moment: then they are no place.
+Processes and files may vanish at any moment: they are then left out.
 """
 
 import os

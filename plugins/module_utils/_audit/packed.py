@@ -23,7 +23,7 @@ MOST = 16 << 20
 
 _GZIP = b"\x1f\x8b\x08"
 _LINE_BREAK = rb"\r?\n[ \t]{0,32}"
-# whole lines of YAML and MIME messages follow one another; a word alone is no file
+# whole lines of YAML and MIME messages follow one another; a single word cannot be a file
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{24,}(?:" + _LINE_BREAK + rb"[A-Za-z0-9+/]+)*")
 
 

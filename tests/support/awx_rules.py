@@ -87,7 +87,7 @@ def credential_type_faults(kind: str, inputs: Json, injectors: Json) -> list[str
     faults += [f"{name} is required, and there is no such field" for name in inputs.get("required", []) if name not in ids]
     for field in fields:
         kind = field.get("type", "string")
-        if "default" in field and type(field["default"]) is not TYPES[kind]:
+        if "default" in field and not isinstance(field["default"], TYPES[kind]):
             faults.append(f"the default of {field['id']} is not of type {kind}")
         faults += [f"{option} of {field['id']}, which is not a text" for option in TEXT_OPTIONS if option in field and kind != "string"]
     return faults + _injector_faults(ids, injectors)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import environments
 import pytest
 from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run, local_node
 from control_plane import new_jwt, new_key
+from paths import collections
 
 PROVISION = "expanso.edge.provision"
 SUMMARY = "Show the summary"
@@ -211,7 +213,8 @@ def test_all_are_down(delivery: str, serial: str, controller: Controller, home: 
     key = new_key()
     own: Json = {**DOWN, "expanso_edge_delivery": delivery, "swarm_secret_manager": "one"}
     arguments = ["-e", f"expanso_edge_serial={serial}"]
-    run = controller.run(PROVISION, *arguments, hosts=fleet(home, one=own, two=own), environment={TOKEN_VARIABLE: key}, secrets=[key])
+    environment = {TOKEN_VARIABLE: key, "ANSIBLE_COLLECTIONS_PATH": f"{collections()}:{environments.dependencies()}"}  # a swarm needs community.docker
+    run = controller.run(PROVISION, *arguments, hosts=fleet(home, one=own, two=own), environment=environment, secrets=[key])
     assert run.returncode == 2 and run.totals()["failed"] >= 1
     lines = summary(run)
     assert lines[0] == "2 nodes" and lines[1].startswith("  failed: ")

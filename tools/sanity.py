@@ -58,18 +58,41 @@ def variables(core):
     return {name: value for name, value in found.items() if not name.startswith("ANSIBLE_") and name != "VIRTUAL_ENV"}
 
 
+def checkout(version):
+    """Return a copy of the checkout for one ansible-core.
+
+    A copy, because ansible-test follows links; one for each core, because it leaves results in it, and for each checkout, because several share the cache.
+    It is a repository of its own: ansible-test asks git for the files, and skips all of them where a repository around the cache ignores it.
+    """
+    copy = copy_checkout(HOME / f"checkout-{version}-{digest(REPOSITORY)}")
+    subprocess.run(["git", "init", "--quiet", str(copy)], check=True)
+    return copy
+
+
+def watched(command, copy, environment):
+    """Run ansible-test, and show what it says; return its exit code. Skipping everything is a failure."""
+    process = subprocess.Popen(command, cwd=copy, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    skipped = False
+    for line in process.stdout or []:
+        say(line.rstrip("\n"))
+        skipped = skipped or "All targets skipped" in line
+    if process.wait() == 0 and skipped:
+        say("ERROR: ansible-test found nothing to test.")
+        return 1
+    return process.returncode
+
+
 def sanity(version, tests=()):
     """Run the tests named, by default all, on one ansible-core; return the exit code."""
     core = environments.make(f"core-{version}")
     put_stand_in(core)
-    # a copy, because ansible-test follows links; one for each core, because it leaves results in it, and for each checkout, because several share the cache
-    copy = copy_checkout(HOME / f"checkout-{version}-{digest(REPOSITORY)}")
+    copy = checkout(version)
     ignored = [file for file in sorted(copy.glob("tests/sanity/ignore-*.txt")) if file.read_text(encoding="utf-8").strip()]
     if ignored:
         raise SupportError(f"sanity tests are ignored: {', '.join(file.name for file in ignored)}. Mend what they found instead.")
     say(f"--- ansible-test sanity, ansible-core {version} ---")
     command = [str(core / "bin" / "ansible-test"), "sanity", "--local", "--color", "no", *(f"--test={test}" for test in tests)]
-    return subprocess.run(command, cwd=copy, env=variables(core), stdin=subprocess.DEVNULL, check=False).returncode
+    return watched(command, copy, variables(core))
 
 
 def run_all():

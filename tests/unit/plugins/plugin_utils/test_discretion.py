@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import MASK, SHAPES
+from ansible_collections.expanso.edge.plugins.plugin_utils import _discretion
 from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import LONGEST, plain_name, plugin_name, quoted, shown_name, shown_path
 from hypothesis import given
 from hypothesis import strategies as st
+from paths import REPOSITORY
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
@@ -108,3 +110,7 @@ def test_a_key_in_base64_is_masked_like_in_modules(before: str) -> None:
 @given(st.from_regex(SHAPES, fullmatch=True))
 def test_what_modules_mask_by_its_shape_is_masked_here(token: str) -> None:
     assert MASK in quoted(f"cannot read {token} there", [])
+
+
+def test_the_playbooks_know_a_pasted_token_by_the_same_shape() -> None:
+    assert f"select('search', '{_discretion._TOKEN.pattern}')" in (REPOSITORY / "playbooks" / "shared" / "pattern.yml").read_text(encoding="utf-8")

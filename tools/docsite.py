@@ -43,7 +43,7 @@ def make(folder):
     :raises SupportError: a page is not right; the message says which, and where
     """
     # in a copy, because antsibull-docs wants the collection at the place where it would be installed
-    copy_checkout(folder)
+    copy = copy_checkout(folder)
     variables = environments.activated(
         "lint",
         ANSIBLE_COLLECTIONS_PATH=f"{folder}:{environments.dependencies()}",
@@ -55,6 +55,7 @@ def make(folder):
     site = folder / "site"
     for target in (site, site / "rst"):
         target.mkdir(mode=0o755)  # antsibull-docs does not write where others may
+    shutil.copytree(copy / "docs" / "images", site / "images")
     theme = ["--sphinx-theme", "furo", "--title", "Expanso Edge collection for Ansible", "--project", COLLECTION]
     theme += ["--copyright", "Expanso Edge collection contributors"]
     # without --no-breadcrumbs the guides would be lost among the modules in the list of pages

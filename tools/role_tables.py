@@ -27,6 +27,11 @@ def code(text):
     return "`" + str(text).replace("|", "\\|") + "`"
 
 
+def as_yaml(value):
+    """A value as code in a cell of a table."""
+    return code(yaml.safe_dump(value, default_flow_style=True, width=1000, sort_keys=False).replace("\n...", "").strip())
+
+
 def meaning(description):
     """The first sentence of a description, with Ansible's markup turned into Markdown."""
     text = description if isinstance(description, str) else description[0]
@@ -51,10 +56,10 @@ def default(option):
     inherited = INHERITED.fullmatch(value) if isinstance(value, str) else None
     if inherited:
         fallback = yaml.safe_load(inherited[2])
-        return f"{code(inherited[1])}, else {code(fallback) if fallback else 'empty'}"
+        return f"{code(inherited[1])}, else {'empty' if fallback in ('', []) else as_yaml(fallback)}"
     if isinstance(value, str) and "{" in value:
         return code(re.sub(r"\{% (?:end)?raw %\}", "", value))
-    return code(yaml.safe_dump(value, default_flow_style=True, width=1000, sort_keys=False).replace("\n...", "").strip())
+    return as_yaml(value)
 
 
 def row(name, option):

@@ -15,6 +15,7 @@ from paths import REPOSITORY
 
 GUIDES = REPOSITORY / "docs" / "docsite" / "rst"
 EXAMPLES = REPOSITORY / "examples" / "docs"
+"""What the guides show whole; of other examples they show parts."""
 BLOCK = re.compile(r"^( *)\.\. code-block:: *(\S+)\n(?:\1   :caption: *(\S+)\n)?\n((?:\1 +\S.*\n|\n)+)", re.MULTILINE)
 
 
@@ -26,6 +27,16 @@ class Block(NamedTuple):
     name: str
     text: str
 
+    def is_as_in_its_file(self) -> bool:
+        """Return whether the block is the example of its name or, if the name has a folder, a part of it at whatever indentation."""
+        if "/" not in self.name:
+            return self.text == example(EXAMPLES / self.name)
+        # a tag that only Ansible needs, where the page shows what is typed elsewhere
+        lines = (EXAMPLES.parent / self.name).read_text(encoding="utf-8").replace("!unsafe ", "").splitlines()
+        length = self.text.count("\n")
+        parts = ("\n".join(lines[start : start + length]) + "\n" for start in range(len(lines)))
+        return any(textwrap.dedent(part) == self.text for part in parts)
+
 
 def blocks() -> Iterator[Block]:
     """All blocks of all guides."""
@@ -34,10 +45,22 @@ def blocks() -> Iterator[Block]:
             yield Block(path.stem, language, name, textwrap.dedent(text).strip("\n") + "\n")
 
 
-def commands() -> list[str]:
-    """Each command that the guides show, once."""
-    found = [line[2:] for block in blocks() if block.language == "console" for line in block.text.splitlines() if line.startswith("$ ")]
-    return sorted(set(found))
+def commands(*pages: str) -> list[str]:
+    """Each command that these guides show, once and without its comment; of all guides where none is named."""
+    shown = [block.text.replace("\\\n", "") for block in blocks() if block.language == "console" and block.page in (pages or block.page)]
+    return sorted({line[2:].partition("  #")[0].rstrip() for text in shown for line in text.splitlines() if line.startswith("$ ")})
+
+
+def command(page: str, *words: str, without: str = "") -> list[str]:
+    """Return the words of the one command of a guide that has all these words, and not that one."""
+    found = [each.split() for each in commands(page) if set(words) <= set(each.split()) and without not in each.split()]
+    assert len(found) == 1, f"{len(found)} commands of {page} have the words {words}"
+    return found[0]
+
+
+def here(word: str) -> str:
+    """Return a word of a command with the path of an example as an absolute one."""
+    return str(REPOSITORY / word) if word.startswith("examples/") else word
 
 
 def example(path: Path) -> str:

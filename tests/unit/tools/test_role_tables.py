@@ -19,6 +19,7 @@ ROWS: list[tuple[dict[str, Any], str]] = [
     ({"description": "State.", "type": "str", "choices": ["a", "b"], "default": "a"}, "str: `a`, `b` | `a` | State"),
     ({"description": "Keys.", "type": "dict", "options": {"tls": {}}, "default": {}}, "dict: `tls` | `{}` | Keys"),
     ({"description": "Files.", "type": "list", "elements": "path", "default": "{{ files | default([]) }}"}, "list of path | `files`, else empty | Files"),
+    ({"description": "Anew.", "type": "raw", "default": "{{ anew | default(false) }}"}, "raw | `anew`, else `false` | Anew"),
     ({"description": "Path.", "type": "path", "default": "{{ edge_path | default('/x') }}"}, "path | `edge_path`, else `/x` | Path"),
     ({"description": "Host.", "type": "str", "default": "{{ hosts | first }}"}, "str | `{{ hosts \\| first }}` | Host"),
     ({"description": "Name.", "type": "str", "default": "{% raw %}{{.Node}}{% endraw %}"}, "str | `{{.Node}}` | Name"),

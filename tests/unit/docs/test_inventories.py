@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Expanso Edge collection contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What docs/inventories.md says is what the examples are. That they work is tested by tests/functional/test_inventories.py."""
+"""The inventories of the examples are read as the guide says. That they work is tested by tests/functional/test_inventories.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inventories_page import Block, blocks, command, here
+from guides import command, here
 from paths import REPOSITORY, collections
 
 INVENTORIES = REPOSITORY / "examples" / "inventories"
@@ -42,20 +42,8 @@ def listed(tmp_path: Path) -> Any:
     return run
 
 
-@pytest.mark.parametrize("block", blocks(), ids=lambda block: f"{block.file.name if block.file else 'none'}-{block.text.split(chr(10))[0][:30]}")
-def test_each_block_is_in_the_file_that_it_names(block: Block) -> None:
-    assert block.is_in_its_file(), f"{block.file} does not contain:\n{block.text}"
-
-
-def test_a_block_that_differs_is_noticed() -> None:
-    file = INVENTORIES / "fleet.yml"
-    assert Block(file, "yaml", "edge01:\nedge02:\n").is_in_its_file()
-    assert not Block(file, "yaml", "edge01:\nedge03:\n").is_in_its_file()
-    assert not Block(None, "yaml", "edge01:\n").is_in_its_file()
-
-
 def test_the_fleet_is_the_same_in_every_form(listed: Any) -> None:
-    _program, *words = command("ansible-inventory", "examples/inventories/fleet.py")
+    _program, *words = command("guide_inventories", "ansible-inventory", "examples/inventories/fleet.py")
     script = listed(*map(here, words))
     ini, yaml = (listed("-i", str(INVENTORIES / file), "--list") for file in ("fleet.ini", "fleet.yml"))
     assert script["_meta"]["hostvars"] == ini["_meta"]["hostvars"] == yaml["_meta"]["hostvars"]
@@ -66,7 +54,7 @@ def test_the_fleet_is_the_same_in_every_form(listed: Any) -> None:
 
 
 def test_groups_and_deliveries_are_constructed(listed: Any) -> None:
-    _program, *words = command("ansible-inventory", "examples/inventories/constructed")
+    _program, *words = command("guide_inventories", "ansible-inventory", "examples/inventories/constructed")
     found = listed(*map(here, words))
     assert found["expanso_edge"]["hosts"] == ["press01", "press02", "swarm01"]
     deliveries = {host: found["_meta"]["hostvars"][host]["expanso_edge_delivery"] for host in found["expanso_edge"]["hosts"]}

@@ -22,6 +22,7 @@ from typing import Any
 
 import environments
 from paths import collections, digest
+from processes import processes
 
 HERE = Path(__file__).resolve().parent
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -250,20 +251,9 @@ def ended(process: subprocess.Popen[bytes], until: Callable[[str], bool] | None,
             time.sleep(0.05)
     finally:
         alive = process.poll() is None
-        while alive and (found := processes_with(str(events))):  # more than once: they have children meanwhile
+        mark = str(events).encode()
+        while alive and (found := [each.pid for each in processes() if mark in each.environment]):  # more than once: they have children meanwhile
             for each in found:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(each, signal.SIGKILL)
     return process.wait()
-
-
-def processes_with(mark: str) -> list[int]:
-    """The processes that have something in their environment."""
-    found = []
-    for each in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if mark.encode() in each.read_bytes():
-                found.append(int(each.parent.name))
-        except OSError:  # it has ended, or belongs to another account
-            continue
-    return found

@@ -14,6 +14,7 @@ from pathlib import Path
 from ansible_collections.expanso.edge.plugins.plugin_utils._trail import look
 from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run, local_node
 from control_plane import ControlPlane, new_key
+from processes import processes
 
 ROTATE = "expanso.edge.rotate"
 MARKER = "data/auth/credentials.creds"
@@ -171,7 +172,7 @@ def test_a_controller_that_is_killed_while_nodes_register_anew(controller: Contr
 
 def at_work(agent: Path) -> bool:
     """Whether an agent registers a node."""
-    return any(str(agent).encode() in each.read_bytes() for each in Path("/proc").glob("[0-9]*/cmdline") if each.exists())
+    return any(str(agent).encode() in each.command for each in processes())
 
 
 def test_nodes_that_are_powered_off(controller: Controller, home: Path) -> None:

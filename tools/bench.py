@@ -31,6 +31,7 @@ TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path[:0] = [str(TESTS / "functional"), str(TESTS / "support")]
 
 import bench_report
+import bench_systemd
 import environments
 import pytest
 import ssh_fleet
@@ -43,6 +44,9 @@ from paths import CACHE, REPOSITORY, SupportError, collections, program, say
 Json = dict[str, Any]
 ENVIRONMENT = "test"
 """Has the newest ansible-core that users are given, and the collections and libraries for swarms and clusters."""
+
+MOST_MACHINES = 5
+"""Containers with systemd: each is a whole system."""
 
 FILE, DATA = "{{ token_file_path }}", "{{ expanso_edge_data_dir }}"
 PING: list[Json] = [{"tasks": [{"ansible.builtin.ping": {}}]}]
@@ -240,6 +244,21 @@ def playbooks(bench: Bench, nodes: Nodes, options: argparse.Namespace) -> None:
     bench.compare(f"Playbooks, {options.nodes} local nodes, without pipelining", PLAYBOOKS, nodes, options.nodes, pipelining=False)
 
 
+def systemd(bench: Bench, count: int) -> None:
+    """The role for systemd, and what a user would write instead."""
+    with bench_systemd.started(count, bench.token) as machines:
+        nodes = Nodes(machines.hosts, machines.blank, machines.seconds, {"DOCKER_HOST": os.environ["DOCKER_HOST"]})
+        hand = bench_systemd.by_hand(TOKEN_VARIABLE)
+        cases = (
+            Case(FLOOR, PING),
+            Case("role systemd_service, new node", bench_systemd.ROLE, blank=True),
+            Case("role systemd_service, unchanged", bench_systemd.ROLE),
+            Case("file, copy, systemd_service, stat, assert, new node", hand, blank=True),
+            Case("file, copy, systemd_service, stat, assert, unchanged", hand),
+        )
+        bench.compare(f"Role systemd_service, {count} containers with systemd", cases, nodes, count)
+
+
 def measure(bench: Bench, options: argparse.Namespace) -> list[str]:
     """Run all that was asked for; return what was left out, and why."""
     left_out = []
@@ -250,6 +269,8 @@ def measure(bench: Bench, options: argparse.Namespace) -> list[str]:
         clusters(bench, options.nodes)
     if "playbooks" in options.only:
         playbooks(bench, machine, options)
+    if "systemd" in options.only:
+        systemd(bench, min(options.nodes, MOST_MACHINES))
     if "ssh" in options.only:
         try:
             with over_ssh(bench.home, options.nodes) as fleet:
@@ -284,7 +305,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-PARTS = ("roles", "clusters", "playbooks", "ssh")
+PARTS = ("roles", "clusters", "playbooks", "systemd", "ssh")
 
 
 def main() -> None:

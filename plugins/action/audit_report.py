@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -16,6 +17,12 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import Json, moment_now
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.report import build, exceeds
 from ansible_collections.expanso.edge.plugins.plugin_utils._result import of_audit
+
+
+def as_typed(message: str, variables: Json) -> str:
+    """Return a message that begins with an option with the playbook's variable in its place, where somebody set that."""
+    variable = f"expanso_edge_audit_{re.split('[^a-z_]', message, maxsplit=1)[0]}"
+    return re.sub("^[a-z_]+", variable, message) if variable in variables else message
 
 
 class ActionModule(ActionBase):
@@ -31,7 +38,7 @@ class ActionModule(ActionBase):
         try:
             result.update(self._report(task_vars or {}))
         except DataError as exc:
-            result.update(failed=True, msg=str(exc))
+            result.update(failed=True, msg=as_typed(str(exc), task_vars or {}))
         return result
 
     def _report(self, variables: Json) -> Json:
@@ -46,8 +53,8 @@ class ActionModule(ActionBase):
         given = _audit_job.given(asked, args, variables, self._templar, self._loader)
         paths = {name: asked.path(name) for name in asked.formats}
         if asked.only_check:
-            for path in [] if self._task.check_mode else paths.values():
-                writing.check(path)
+            for name, path in [] if self._task.check_mode else paths.items():
+                writing.check(path, FORMATS[name].sign)
             return {"changed": False, "msg": "all options and data can be used"}
         if asked.merge:
             nodes, given = _audit_job.slices(asked, given, names, variables, self._templar)
@@ -55,7 +62,8 @@ class ActionModule(ActionBase):
             nodes, given = scope.nodes(hosts), given._replace(slice=set_name is not None)
         report = build(nodes, given, asked.limits, _audit_job.run(variables), variables["groups"]["all"], moment_now())
         if not self._task.check_mode:
-            writing.write([writing.File(paths[name], FORMATS[name].render(report, asked.fail_on), FORMATS[name].mode) for name in asked.formats])
+            formats = [(paths[name], FORMATS[name]) for name in asked.formats]
+            writing.write([writing.File(path, each.render(report, asked.fail_on), each.mode, each.sign) for path, each in formats])
         exceeded = exceeds(report, asked.fail_on)
         lines = summary.lines(report, paths, self._task.check_mode, set_name)
         published = of_audit("merge_audits" if asked.merge else "audit", report, exceeded, sha256(report), self._task.check_mode)

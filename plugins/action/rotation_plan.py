@@ -7,10 +7,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -18,16 +16,17 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible_collections.expanso.edge.plugins.module_utils._version import VERSION
 from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import PASTED, looks_like_token
+from ansible_collections.expanso.edge.plugins.plugin_utils._files import content
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import writing
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import Job
 from ansible_collections.expanso.edge.plugins.plugin_utils._outcomes import FAILURE
-from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import Entry, PlanError, is_template, is_true, parse, predicted, render, texts_again
+from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import KIND, Entry, PlanError, is_template, is_true, parse, predicted, render, texts_again
 from ansible_collections.expanso.edge.plugins.plugin_utils._run import RUN_ID, job_id, user
 from ansible_collections.expanso.edge.plugins.plugin_utils._summary import first_line, together
 
 VARIABLE = "expanso_edge_plan"
 """Holds the plan that an earlier node of a workflow published."""
-
-MOST_BYTES = 64 << 20
 
 Json = dict[str, Any]
 
@@ -54,7 +53,8 @@ class ActionModule(ActionBase):
                 what = "the plan that expanso_edge_plan_file names"
                 raise PlanError(f"the variable {PASTED}")
             if not reading and is_true(args.get("only_check")):
-                result.update(_check(path))
+                writing.check(path, KIND.encode(), "plan")
+                result.update(changed=False, path=path, msg=f"{what} can be written")
             elif not reading:
                 result.update(self._write(path, reregister, variables))
             elif data in (None, "", {}):
@@ -65,10 +65,11 @@ class ActionModule(ActionBase):
                 result.update(_parsed(_text(data), reregister))
         except PlanError as exc:
             result.update(failed=True, msg=f"{what} cannot be used: {exc}")
+        except DataError as exc:
+            result.update(failed=True, msg=str(exc))
         except OSError as exc:
-            doing = "read" if reading else "written"
-            hint = "; make a plan with --check first, or leave out expanso_edge_plan_file" if isinstance(exc, FileNotFoundError) and reading else ""
-            result.update(failed=True, msg=f"{what} cannot be {doing}: {exc.strerror or type(exc).__name__}{hint}")
+            hint = "; make a plan with --check first, or leave out expanso_edge_plan_file" if isinstance(exc, FileNotFoundError) else ""
+            result.update(failed=True, msg=f"{what} cannot be read: {exc.strerror or type(exc).__name__}{hint}")
         return result
 
     def _write(self, path: str, reregister: bool, variables: Mapping[str, Any]) -> Json:
@@ -80,7 +81,7 @@ class ActionModule(ActionBase):
         failed.update((host, "no result: unreachable, or skipped by tags") for host in hosts if host not in failed and not _planned(host, entries))
         run = {"run_id": RUN_ID, "job_id": job_id(variables), "user": user(variables)}
         text = render(entries, failed, run, reregister, VERSION, time.time())
-        _replace(path, text)
+        writing.write([writing.File(path, text.encode(), 0o600, KIND.encode(), "plan")])
         doing = sum(entry.action != "keep" for entry in entries)
         counts = f"{doing} tokens to replace, {len(entries) - doing} to keep, {len(failed)} unknown"
         found = {"changed": False, "path": path, "msg": f"plan written to {path}: {counts}"}
@@ -109,36 +110,9 @@ def _text(data: Any) -> str:
 
 
 def _read(path: str, reregister: bool) -> Json:
-    with open(path, "rb") as handle:
-        data = handle.read(MOST_BYTES)
-    return {**_parsed(data.decode("utf-8", "replace"), reregister), "path": path}
+    return {**_parsed(content(path).decode("utf-8", "replace"), reregister), "path": path}
 
 
 def _parsed(text: str, reregister: bool) -> Json:
     plan = parse(text, reregister, time.time())
     return {"changed": False, "planned": plan.nodes, "msg": f"plan of {plan.generated_at} (run {plan.run_id})"}
-
-
-def _check(path: str) -> Json:
-    """Make sure that a plan can be written, before nodes are asked for it."""
-    if os.path.isdir(path):
-        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
-    os.close(descriptor)
-    os.unlink(temporary)
-    return {"changed": False, "path": path, "msg": f"the plan {path} can be written"}
-
-
-def _replace(path: str, text: str) -> None:
-    """Write a file so that there is never a part of it, and that only its owner can read it."""
-    directory = os.path.dirname(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=directory)  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

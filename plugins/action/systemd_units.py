@@ -12,6 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.expanso.edge.plugins.plugin_utils._reach import explained, failure
+from ansible_collections.expanso.edge.plugins.plugin_utils._typed import named_as_typed
 
 
 class ActionModule(ActionBase):
@@ -27,4 +28,4 @@ class ActionModule(ActionBase):
             result.update(failure(exc, task_vars or {}))
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
-        return result
+        return named_as_typed(result, self._task, task_vars or {})

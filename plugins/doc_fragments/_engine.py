@@ -12,7 +12,7 @@ options:
   docker_host:
     description:
       - Where the engine answers, as seen from the host that the module runs on. A Unix socket, C(tcp://HOST:2376) with TLS, or C(ssh://USER@HOST).
-      - Plain TCP is refused unless it is loopback, because the token would cross the network in the clear.
+      - Plain TCP is refused unless it is loopback, because the token would cross the network unencrypted.
       - By default the environment variable E(DOCKER_HOST).
     type: str
     default: unix:///var/run/docker.sock

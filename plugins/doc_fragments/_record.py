@@ -18,13 +18,13 @@ options:
     version_added: 1.1.0
   run_id:
     description:
-      - Identifier of the run, for the same places.
+      - Identifier of the run, noted in the enrolment record, the audit trail and the node's log.
       - If not given, the module's action makes one, the same for all hosts and tasks of a run.
     type: str
     version_added: 1.1.0
   job_id:
     description:
-      - Identifier of the job that the run is part of, for the same places.
+      - Identifier of the job that the run is part of, noted in the enrolment record, the audit trail and the node's log.
       - If not given, the module's action takes the variable C(awx_job_id) or C(tower_job_id) of AWX and Automation Controller.
     type: str
     version_added: 1.1.0
@@ -36,7 +36,7 @@ options:
     description:
       - Keep an enrolment record, the file C(enrolment.json) in O(data_dir). It says which tokens the node was given, when, and by which run, and stays
         when the token is removed. Nothing in it is secret, and no token can be computed from it.
-      - Each token is entered once, when it is in place. The record of a registered node is not changed.
+      - Each token is entered one time, when it is in place. The record of a registered node is not changed.
       - It has mode V(0600), and the owner and group of O(data_dir).
       - A record that cannot be written is a warning, not a failure. A damaged one is kept as C(enrolment.json.damaged).
     type: bool

@@ -12,7 +12,7 @@ options:
   only_registered:
     description:
       - Remove the token only where the agent is registered and no longer needs it. Otherwise RV(action=kept), and RV(msg) says why.
-      - For the O(state) that removes tokens.
+      - Only for a removal, V(absent) or V(retired) of O(state).
     type: bool
     default: false
     version_added: 1.1.0
@@ -20,7 +20,7 @@ options:
     description:
       - Remove only this token, by its fingerprint as results and reports show it. Other tokens are left where they are.
       - The token itself is not needed for this. If it cannot be determined whether a place holds the token, that is an error.
-      - For the O(state) that removes tokens.
+      - Only for a removal, V(absent) or V(retired) of O(state).
     type: str
     version_added: 1.1.0
 """

@@ -14,7 +14,7 @@ options:
       - The bootstrap token, exactly. Nothing is trimmed.
       - Needed where the agent is not registered and no usable token is held. A registered agent never fails for its token. One that cannot be used
         counts as none there, and RV(msg) says what is wrong with it.
-      - If not given, the module's action on the controller finds it, once, as the lookup P(expanso.edge.bootstrap_token#lookup) does. With
+      - If not given, the module's action on the controller finds it, one time, as the lookup P(expanso.edge.bootstrap_token#lookup) does. With
         C(expanso_edge_token_on_demand=true) it does so only where the module's first answer is that it needs a token.
     type: str
   token_source:

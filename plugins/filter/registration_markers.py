@@ -12,6 +12,8 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.expanso.edge.plugins.module_utils._registration import MARKERS
 
+OWN = "the role's own variable, such as systemd_service"
+
 
 def registration_markers(markers: Any, data_dir: Any) -> list[str]:
     """Return the files that tell that an agent is registered: those given or, if there are none, those that agents are known to leave."""
@@ -19,10 +21,12 @@ def registration_markers(markers: Any, data_dir: Any) -> list[str]:
         markers = [each.strip() for each in markers.split(",") if each.strip()]  # as Ansible reads a list from text
     if not markers:
         if not isinstance(data_dir, str) or not posixpath.isabs(data_dir):
-            raise AnsibleFilterError("registration_markers: the data directory has to be an absolute path")
+            raise AnsibleFilterError(f"the data directory must be an absolute path: correct expanso_edge_data_dir, or {OWN}_data_dir")
         return [posixpath.join(data_dir, marker) for marker in MARKERS]
     if not isinstance(markers, list) or not all(isinstance(each, str) and posixpath.isabs(each) for each in markers):
-        raise AnsibleFilterError("registration_markers: the markers have to be a list of absolute paths")
+        raise AnsibleFilterError(
+            f"registration markers must be a list of absolute paths: correct expanso_edge_registration_markers, or {OWN}_registration_markers"
+        )
     return [str(each) for each in markers]
 
 

@@ -70,11 +70,11 @@ def line(outcome: str, names: Sequence[str]) -> list[str]:
 def _after_emergency(fingerprint: str, unknown: list[str], check: bool) -> list[str]:
     """Return whether the token is gone, and what is left to do."""
     if unknown:
-        lines = [f"the token may still be held by {nodes(len(unknown))} ({some_of(unknown)}): mend what failed, and run this again"]
+        lines = [f"the token may still be held by {nodes(len(unknown))} ({some_of(unknown)}): correct what failed, and run this again"]
     else:
-        lines = [f"no asked node {'would hold' if check else 'holds'} the token any more where its delivery keeps it"]
-    lines.append(f"next: copies elsewhere, as in shell histories, are not removed: {AUDIT} -e expanso_edge_fingerprint={fingerprint} finds them")
-    return [*lines, "next: revoke the token in Expanso Cloud, on the workspace's Keys page: until then whoever has it can join a node"]
+        lines = [f"the token {'would be' if check else 'is'} gone from its usual place on all nodes that were asked"]
+    lines.append(f"next: copies in other places, such as shell histories, are not removed: find them with {AUDIT} -e expanso_edge_fingerprint={fingerprint}")
+    return [*lines, "next: revoke the token in Expanso Cloud, on the workspace's Keys page: until then anyone who has it can register a node"]
 
 
 def _after(removed: list[str], kept: list[str], check: bool) -> list[str]:

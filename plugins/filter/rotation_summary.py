@@ -24,6 +24,7 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._outcomes import (
     REGISTERED,
     ROTATED,
     SINCE,
+    replaced,
     rotated,
 )
 from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import held_in, is_registered
@@ -33,7 +34,7 @@ TEXTS = {
     ANEW: "registered anew",
     ROTATED: "received the new token",
     FIRST: "received its first token",
-    NEW_ALREADY: "holds the given token already",
+    NEW_ALREADY: "keeps its token: the same one was given, or none",
     REGISTERED: "registered, left as it is",
     OTHER: "needs no token",
     DELEGATED: "done on another host (the manager of its swarm)",
@@ -93,7 +94,7 @@ def _held(by_host: Mapping[str, Variables]) -> list[str]:
             if audit.get("tokens") is None:
                 continue
             held = held_in(audit, variables.get(f"{name}_result") or {}).get("fingerprint")
-            shown = f"token {held}" if held else "no token that can be read"
+            shown = f"token {first_line(held)}" if held else "no token that can be read"
             lines.append(f"    {host} holds {shown} now, and is {'' if is_registered(audit) else 'not '}registered")
     return lines
 
@@ -103,7 +104,7 @@ def _tokens(done: Mapping[str, Variables]) -> list[str]:
     pairs: dict[tuple[str, str], list[str]] = {}
     for host, variables in done.items():
         for result in results(variables).values():
-            if result.get("action") == "written" or result.get("reregister"):
+            if result.get("action") == "written" and replaced(result) or result.get("reregister"):
                 pair = (str(result.get("previous_fingerprint") or "none"), str(result.get("fingerprint") or UNKNOWN))
                 pairs.setdefault(pair, []).append(host)
     return [f"  token {old} -> {new}: {len(names)} ({some_of(names)})" for (old, new), names in sorted(pairs.items())]
@@ -115,7 +116,7 @@ def _cost(anew: Mapping[str, Variables], check: bool) -> list[str]:
         return []
     used = {result.get("fingerprint") for variables in anew.values() for result in results(variables).values() if result.get("reregister")}
     would = "would register" if check else "registered"
-    return [f"  re-registration {would} {_nodes(anew)} anew, with {len(used)} token{'' if len(used) == 1 else 's'}, each used once on each of its nodes"]
+    return [f"  re-registration {would} {_nodes(anew)} anew, with {len(used)} token{'' if len(used) == 1 else 's'}, used one time for each node"]
 
 
 def _next_steps(known: Mapping[str, Variables], outcomes: Mapping[str, str], check: bool, plan_file: str | None, planned: bool) -> list[str]:
@@ -125,7 +126,7 @@ def _next_steps(known: Mapping[str, Variables], outcomes: Mapping[str, str], che
     lines = []
     if those(FAILED):
         lines.append(
-            f"next: mend what {_nodes(those(FAILED))} failed for, then run the same command again: nodes that are done stay as they are, "
+            f"next: correct what failed on {_nodes(those(FAILED))}, then run the same command again: nodes that are done stay as they are, "
             "and a node that failed holds either its old or its new token, never a part of one"
         )
     if those(SINCE):
@@ -143,7 +144,8 @@ def _next_steps(known: Mapping[str, Variables], outcomes: Mapping[str, str], che
 
 
 def _reminder(done: Iterable[Variables]) -> list[str]:
-    old = sorted({str(result["previous_fingerprint"]) for each in done for result in results(each).values() if result.get("previous_fingerprint")})
+    found = [result for each in done for result in results(each).values()]
+    old = sorted({str(result["previous_fingerprint"]) for result in found if result.get("previous_fingerprint") and replaced(result)})
     if not old:
         return []
     return [

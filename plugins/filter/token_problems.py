@@ -11,7 +11,8 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint, judge
-from ansible_collections.expanso.edge.plugins.plugin_utils._job import NOT_TEMPLATED, by_problem, delivery_problem, some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import named
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import NOT_TEMPLATED, become_problem, by_problem, delivery_problem, some_of
 from ansible_collections.expanso.edge.plugins.plugin_utils._run import sliced
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import (
     FILE_VARIABLE,
@@ -30,7 +31,11 @@ Variables = Mapping[str, Any]
 
 
 def token_problems(
-    hosts: list[str], hostvars: Mapping[str, Variables], environ: Mapping[str, str] | None = None, job: Mapping[str, Variables] | None = None
+    hosts: list[str],
+    hostvars: Mapping[str, Variables],
+    environ: Mapping[str, str] | None = None,
+    job: Mapping[str, Variables] | None = None,
+    tokens: bool = True,
 ) -> list[str]:
     """Return what is wrong with the tokens of a whole job, one sentence for each problem, before any host is contacted.
 
@@ -39,13 +44,17 @@ def token_problems(
 
     :param environ: the controller's environment, by default that of this process
     :param job: variables of the hosts as the play sees them; without it ``hostvars`` counts
+    :param tokens: without them only the other variables of hosts are looked at, and a host may have no delivery at all
     """
     known = hostvars if job is None else job
     decrypt = decrypter(getattr(hostvars, "_loader", None))
     if decrypt is not None:
         decrypt = functools.lru_cache(decrypt)  # decrypting is slow, and all hosts may share the file
     one_of_slices = bool(hosts) and sliced(together(hosts[:1], hostvars, job)[hosts[0]])
-    problems = set(by_problem((host, delivery_problem(known[host])) for host in hosts))
+    problems = set(by_problem((host, become_problem(known[host])) for host in hosts))
+    problems.update(by_problem((host, delivery_problem(known[host])) for host in hosts if tokens or named(known[host])))
+    if not tokens:
+        return sorted(problems)
     single_use: Holders = {}  # by fingerprint
     faulty: dict[tuple[str, str], list[str]] = {}  # hosts' own unusable tokens, by fingerprint and fault
     for host in hosts:

@@ -51,6 +51,7 @@ from typing import Any
 
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible_collections.expanso.edge.plugins.plugin_utils._files import content
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.compare import load
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.groups import GROUPS, members
@@ -70,11 +71,9 @@ class InventoryModule(BaseInventoryPlugin):
         self._read_config_data(path)
         report = os.path.join(os.path.dirname(os.path.abspath(path)), os.path.expanduser(self.get_option("path")))
         try:
-            with open(report, "rb") as stream:
-                content = stream.read()
-            found = members(load(content, report), report, self.get_option("max_age"), moment_now())
+            found = members(load(content(report), report), report, self.get_option("max_age"), moment_now())
         except OSError as exc:
-            raise AnsibleParserError(f"the report {report} cannot be read: {exc.strerror}; run the playbook expanso.edge.audit, or correct path") from None
+            raise AnsibleParserError(f"the report {report} cannot be read: {exc.strerror}; run expanso.edge.audit, or correct option path") from None
         except DataError as exc:
             raise AnsibleParserError(str(exc)) from None
         for group in GROUPS:

@@ -10,7 +10,7 @@
 import grp
 import os
 import pwd
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
@@ -20,9 +20,10 @@ class AccountError(EdgeError):
     """An account or a group that this node does not have."""
 
 
-def user_id(name: str) -> int:
+def user_id(name: str, option: str = "") -> int:
     """Return the number of an account given by name or number.
 
+    :param option: that it was given by, for the message
     :raises AccountError: there is no account of that name
     """
     number = _checks.number(name)
@@ -31,12 +32,13 @@ def user_id(name: str) -> int:
     try:
         return pwd.getpwnam(name).pw_uid
     except (KeyError, ValueError):  # a name that no account can have
-        raise AccountError(f"there is no account {_quoted(name)} on this node: create it first, or name another account") from None
+        raise AccountError(f"{_of(option)}there is no account {_quoted(name)} on this node: create it first, or name another account") from None
 
 
-def group_id(name: str) -> int:
+def group_id(name: str, option: str = "") -> int:
     """Return the number of a group given by name or number.
 
+    :param option: that it was given by, for the message
     :raises AccountError: there is no group of that name
     """
     number = _checks.number(name)
@@ -45,7 +47,11 @@ def group_id(name: str) -> int:
     try:
         return grp.getgrnam(name).gr_gid
     except (KeyError, ValueError):
-        raise AccountError(f"there is no group {_quoted(name)} on this node: create it first, or name another group") from None
+        raise AccountError(f"{_of(option)}there is no group {_quoted(name)} on this node: create it first, or name another group") from None
+
+
+def _of(option: str) -> str:
+    return f"option {option}: " if option else ""
 
 
 def _quoted(name: str) -> str:
@@ -78,15 +84,16 @@ class Account(NamedTuple):
     home: str
 
 
-def find_account(user: Optional[str] = None, group: Optional[str] = None) -> Account:
+def find_account(user: Optional[str] = None, group: Optional[str] = None, options: Tuple[str, str] = ("", "")) -> Account:
     """Return an account by name or number, its own one by default; its group is its primary one unless given.
 
+    :param options: that they were given by, for the message
     :raises AccountError: there is no account or group of that name
     """
-    uid = os.geteuid() if user is None else user_id(user)
+    uid = os.geteuid() if user is None else user_id(user, options[0])
     try:
         entry = pwd.getpwuid(uid)
         name, home, primary = entry.pw_name, entry.pw_dir, entry.pw_gid
     except KeyError:
         name, home, primary = str(uid), "/", uid
-    return Account(uid, primary if group is None else group_id(group), name, home)
+    return Account(uid, primary if group is None else group_id(group, options[1]), name, home)

@@ -28,6 +28,13 @@ LONGEST_NAME = 255
 LONGEST_PATH = 4095
 """Bytes that a path may have: PATH_MAX without the NUL at its end."""
 
+SYSTEM_DIRECTORIES = (
+    "/", "/bin", "/boot", "/dev", "/etc", "/etc/systemd", "/etc/systemd/system", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt", "/proc", "/root", "/run",
+    "/sbin", "/srv", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/lib64", "/usr/local", "/usr/local/bin", "/usr/local/etc", "/usr/sbin", "/usr/share",
+    "/var", "/var/cache", "/var/lib", "/var/log", "/var/spool", "/var/tmp",
+)  # fmt: skip
+"""Programs of other accounts need them as the system made them, so none is a place for the agent alone."""
+
 A_WEEK = 7 * 24 * 3600
 """Seconds that an agent may be waited for: more is a slip, and more than some calls of the system can take."""
 
@@ -111,12 +118,20 @@ def server_options(spec: Dict[str, Dict[str, Any]], params: Dict[str, Any]) -> N
     for name, option in spec.items():
         value = params.get(name)
         if option.get("type") == "int":
-            if value is not None and not 0 <= value <= A_YEAR:
-                raise OptionError(f"option {name} is out of range: 0 to {A_YEAR} are possible")
+            number_of(value, name)
         elif name not in _JUDGED_ELSEWHERE and option.get("type") != "dict":
             for each in value if isinstance(value, list) else [value]:
                 if isinstance(each, str):
                     line(each, f"option {name}")
+
+
+def number_of(value: Optional[int], option: str) -> None:
+    """Check how many seconds, hours, days or things an option asks for; None where it does not.
+
+    :raises OptionError: it is negative, or beyond what can be calculated with
+    """
+    if value is not None and not 0 <= value <= A_YEAR:
+        raise OptionError(f"option {option} is out of range: 0 to {A_YEAR} are possible")
 
 
 def line(value: str, what: str) -> str:
@@ -127,6 +142,10 @@ def line(value: str, what: str) -> str:
     """
     if len(value) > LONGEST_LINE:
         raise OptionError(f"{what} has {len(value)} characters, more than {LONGEST_LINE}")
+    return _without_controls(value, what)
+
+
+def _without_controls(value: str, what: str) -> str:
     found = _CONTROL.search(_holdable(value, what))
     if found:
         kind = "a line break" if found.group() in "\r\n" else f"a control character (U+{ord(found.group()):04X})"
@@ -165,9 +184,9 @@ def absolute(value: str, option: str) -> str:
 def path(value: str, option: str) -> str:
     """Return an absolute path in its plainest form.
 
-    :raises OptionError: it is not absolute, is the root, or is too long
+    :raises OptionError: it is not absolute, is the root, is too long, or has control characters
     """
-    plain = "/" + os.path.normpath(absolute(value, option)).lstrip("/")
+    plain = "/" + os.path.normpath(_without_controls(absolute(value, option), f"option {option}")).lstrip("/")
     if plain == "/":
         raise OptionError(f"option {option}: / is the root directory: name a file below it")
     size = _size(plain, option)
@@ -215,7 +234,7 @@ def mode(value: Union[str, int], allowed: int, option: str = "mode") -> int:
         bits = value
     if bits < 0 or bits & ~allowed:
         given = short(value) if isinstance(value, str) else f"{_shown(value)} without quotation marks"
-        raise OptionError(f"{option} {given} is not possible here: write it as a quoted octal string, with no bits but those of '{allowed:04o}'")
+        raise OptionError(f"option {option}: {given} is not possible here: write it as a quoted octal string, which gives no more rights than '{allowed:04o}'")
     return bits
 
 
@@ -242,7 +261,7 @@ def seconds(value: int, option: str, least: int = 1, most: int = A_YEAR) -> int:
     :raises OptionError: it is too short or too long
     """
     if not least <= value <= most:
-        raise OptionError(f"{option} is {_shown(value)}, but has to be {least} to {most} seconds")
+        raise OptionError(f"option {option} is {_shown(value)}, but has to be {least} to {most} seconds")
     return value
 
 

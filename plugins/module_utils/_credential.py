@@ -55,5 +55,5 @@ def decrypt(module: AnsibleModule, data: bytes, name: str) -> Optional[str]:
 def _systemd_creds(module: AnsibleModule, arguments: List[str], data: bytes) -> Tuple[int, str, str]:
     program = module.get_bin_path("systemd-creds")
     if program is None:
-        raise CredentialError("there is no systemd-creds on this node, which needs systemd 250 or newer: choose another format")
+        raise CredentialError("this node has no systemd-creds, which is part of systemd 250 and newer: choose another format (systemd_service_delivery)")
     return module.run_command([program] + arguments + ["-", "-"], data=data, binary_data=True)

@@ -34,7 +34,7 @@ class Delivery(NamedTuple):
 
 FILE = Delivery("this node is not registered and there is no token for it", replaces=False, serves_newcomers=False)
 KUBERNETES = Delivery("the agent is not registered and there is no token for it", replaces=True, serves_newcomers=False)
-SWARM = Delivery("the swarm holds no token and there is none for it", replaces=True, serves_newcomers=True)
+SWARM = Delivery("the swarm holds no token and there is no token for it", replaces=True, serves_newcomers=True)
 
 
 class Held(NamedTuple):
@@ -110,14 +110,14 @@ def _for_newcomer(delivery: Delivery, request: Request, held: Optional[Held], no
         return Decision("kept" if held and held.fingerprint == token.fingerprint else "written", token)
     reason = request.source or "option token is empty"
     if held is None or held.fingerprint is None:
-        problem = f"; what is held cannot be used: {held.problem}" if held and held.problem else ""
+        problem = f"; the token that is there cannot be used: {held.problem}" if held and held.problem else ""
         raise TokenFault("missing", f"{delivery.missing}: {reason}{problem}")
     if held.text is None:
         return Decision("kept")
     try:
         return Decision("kept", judge(held.text, request.strict, now))
     except TokenFault as exc:
-        raise TokenFault("missing", f"{delivery.missing}: {reason}; the token held cannot be used: {exc.message}") from None
+        raise TokenFault("missing", f"{delivery.missing}: {reason}; the token that is there cannot be used: {exc.message}") from None
 
 
 def _origin(request: Request) -> str:

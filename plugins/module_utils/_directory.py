@@ -20,8 +20,8 @@ import stat
 import time
 from typing import Callable, Iterator, List, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._permissions import ACL_ACCESS, ACL_DEFAULT, drop_acl
-from ansible_collections.expanso.edge.plugins.module_utils._walk import SEARCH, Step, Walk, by_descriptor, first_open, naming, step_of
+from ansible_collections.expanso.edge.plugins.module_utils._permissions import ACL_ACCESS, ACL_DEFAULT, drop_acl, give
+from ansible_collections.expanso.edge.plugins.module_utils._walk import SEARCH, Step, Walk, by_descriptor, close, first_open, naming, step_of
 
 NEW_DIRECTORY_MODE = 0o755
 """For directories made on the way: the token's own mode protects it, and the agent's configuration lies beside it."""
@@ -51,7 +51,8 @@ class Directory:
         """Names of the directories below it that were asked for and are not there, the outermost first."""
         self.locked = False
         """Whether the caller has locked it already, by another descriptor."""
-        self.readable = not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_PATH
+        with naming(path):
+            self.readable = not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_PATH
 
     def __enter__(self) -> "Directory":
         return self
@@ -61,7 +62,7 @@ class Directory:
 
     def close(self) -> None:
         if self.descriptor >= 0:
-            os.close(self.descriptor)
+            close(self.descriptor)
             self.descriptor = -1
 
     @classmethod
@@ -95,7 +96,7 @@ class Directory:
             try:
                 return Directory(path, _readable(descriptor), self.steps + [step_of(path, descriptor)])
             finally:
-                os.close(descriptor)
+                close(descriptor)
 
     def other_writer(self, uid: int, gid: int, future_mode: Optional[int] = None) -> Optional[Tuple[str, str]]:
         """Return the first directory on the way that others may write, and who; None where there is none.
@@ -107,7 +108,8 @@ class Directory:
         return first_open(self.steps, uid, gid, None if self.missing else future_mode)
 
     def status(self) -> os.stat_result:
-        return os.fstat(self.descriptor)
+        with naming(self.path):
+            return os.fstat(self.descriptor)
 
     def stat(self, name: str) -> Optional[os.stat_result]:
         """Return what a name is, a link not followed; None where there is nothing."""
@@ -151,6 +153,11 @@ class Directory:
             return False
         return True
 
+    def is_read_only(self) -> bool:
+        """Whether nothing can be changed in it, not even by root, because its file system is mounted so."""
+        with naming(self.path):
+            return bool(os.fstatvfs(self.descriptor).f_flag & os.ST_RDONLY)
+
     def chmod(self, mode: int) -> None:
         with naming(self.path):
             if self.readable:
@@ -164,9 +171,14 @@ class Directory:
         return os.path.join(place if os.path.isdir(place) else self.path, name)
 
     def sync(self) -> None:
+        """Make changes in it durable, where its file system knows how: some, such as 9p and vboxsf, do not for directories."""
         if self.readable:
             with naming(self.path):
-                os.fsync(self.descriptor)
+                try:
+                    os.fsync(self.descriptor)
+                except OSError as exc:
+                    if exc.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP):
+                        raise
 
     @contextlib.contextmanager
     def lock(self, seconds: Optional[float] = None) -> Iterator[bool]:
@@ -200,10 +212,10 @@ class Directory:
                     drop_acl(descriptor, ACL_ACCESS, ACL_DEFAULT)
                     label(self.reach(temporary), path)
                     if owner is not None:
-                        os.fchown(descriptor, *owner)
+                        give(descriptor, *owner)
                     os.fchmod(descriptor, mode)
                 finally:
-                    os.close(descriptor)
+                    close(descriptor)
                 # a rename would take the place of an empty directory
                 if self._is_directory(name):
                     self.rmdir(temporary)
@@ -214,7 +226,11 @@ class Directory:
                 if isinstance(exc, OSError) and exc.errno in (errno.ENOTEMPTY, errno.EEXIST) and self._is_directory(name):
                     return False  # another run was quicker
                 raise
-        self.sync()
+        try:
+            self.sync()
+        except OSError:
+            self.rmdir(name)
+            raise
         return True
 
     def _is_directory(self, name: str) -> bool:

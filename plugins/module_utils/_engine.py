@@ -14,8 +14,9 @@ import time
 from typing import Any, Callable, Dict, Optional
 from urllib.parse import urlsplit
 
-from ansible.module_utils.basic import env_fallback
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import OddAnswer
+from ansible.module_utils.errors import AnsibleFallbackNotFound
+from ansible_collections.expanso.edge.plugins.module_utils._checks import short
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import LONGEST_REASON, OddAnswer, check_files, plain
 from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
 
 try:
@@ -46,15 +47,23 @@ NOT_FOUND = NotFound
 NO_FEATURE = InvalidVersion
 """What the SDK raises for something that the engine is too old to have."""
 
+
+def _variable(name: str) -> str:
+    """Return an environment variable in place of an option. As for the Docker client, an empty one counts as not set."""
+    if not os.environ.get(name):
+        raise AnsibleFallbackNotFound
+    return os.environ[name]
+
+
 ARGUMENT_SPEC: Dict[str, Any] = {
-    "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock", "fallback": (env_fallback, ["DOCKER_HOST"])},
-    "tls": {"type": "bool", "default": False, "fallback": (env_fallback, ["DOCKER_TLS"])},
-    "validate_certs": {"type": "bool", "default": False, "fallback": (env_fallback, ["DOCKER_TLS_VERIFY"])},
+    "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock", "fallback": (_variable, ["DOCKER_HOST"])},
+    "tls": {"type": "bool", "default": False, "fallback": (_variable, ["DOCKER_TLS"])},
+    "validate_certs": {"type": "bool", "default": False, "fallback": (_variable, ["DOCKER_TLS_VERIFY"])},
     "ca_path": {"type": "path"},
     "client_cert": {"type": "path"},
     "client_key": {"type": "path", "no_log": False},
-    "api_version": {"type": "str", "default": "auto", "fallback": (env_fallback, ["DOCKER_API_VERSION"])},
-    "timeout": {"type": "int", "default": 60, "fallback": (env_fallback, ["DOCKER_TIMEOUT"])},
+    "api_version": {"type": "str", "default": "auto", "fallback": (_variable, ["DOCKER_API_VERSION"])},
+    "timeout": {"type": "int", "default": 60, "fallback": (_variable, ["DOCKER_TIMEOUT"])},
 }
 """The options that the documentation fragment ``_engine`` describes."""
 
@@ -73,7 +82,35 @@ _ADVICE = (
     ("NameResolutionError", "the host name is unknown"),
     ("Name or service not known", "the host name is unknown"),
     ("timed out", "no answer in time"),
+    ("redirects", "it redirects to another address: is there a proxy in between that wants a login?"),
 )
+
+
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_WEB_PAGE = re.compile(r"<(?:!doctype|html|head|body)\b", re.IGNORECASE)
+
+if SDK_FAULT is None:
+
+    class Client(docker.APIClient):
+        """A client that is not led to another server with the token, and says so where an answer is not one of an engine."""
+
+        max_redirects = property(lambda _self: 0, lambda _self, _number: None)  # the SDK asks for a version before anybody could set it
+
+        def _raise_for_status(self, response: Any, *more: Any, **options: Any) -> None:
+            try:
+                super()._raise_for_status(response, *more, **options)
+            except (KeyError, TypeError):  # of an error without a message
+                raise self._odd(response) from None
+
+        def _result(self, response: Any, *more: Any, **options: Any) -> Any:
+            try:
+                return super()._result(response, *more, **options)
+            except ValueError:  # not JSON
+                raise self._odd(response) from None
+
+        @staticmethod
+        def _odd(response: Any) -> OddAnswer:
+            return OddAnswer(f"the Docker engine answers, but not as it should (status {response.status_code}): check the address, and any proxy in between")
 
 
 class UnusableError(SwarmError):
@@ -118,13 +155,31 @@ def check_host(host: str, secured: bool) -> None:
     if host and address.scheme not in SCHEMES:
         raise UnusableError(f"option docker_host: {host[:200]!r} does not begin with one of {', '.join(each + '://' for each in SCHEMES)}")
     if address.scheme in PLAIN and not secured and hostname not in LOOPBACK:
-        raise UnusableError(f"{host} is not secured: the token would cross the network in the clear; set validate_certs, or use a socket or SSH")
+        raise UnusableError(f"{host} is not secured: the token would cross the network unencrypted; set validate_certs, or use a socket or SSH")
 
 
 def _certificate(params: Dict[str, Any], option: str, name: str) -> Optional[str]:
-    """Return a certificate's file, by default the one in the directory that the Docker client uses."""
+    """Return a certificate's file, by default the one in the directory that the Docker client uses.
+
+    :raises UnusableError: there is no such file
+    """
     folder = os.environ.get("DOCKER_CERT_PATH")
-    return params[option] or (os.path.join(folder, name) if folder else None)
+    path = params[option] or (os.path.join(folder, name) if folder else None)
+    if path and not os.path.isfile(path):
+        raise UnusableError(f"option {option}: there is no file {path}: correct {'it' if params[option] else 'the environment variable DOCKER_CERT_PATH'}")
+    return path
+
+
+def _tls(params: Dict[str, Any]) -> Any:
+    """Return how the connection is secured, None where it is not.
+
+    :raises UnusableError: a certificate is missing
+    """
+    if not (params["tls"] or params["validate_certs"]):
+        return None
+    pair = (_certificate(params, "client_cert", "cert.pem"), _certificate(params, "client_key", "key.pem"))
+    ca_path = _certificate(params, "ca_path", "ca.pem") if params["validate_certs"] else None
+    return docker.tls.TLSConfig(client_cert=pair if all(pair) else None, ca_cert=ca_path, verify=params["validate_certs"])
 
 
 def connect(params: Dict[str, Any], where: str, was_manager: bool = False) -> Any:
@@ -139,20 +194,16 @@ def connect(params: Dict[str, Any], where: str, was_manager: bool = False) -> An
             f"the Docker SDK for Python cannot be imported on {where} ({SDK_FAULT}): install it there for this Python "
             "(Debian and Ubuntu: python3-docker; others: pip install docker)"
         )
-    secured = params["tls"] or params["validate_certs"]
-    check_host(host, secured)
+    check_files(params, "ca_path", "client_cert", "client_key")
+    tls = _tls(params)
+    check_host(host, secured=tls is not None)
+    if not re.fullmatch(r"auto|[0-9]{1,3}\.[0-9]{1,3}", params["api_version"]):
+        raise UnusableError(f"option api_version: {short(params['api_version'])} is not a version: give auto, or one such as '1.41'")
     try:
-        tls = None
-        if secured:
-            pair = (_certificate(params, "client_cert", "cert.pem"), _certificate(params, "client_key", "key.pem"))
-            ca_path = _certificate(params, "ca_path", "ca.pem")
-            tls = docker.tls.TLSConfig(
-                client_cert=pair if all(pair) else None,
-                ca_cert=ca_path if params["validate_certs"] else None,
-                verify=params["validate_certs"],
-            )
-        client = docker.APIClient(base_url=host, tls=tls, version=params["api_version"], timeout=params["timeout"])
+        client = Client(base_url=host, tls=tls, version=params["api_version"], timeout=params["timeout"])
         info = client.info()
+    except (OddAnswer, UnusableError):
+        raise
     except Exception as exc:  # the SDK lets those of requests, paramiko and ssl through
         raise SwarmError(f"the Docker engine {host} cannot be reached from {where}: {reason(exc)}") from None
     if not isinstance(info, dict):
@@ -220,14 +271,23 @@ def reason(exc: BaseException) -> str:
     text = str(exc)
     if re.search(r"(?:[Nn]ot supported URL scheme|No connection adapters were found for) ?[\"']?http\+(?:docker|unix)", text):
         return _misfit()
+    if _WEB_PAGE.search(text):
+        status = re.search(r"\b[345][0-9]{2}\b", str(exc))
+        return f"a web page{f' with status {status.group()}' if status else ''}, which no engine sends: check the address, and any proxy in between"
     if isinstance(exc, APIError):
         text = exc.explanation if isinstance(exc.explanation, str) and exc.explanation else text
         if "not a swarm manager" in text:
             return "it is not a manager of a swarm, or not yet after a restart: check docker info"
-        return text
+        if "not have a leader" in text:
+            return f"{text[:LONGEST_REASON]}; run this again when enough managers are up (docker node ls)"
+        return text[:LONGEST_REASON]
     if "CERTIFICATE_VERIFY_FAILED" in text or "SSLError" in text or "SSLCertVerificationError" in text:
-        return f"TLS failed ({text}): check ca_path, client_cert and client_key, and for which names the engine's certificate is"
-    return next((advice for sign, advice in _ADVICE if sign in text), text)
+        found = plain(text)
+        bundle = next((name for name in _BUNDLES if os.environ.get(name)), None) if "CA certificate" in found else None
+        return f"TLS failed: {found}{f'; there the environment variable {bundle} counts instead of ca_path' if bundle else ''}"
+    if "connect to proxy" in text:
+        return plain(text)  # behind it stands why, as of an engine
+    return next((advice for sign, advice in _ADVICE if sign in text), plain(text))
 
 
 def _misfit() -> str:

@@ -17,6 +17,7 @@ from typing import Any, Dict, List, Optional
 from ansible_collections.expanso.edge.plugins.module_utils._account import Account, find_account
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._former_identity import FormerIdentity
+from ansible_collections.expanso.edge.plugins.module_utils._guard import is_done
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._new_directories import make_directories
 from ansible_collections.expanso.edge.plugins.module_utils._process import Program
@@ -27,8 +28,8 @@ from ansible_collections.expanso.edge.plugins.module_utils._registration import 
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import last_lines
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import read, unsafe_directory
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, Token, TokenFault, fingerprint, judge
-from ansible_collections.expanso.edge.plugins.module_utils._token_file import Content, read_as_asked
-from ansible_collections.expanso.edge.plugins.module_utils._token_file import read as read_content
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import read_as_asked
+from ansible_collections.expanso.edge.plugins.module_utils._walk import close
 
 URL_ENV_NAME = "EXPANSO_EDGE_BOOTSTRAP_URL"
 DATA_DIR_MODE = 0o700
@@ -43,11 +44,6 @@ class RegistrationError(EdgeError):
     """Why a node could not be registered, with the agent's last words where it was run."""
 
 
-def content_of(module: EdgeModule, data: bytes) -> Content:
-    """Return what the bytes of the token file mean."""
-    return read_as_asked(module, data) if module.params["format"] else read_content(data)
-
-
 def read_token(module: EdgeModule) -> Token:
     """Return the token that was given, or the one in the file on the node; judged.
 
@@ -57,13 +53,13 @@ def read_token(module: EdgeModule) -> Token:
     path = params["token_file"]
     if path is None:
         if not params["token"]:
-            raise TokenFault("missing", "this node is not registered and no token was given to register it with")
+            raise TokenFault("missing", "this node is not registered and no token was given to register it with: name its file in option token_file")
         return judge(params["token"])
     found = read(path)
     if found is None:
         raise TokenFault("missing", f"bootstrap token file not found: {path}; provision the token first")
     try:
-        return content_of(module, found.data).token()
+        return read_as_asked(module, found.data).token()
     except TokenFault as exc:
         raise TokenFault(exc.code, f"invalid bootstrap token in {path}: {exc.message}") from None
 
@@ -86,7 +82,7 @@ def check_data_dir(params: Dict[str, Any], account: Account) -> None:
         raise RegistrationError(f"the data directory {path} is a symbolic link that leads nowhere, to {os.readlink(path)}")
     unsafe = unsafe_directory(os.path.join(path, "marker"), account.uid, account.gid)
     if unsafe:
-        remedy = "close it, set data_dir, or register as that user"
+        remedy = "correct its owner and permissions (chown, chmod go-w), set option data_dir, or register as that user"
         raise RegistrationError(f"{unsafe[1]} can write to the directory {unsafe[0]}, and so decides what the data directory is: {remedy}")
 
 
@@ -122,7 +118,7 @@ def lock(module: EdgeModule, descriptor: int, deadline: float) -> None:
         if time.monotonic() >= deadline:
             raise RegistrationError(
                 f"another registration is at work in {path} and did not end within {module.params['timeout']} seconds: look for a process that runs "
-                "'expanso-edge bootstrap'; no token was spent by this run"
+                "'expanso-edge bootstrap'; this run used no token"
             )
         time.sleep(0.1)
 
@@ -141,7 +137,7 @@ def start(params: Dict[str, Any], account: Account, token: str, descriptor: int)
         return Program(command(params), environment, account, [descriptor])
     except subprocess.SubprocessError:
         hint = "" if os.geteuid() == 0 else ": run it as root (become: true)"
-        reason = f"this account may not run programs as {account.name}{hint}"
+        reason = f"this account is not allowed to run programs as {account.name}{hint}"
     except OSError as exc:
         if exc.errno == errno.ENOEXEC:
             reason = "the system cannot run it: is it for another machine, or damaged?"
@@ -164,8 +160,10 @@ def register(module: EdgeModule, token: str, account: Account, descriptor: int, 
     """
     params = module.params
     before = identity(params)
+    FormerIdentity.sweep(params)
     former = FormerIdentity.keep(before)
     agent = start(params, account, token, descriptor)
+    module.doing = "tell whether the agent, which was run, has registered this node"
     left = 0
     try:
         in_time = agent.wait(deadline, lambda: agent.code is not None)
@@ -185,7 +183,7 @@ def register(module: EdgeModule, token: str, account: Account, descriptor: int, 
     if fault is None:
         return lines
     if marker:
-        fault += f"; this node is registered all the same: {marker} exists, and the next run continues from there"
+        fault += f"; this node is registered nevertheless: {marker} exists, and the next run continues from there"
     elif before:
         fault += f"; {after_failure(params, former)}"
     now = find_marker(params)
@@ -219,9 +217,18 @@ def fault_of(params: Dict[str, Any], in_time: bool, code: Optional[int], lines: 
     if marker is None:
         return (
             f"expanso-edge bootstrap succeeded, but after {params['timeout']} seconds there is none of the registration markers "
-            f"{', '.join(markers(params))}{' that is new' if params['force'] else ''}: is data_dir the one that the agent uses?"
+            f"{', '.join(markers(params))}{' that is new' if params['force'] else ''}: is option data_dir the one that the agent uses?"
         )
     return None
+
+
+def was_registered_with(module: EdgeModule, token: Token) -> bool:
+    """Whether the node got its identity with this token, as where the agent of a killed run ended after it was decided to register anew."""
+    marker, last = find_marker(module.params), keep(module, None, lambda: (0, 0), locked=True).after
+    if marker is None:
+        return False
+    whole_second = 1  # a record tells no fractions: a marker of that second may be from before
+    return is_done(token.fingerprint, os.stat(marker).st_mtime - whole_second, None, None, last, time.time())
 
 
 def register_once(module: EdgeModule) -> Dict[str, Any]:
@@ -239,13 +246,13 @@ def register_once(module: EdgeModule) -> Dict[str, Any]:
             raise
         return BY_ANOTHER  # which removed the token, too
     module.learn(token.value)
-    check_agent(params["binary"], "binary (token_file_binary)")
-    account = find_account(params["user"], params["group"])
+    check_agent(params["binary"], "option binary")
+    account = find_account(params["user"], params["group"], ("user", "group"))
     check_data_dir(params, account)
     descriptor = open_data_dir(module, account)
     try:
         lock(module, descriptor, deadline)
-        if marker_of(params, before) is not None:
+        if marker_of(params, before) is not None or (params["reregister"] and was_registered_with(module, token)):
             return BY_ANOTHER
         # before the agent is run: what a killed run leaves is a node that was given this token
         entry = new_entry(module.run_options(token.value), token.fingerprint, token.kind, "file", utc(time.time()))
@@ -254,4 +261,4 @@ def register_once(module: EdgeModule) -> Dict[str, Any]:
         msg = "registered anew" if params["force"] and before else "registered"
         return {"changed": True, "msg": msg, "agent_output": output, "fingerprint": token.fingerprint}
     finally:
-        os.close(descriptor)
+        close(descriptor)

@@ -7,7 +7,8 @@
 
 """The file that systemd reads through ``EnvironmentFile=``, written and read by the rules of systemd.exec(5).
 
-Pure. :func:`parse` follows what systemd does (``src/basic/env-file.c``), which is not quite what a shell does.
+Pure. :func:`parse` follows what systemd does (``src/basic/env-file.c``), which is not quite what a shell does. Where its versions differ,
+which is for a comment that ends with a backslash alone, the newer ones count.
 """
 
 import re
@@ -23,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 # The parts of a file, in the order in which they are tried at a position.
 _GAP = re.compile(r"[ \t\r\n]+|[#;](?:[^\\\r\n]|\\[^\r\n]|\\(?=[\r\n]|\Z))*")
-_KEY = re.compile(r"([^=\r\n]*)(=|[\r\n]|\Z)")
+_KEY = re.compile(r"([^\r\n][^=\r\n]*)(=|[\r\n]|\Z)")  # an equals sign at its beginning belongs to it
 _QUOTED = re.compile(r"""[ \t]*(?:'([^']*)(?:'|\Z)|"((?:[^"\\]|\\.)*)(?:"|\\?\Z))""", re.DOTALL)
 _UNQUOTED = re.compile(r"[ \t]*((?:[^\\\r\n]|\\.)*)", re.DOTALL)
 
@@ -49,7 +50,7 @@ def parse(text: str) -> Dict[str, str]:
         if gap:
             position = gap.end()
             continue
-        key = cast("re.Match[str]", _KEY.match(text, position))  # matches anywhere, if only nothing
+        key = cast("re.Match[str]", _KEY.match(text, position))  # matches wherever there is no gap
         position = key.end()
         if key.group(2) != "=":
             continue

@@ -10,14 +10,15 @@
 Never on disk, where a run that is killed would leave a copy of a secret.
 """
 
+import contextlib
 import os
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._new_directories import NewDirectories
-from ansible_collections.expanso.edge.plugins.module_utils._registration import Identity, identity
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import MAX_SIZE, SecretFile, read_in, write_in
+from ansible_collections.expanso.edge.plugins.module_utils._registration import Identity, identity, markers
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import MAX_SIZE, SecretFile, leftovers_in, read_in, write_in
 
 _DIRECTORY_MODE = 0o700
 
@@ -46,6 +47,15 @@ class FormerIdentity(NamedTuple):
             files[path] = found
         return cls(before, files)
 
+    @staticmethod
+    def sweep(params: Dict[str, Any]) -> None:
+        """Remove what runs left that were killed while they put files back. Never fails: those are as private as the files."""
+        for path in markers(params):
+            with contextlib.suppress(OSError, EdgeError), Directory.hold(os.path.dirname(path), lenient=True) as directory:
+                directory.locked = True  # who runs the agent has locked the data directory
+                for name in leftovers_in(directory, os.path.basename(path)):
+                    directory.unlink(name)
+
     def put_back(self, params: Dict[str, Any]) -> List[str]:
         """Put back what is gone or changed, with its former time; return the paths, none where all is as it was or cannot be put back.
 
@@ -64,6 +74,5 @@ class FormerIdentity(NamedTuple):
             nearest.locked = True  # who runs the agent has locked the data directory
             new.make(_DIRECTORY_MODE, lambda _place, _path: None, owner)
             new.directory.locked = True
-            write_in(new.directory, name, file.data, file.attributes, lambda _place, _path: None)
-            # a marker that is newer than its token tells that the node was registered with it
-            os.utime(name, ns=(modified, modified), dir_fd=new.directory.descriptor, follow_symlinks=False)
+            # before it has its name: a marker that is newer than its token tells that the node was registered with it
+            write_in(new.directory, name, file.data, file.attributes, lambda place, _path: os.utime(place, ns=(modified, modified)))

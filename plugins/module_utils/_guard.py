@@ -10,14 +10,12 @@
 Pure: what is known goes in.
 """
 
-import calendar
 import re
-import time
 from typing import Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._decision import Held, Request
-from ansible_collections.expanso.edge.plugins.module_utils._record import Entry
+from ansible_collections.expanso.edge.plugins.module_utils._record import Entry, is_to_come, seconds_of
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint
 
 NOTHING = "none"
@@ -38,7 +36,7 @@ def guard(request: Request, held: Optional[Held], registered: bool, enrolled: Op
     if wanted is None:
         return
     if wanted != NOTHING and not re.fullmatch("[0-9a-f]{12}", wanted):
-        raise _checks.OptionError("option replaces is not 12 hexadecimal digits, and not none: pass a fingerprint that one of these modules returned")
+        raise _checks.OptionError("option replaces must be 12 hexadecimal digits, or none: pass a fingerprint that one of these modules returned")
     found = held.fingerprint if held else None
     given = fingerprint(request.token) if request.token else None
     if given is not None and given in (found, enrolled if registered else None):
@@ -51,18 +49,27 @@ def guard(request: Request, held: Optional[Held], registered: bool, enrolled: Op
         raise TokenFault("registered_since", "the agent has been registered since this was planned, and needs no token: nothing was changed; make a new plan")
 
 
-def is_done(given: Optional[str], marker_time: float, held: Optional[str], held_since: Optional[float], record: Optional[Entry]) -> bool:
+def is_done(given: Optional[str], marker_time: float, held: Optional[str], held_since: Optional[float], record: Optional[Entry], now: float) -> bool:
     """Return whether a registered node got its identity with the given token: then its marker is newer than that token.
+
+    A marker of a time to come was written by a clock that was wrong. It tells nothing, unless the token is from then as well.
 
     :param given: fingerprint of the token to register with, None where none was given
     :param marker_time: when the registration marker was written, in seconds since the epoch, as all times here
     :param held: fingerprint of the token in the file, None where it holds none
     :param held_since: when that file was written
     :param record: the last entry of the node's enrolment record
+    :param now: what the node's clock shows
     """
     wanted = given or held
     if wanted is None:
         return False
     if record is not None and record.fingerprint == wanted:
-        return marker_time >= calendar.timegm(time.strptime(record.written_at, "%Y-%m-%dT%H:%M:%SZ"))
-    return wanted == held and held_since is not None and marker_time > held_since
+        since = seconds_of(record.written_at)
+        newer = marker_time >= since
+    elif wanted == held and held_since is not None:
+        since = held_since
+        newer = marker_time > since
+    else:
+        return False
+    return newer and (is_to_come(since, now) or not is_to_come(marker_time, now))

@@ -10,7 +10,7 @@
 import json
 from typing import Any, Dict, List, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ApiError, connect, explained, json_object, library_version, unreachable
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ApiError, connect, explained, json_object, library_version, odd, unreachable
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import FIELD_MANAGER, KINDS, Kind
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 
@@ -34,25 +34,25 @@ class Api:
         """Send a request; return the object that the API answered with. One with a name has metadata, uid or not."""
         tried = " ".join(filter(None, (verb, kind.resource, name, f"in namespace {namespace}" if namespace else "")))
         try:
-            answer = self._request(method, kind.path(namespace, name), serialize=False, **options)
+            data = self._request(method, kind.path(namespace, name), serialize=False, **options).data
         except Exception as exc:  # of the client's many libraries
             fault = explained(exc, self.server, tried)
             if self.dry_run and fault.no_dry_run:
                 self.untold = str(fault)
             raise fault from None
-        found = self._decode(answer.data)
+        found = self._decode(data, tried)
         if method in ("get", "patch") and name is not None and not _named(found):
             raise self._odd("an object without a name", tried)
         return found
 
-    def _decode(self, data: bytes, key: str = "kind") -> Dict[str, Any]:
+    def _decode(self, data: bytes, tried: str, key: str = "kind") -> Dict[str, Any]:
         found = json_object(data)
-        if key not in found:  # a proxy's login page, say
-            raise ApiError(f"{self.server} answers, but not as a Kubernetes API does: is the address right?")
+        if key not in found:
+            raise self._odd("a web page, or half an answer", tried)
         return found
 
     def _odd(self, what: str, tried: str) -> ApiError:
-        return ApiError(f"{self.server} answers, but not as a Kubernetes API does: {what} (tried to {tried}); is the address right?")
+        return odd(self.server, f": {what} (tried to {tried})")
 
     def warn(self, module: EdgeModule) -> None:
         """Warn where a dry run was not possible."""
@@ -71,10 +71,10 @@ class Api:
     def version(self) -> str:
         """Return the version of the API server, such as v1.32.5."""
         try:
-            answer = self._request("get", "/version", serialize=False)
+            data = self._request("get", "/version", serialize=False).data
         except Exception as exc:
             raise ApiError(unreachable(exc, self.server)) from None
-        return str(self._decode(answer.data, "gitVersion")["gitVersion"])
+        return str(self._decode(data, "get its version", "gitVersion")["gitVersion"])
 
     def find(self, kind: str, namespace: str, labels: str = "") -> List[Dict[str, Any]]:
         """Return the objects in a namespace that carry the labels."""

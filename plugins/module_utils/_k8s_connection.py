@@ -15,14 +15,16 @@ import os
 import re
 import socket
 import sys
+from types import ModuleType, SimpleNamespace
 from typing import Any, Callable, Dict, List, Optional
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import learn_url, record
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import LONGEST_REASON, check_files, learn_url, plain, record
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import check_names
+from ansible_collections.expanso.edge.plugins.module_utils._k8s_transport import CONNECT_SECONDS, limited
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import MASK
 
@@ -41,8 +43,6 @@ try:
     COLLECTION_FAULT: Optional[Exception] = None
 except Exception as exc:  # pylint: disable=broad-except
     COLLECTION_FAULT = exc
-
-CONNECT_TIMEOUT = 20
 
 ARGUMENT_SPEC: Dict[str, Any] = {
     "kubeconfig": {"type": "raw"},
@@ -71,8 +71,15 @@ SECRET_VARIABLES = ("API_KEY", "PASSWORD", "PROXY_HEADERS_PROXY_BASIC_AUTH", "PR
 """Environment variables behind ``K8S_AUTH_`` that kubernetes.core takes secrets from."""
 
 LONGEST_KEY = 65536
+LATER = {409: "; something else changed it at the same moment: run this again", **dict.fromkeys((429, 500, 502, 503, 504), "; run this again later")}
+"""What to do where an API server may answer the same request in another way soon, by its status."""
+PLUGIN_SECONDS = 120
+"""How long a credential plugin of a kubeconfig may take."""
+
 _BEARER = re.compile(r"[\x21-\x7e]*")
 _CREDENTIALS = re.compile(r"\b(bearer|basic)\s+[^\s'\"\\]+", re.IGNORECASE)
+_RANDOM = re.compile(r"(?<![\w+=-])(?=[A-Za-z+_=-]*[0-9])(?=[0-9+_=-]*[A-Za-z])[A-Za-z0-9+_=-]{16,}")
+"""A long word of letters and digits, as credentials are."""
 
 
 class ApiError(EdgeError):
@@ -108,10 +115,10 @@ def explain(status: Optional[int], body: Any, tried: str) -> str:
 
     :param tried: verb, resource, name and namespace, such as ``patch secrets NAME in namespace NAMESPACE``
     """
-    answer = json_object(body)
-    output = str(answer.get("message") or "").strip() or f"status {status}"
-    causes = (answer.get("details") or {}).get("causes") or []
-    conflicts = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
+    answer, details = json_object(body), json_object(body).get("details")
+    output = str(answer.get("message") or "").strip()[:LONGEST_REASON] or _foreign(status)
+    causes = details.get("causes") if isinstance(details, dict) else None
+    conflicts = [each for each in causes or [] if isinstance(each, dict) and each.get("reason") == "FieldManagerConflict"]
     if status == 401:
         return f"cannot {tried}: the API does not accept the credentials ({output})"
     if status == 403 and "system:anonymous" in output:
@@ -121,7 +128,14 @@ def explain(status: Optional[int], body: Any, tried: str) -> str:
     if conflicts:
         fields = ", ".join(f"{cause.get('field', '?')} ({cause.get('message', '?')})" for cause in conflicts)
         return f"cannot {tried}: another manager owns fields with other values: {fields}; take them over with force, or choose another name"
-    return f"cannot {tried}: {output}"
+    return f"cannot {tried}: {output}" + LATER.get(status or 0, "")
+
+
+def _foreign(status: Optional[int]) -> str:
+    """Return what an error answer means that is not one of an API server."""
+    if status and status < 400:
+        return f"it redirects to another address (status {status}): is there a proxy in between that wants a login?"
+    return f"status {status}, and not as an API server gives it: check any proxy in between"
 
 
 def json_object(body: Any) -> Dict[str, Any]:
@@ -169,6 +183,7 @@ def _given(module: EdgeModule) -> Dict[str, Any]:
     _checks.server_options(module.argument_spec, module.params)
     check_names(module.params)
     check_proxy_headers(module.params["proxy_headers"])
+    check_files(module.params, "kubeconfig", "ca_cert", "client_cert", "client_key")
     for name in SECRET_VARIABLES:
         module.learn(os.environ.get(f"K8S_AUTH_{name}", "").strip())
     for url in (module.params["proxy"], os.environ.get("K8S_AUTH_PROXY"), module.params["host"], os.environ.get("K8S_AUTH_HOST")):
@@ -190,8 +205,26 @@ def _without_line_break(original: Callable[..., Optional[str]]) -> Callable[...,
     return get
 
 
+def _ending(programs: Any) -> Any:
+    """Return the module ``subprocess`` as the library needs it for credential plugins. By itself it waits for ever for one that asks a person to log in."""
+
+    class Program(programs.Popen):
+        def communicate(self, *arguments: Any, **options: Any) -> Any:
+            try:
+                return super().communicate(*arguments, **dict(options, timeout=PLUGIN_SECONDS))
+            except programs.TimeoutExpired:
+                self.kill()
+                name = os.path.basename(str(self.args[0] if isinstance(self.args, (list, tuple)) else self.args))
+            raise SetupError(f"{name} has not ended within {PLUGIN_SECONDS} seconds: does it wait for a person who logs in?")
+
+    return SimpleNamespace(Popen=Program, PIPE=programs.PIPE)
+
+
 if KUBERNETES_FAULT is None:
+    if isinstance(kubernetes.config.exec_provider.subprocess, ModuleType):  # not yet done
+        kubernetes.config.exec_provider.subprocess = _ending(kubernetes.config.exec_provider.subprocess)
     kubernetes.client.Configuration.get_api_key_with_prefix = _without_line_break(kubernetes.client.Configuration.get_api_key_with_prefix)
+    kubernetes.client.rest.RESTClientObject = limited(kubernetes.client.rest.RESTClientObject)
 
 
 def _has_credentials(configuration: Any) -> bool:
@@ -220,18 +253,20 @@ class _Heard(logging.Handler):
         self.output: List[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.output.append(record.getMessage())
+        text = " ".join(record.getMessage().split())
+        # what the plugin itself says follows
+        self.output.append(_RANDOM.sub(MASK, text) if text.startswith("exec: process returned") else text)
 
 
 def unreachable(exc: BaseException, server: str) -> str:
     """Return why a request did not reach the API, without credentials that the fault may quote."""
-    if isinstance(exc, DynamicApiError):
+    if isinstance(exc, DynamicApiError) and exc.status:
         return explain(exc.status, exc.body, f"connect to {server}")
     reason = getattr(exc, "reason", None) or exc
     text = str(reason).split(": ", 1)[-1] if "object at 0x" in str(reason) else str(reason)
     if "Invalid header value" in text:
         text = "a token of the kubeconfig, or a header, has a line break or another character that a request cannot carry"
-    text = _CREDENTIALS.sub(lambda found: f"{found.group(1)} {MASK}", text)
+    text = _CREDENTIALS.sub(lambda found: f"{found.group(1)} {MASK}", plain(text))
     return f"cannot connect to the Kubernetes API ({server}): {text or type(exc).__name__}"
 
 
@@ -240,14 +275,23 @@ def explained(exc: Exception, server: str, tried: str) -> ApiError:
 
     :param tried: as for :func:`explain`
     """
-    if isinstance(exc, DynamicApiError):
+    if isinstance(exc, DynamicApiError) and exc.status:
         return ApiError(explain(exc.status, exc.body, tried), exc.status)
     return ApiError(f"{unreachable(exc, server)} (tried to {tried})")
+
+
+def odd(server: str, what: str = "") -> ApiError:
+    """Return the fault of an answer that no Kubernetes API gives, such as a proxy's login page."""
+    return ApiError(f"{server} answers, but not as a Kubernetes API does{what}; check the address, and any proxy in between")
 
 
 def library_version() -> int:
     """Return the major version of the Python library ``kubernetes``."""
     return int(kubernetes.__version__.split(".")[0])
+
+
+_STUMBLES = (AttributeError, TypeError, UnicodeDecodeError)
+"""What the client raises over a kubeconfig that is something else."""
 
 
 def _unusable_kubeconfig(module: EdgeModule) -> str:
@@ -273,19 +317,23 @@ def connect(module: EdgeModule) -> Any:
                 "the collection kubernetes.core is not installed on the controller: install it with ansible-galaxy collection install kubernetes.core"
             )
         raise SetupError(unusable(COLLECTION_FAULT, "kubernetes.core"))
-    # the client itself would wait for minutes for an address that does not answer
-    socket.setdefaulttimeout(CONNECT_TIMEOUT)
+    # of what does not send its requests by the client, as where it logs in
+    socket.setdefaulttimeout(CONNECT_SECONDS)
     given = _given(module)
     server = module.params["host"] or "the kubeconfig's server"
     heard = _Heard()
     logging.getLogger().addHandler(heard)
     fault: Optional[EdgeError] = None
+    requests = kubernetes.client.rest.RESTClientObject
+    requests.answered = False
     try:
         client = get_api_client(**given)
     except Exception as exc:  # of the client's many libraries
         if "host" in given and "kube-config" in str(exc):
             fault = SetupError(f"no credentials for {server}: give api_key, or client_cert and client_key")
-        elif "No configuration found" in str(exc) or isinstance(exc, (TypeError, AttributeError)):  # the client says only that, or stumbles
+        elif requests.answered and isinstance(exc, (AttributeError, KeyError, TypeError)):
+            fault = odd(server)
+        elif "No configuration found" in str(exc) or isinstance(exc, _STUMBLES) or type(exc).__module__.startswith("yaml."):  # the client says only that
             fault = SetupError(f"cannot connect to the Kubernetes API: {_unusable_kubeconfig(module)}: set kubeconfig (k8s_secret_kubeconfig) to one")
         else:
             fault = ApiError(unreachable(exc, server), getattr(exc, "status", None))

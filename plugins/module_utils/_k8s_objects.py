@@ -15,7 +15,7 @@ from typing import Any, Dict, NamedTuple, Optional
 from urllib.parse import quote
 
 from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import texts
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import refuse_token, texts
 
 FIELD_MANAGER = "expanso.edge"
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -71,6 +71,10 @@ def title(kind: str, name: str, namespace: Optional[str] = None) -> str:
     return f"{kind} {name} in namespace {namespace}" if namespace else f"{kind} {name}"
 
 
+VARIABLES = {"namespace": " (k8s_secret_namespace)", "name": " (k8s_secret_name)", "claim": " (k8s_secret_deployment_claim)"}
+"""The role's variables behind options, for messages."""
+
+
 def check_names(params: Dict[str, Any]) -> None:
     """Check the options that name objects and their namespace.
 
@@ -81,16 +85,18 @@ def check_names(params: Dict[str, Any]) -> None:
         if value is not None and not rule.fullmatch(value):
             characters, most = ("'-'", 63) if rule is NAMESPACE else ("'-' and '.'", 253)
             raise OptionError(
-                f"option {option}: {value[:70]!r} is not a name in Kubernetes: use lower case letters, digits and {characters}, at most {most} characters"
+                f"option {option}{VARIABLES.get(option, '')}: {value[:70]!r} is not a name in Kubernetes: "
+                f"use lower case letters, digits and {characters}, at most {most} characters"
             )
 
 
 def labels_of(what: str, found: Optional[Dict[Any, Any]]) -> Dict[str, str]:
     """Return labels as texts that Kubernetes accepts.
 
-    :raises OptionError: it does not accept one of them
+    :raises OptionError: it does not accept one of them, or they contain a token
     """
     labels = texts(what, found)
+    refuse_token(what, labels, "labels")
     for key, value in labels.items():
         if not LABEL_KEY.fullmatch(key):
             raise OptionError(f"{what}: {key[:70]!r} is not a label key: use letters, digits and '-_.', a domain and '/' before them, at most 63 characters")
@@ -116,7 +122,7 @@ def still_there(found: Dict[str, Any]) -> str:
 def of_another_manager(found: Dict[str, Any], what: str) -> Optional[str]:
     """Return, in words, that an object is not managed by this collection, by its label; None for one that is."""
     ours = (found["metadata"].get("labels") or {}).get(MANAGED_BY) == FIELD_MANAGER
-    return None if ours else f"{what} is not managed by this collection: choose another name, or remove it with force"
+    return None if ours else f"{what} is not managed by this collection: choose another name, or remove it nevertheless with force=true (k8s_secret_force)"
 
 
 def of_wrong_type(secret: Dict[str, Any], what: str) -> Optional[str]:

@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import record
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import record, refuse_token
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_objects import KINDS, LABEL_KEY, LABEL_VALUE, NAME
 
 PERMITTED = ("ConfigMap", "Deployment", "Event", "Namespace", "PersistentVolumeClaim", "Pod", "Secret")
@@ -42,7 +42,7 @@ class Right(NamedTuple):
 def read_plan(params: Dict[str, Any]) -> Dict[str, Any]:
     """Return the options with their dictionaries checked and completed.
 
-    :raises OptionError: one has an unknown key, or a value that is not possible
+    :raises OptionError: one has an unknown key, a value that is not possible, or a token
     """
     permissions = [
         record(f"option permissions, entry {number}", _with_list(each, "verbs"), {"kind": str, "verbs": list}, {"name": str})
@@ -54,11 +54,12 @@ def read_plan(params: Dict[str, Any]) -> Dict[str, Any]:
     for option, found, possible in (("permissions", permissions, PERMITTED), ("removals", removals, REMOVABLE)):
         for each in found:
             if each["kind"] not in possible:
-                raise OptionError(f"option {option}: kind {each['kind'][:70]!r} is not possible, but {', '.join(possible)} are")
+                raise OptionError(f"option {option}: kind {each['kind'][:70]!r} is not supported: use one of {', '.join(possible)}")
     for number, manifest in enumerate(params["manifests"] or [], 1):
         metadata = manifest.get("metadata")
         if manifest.get("kind") not in APPLICABLE or not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
             raise OptionError(f"option manifests, entry {number}: it needs a kind, one of {', '.join(APPLICABLE)}, and metadata with a name")
+        refuse_token(f"option manifests: entry {number}", manifest, f"a {manifest['kind']}")
     secret = _read_secret_plan(params["secret"]) if params["secret"] else None
     if secret and secret["state"] == "absent" and not secret["immutable"]:
         removals.append({"kind": "Secret", "name": secret["name"]})

@@ -186,7 +186,7 @@ def find_all(api: Api, params: Dict[str, Any]) -> Tuple[List[Dict[str, Any]], st
         except ApiError as exc:
             if exc.status != 403:
                 raise
-            remark = "; Secrets of former tokens were not looked at, because the account may not list Secrets"
+            remark = "; Secrets of former tokens were not looked at, because the account is not allowed to list Secrets"
     return found, remark
 
 

@@ -84,6 +84,20 @@ def drop_acl(descriptor: int, *attributes: str) -> None:
                 raise
 
 
+def give(descriptor: int, uid: int, gid: int) -> None:
+    """Give a file or a directory to an account and a group.
+
+    :raises OSError: that is not possible, and why
+    """
+    try:
+        os.fchown(descriptor, uid, gid)
+    except OSError as exc:
+        why = exc.strerror or type(exc).__name__
+        if exc.errno == errno.EINVAL:
+            why += f" (account {uid} or group {gid} is not mapped into this container's user namespace)"
+        raise OSError(exc.errno, why) from None
+
+
 def other_writer(attributes: Attributes, acl: List[AclEntry], users: FrozenSet[int], groups: FrozenSet[int]) -> Optional[str]:
     """Return who may write a directory besides the users and groups given; None where nobody else may."""
     if attributes.mode & stat.S_IWOTH:

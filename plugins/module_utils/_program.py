@@ -16,6 +16,7 @@ import struct
 from typing import NamedTuple, Optional
 
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._walk import close, naming
 
 _MACHINES = {3: "i386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64", 258: "loongarch64"}
 """Names of ``e_machine``; elf(5)."""
@@ -46,7 +47,13 @@ def check_agent(path: str, option: str) -> None:
     :param option: by which it is named, for messages
     :raises ProgramError: it cannot be run
     """
-    if not os.access(path, os.X_OK) or os.path.isdir(path):
+    try:
+        is_directory = stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_directory = True
+    except OSError as exc:
+        raise ProgramError(f"the agent {path} cannot be looked at: {exc.strerror}") from None
+    if is_directory or not os.access(path, os.X_OK):
         raise ProgramError(f"the agent {path} is missing or not executable: install it first, or set {option}")
     fault = unfit(path)
     if fault:
@@ -65,11 +72,12 @@ def unfit(path: str, own: Optional[Machine] = None) -> Optional[str]:
     except PermissionError:  # to run a program one need not read it
         return None
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return "is not a regular file"
-        head = os.read(descriptor, 20)
+        with naming(path):
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return "is not a regular file"
+            head = os.read(descriptor, 20)
     finally:
-        os.close(descriptor)
+        close(descriptor)
     if head[:2] == b"#!" or _foreign_interpreters():
         return None
     machine = parse(head)

@@ -10,6 +10,7 @@
 Pure: texts and entries go in and out.
 """
 
+import calendar
 import json
 import re
 import time
@@ -48,6 +49,7 @@ ARGUMENT_SPEC: Dict[str, Any] = {
 _FINGERPRINT = re.compile("[0-9a-f]{12}")
 _TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _LAST_SECOND = 253402300799  # of the year 9999
+_FAST_SECONDS = 600
 
 
 class RecordError(EdgeError):
@@ -83,6 +85,19 @@ def utc(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(max(seconds, 0), _LAST_SECOND)))
 
 
+def seconds_of(text: str) -> float:
+    """Return the seconds since the epoch of what :func:`utc` returned.
+
+    :raises ValueError: it is not such a time
+    """
+    return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
+
+
+def is_to_come(seconds: float, now: float) -> bool:
+    """Whether a time has not come yet, so that it was noted when the node's clock was wrong. The clock of a file server may be a little fast."""
+    return seconds > now + _FAST_SECONDS
+
+
 def new_entry(params: Dict[str, Any], fingerprint: str, kind: Optional[str], delivery: str, written_at: str) -> Entry:
     """Return the entry for a token.
 
@@ -106,10 +121,17 @@ def _short(text: Optional[str]) -> Optional[str]:
     return "".join(each if each.isprintable() else "?" for each in plain) or None
 
 
-def with_entry(entries: List[Entry], entry: Entry) -> List[Entry]:
-    """Return the entries with a new one at the end. Without a change where the last one is of the same token."""
+def with_entry(entries: List[Entry], entry: Entry, now: float) -> List[Entry]:
+    """Return the entries with a new one at the end. Without a change where the last one is of the same token.
+
+    One of a time to come is replaced: whatever is done with the token from now on would seem to be from before it.
+
+    :param now: seconds since the epoch
+    """
     if entries and entries[-1].fingerprint == entry.fingerprint:
-        return entries
+        if entries[-1].written_at <= utc(now + _FAST_SECONDS):
+            return entries
+        entries = entries[:-1]
     return (entries + [entry])[-MOST_ENTRIES:]
 
 

@@ -12,6 +12,7 @@ and nothing in the record is secret. A fault of the record is a warning, because
 """
 
 import os
+import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
@@ -86,7 +87,7 @@ def keep(module: AnsibleModule, entry: Optional[Entry], owner: Owner, locked: bo
         fault = f"{exc.filename or place}: {exc.strerror or type(exc).__name__}"
     if entry is not None:
         was_not, was = ("would not be", "would be") if module.check_mode else ("was not", "was")
-        module.warn(f"the enrolment record {place} {was_not} written: {fault}; the token {was} delivered all the same")
+        module.warn(f"the enrolment record {place} {was_not} written: {fault}; the token {was} delivered nevertheless")
     return Kept()
 
 
@@ -95,11 +96,11 @@ def _keep_in(module: AnsibleModule, directory: Directory, entry: Optional[Entry]
     before = entries[-1] if entries else None
     if entry is None:
         return Kept(False, before, before)
-    wanted = with_entry(entries, entry)
+    wanted = with_entry(entries, entry, time.time())
     if wanted == entries:
         return Kept(False, before, before)
-    # root may write where the mode forbids it, but not on a file system that is read-only
-    if not os.access(directory.reach("."), os.W_OK):
+    # to predict what writing would tell: root may write where the mode forbids it, but not on a file system that is read-only
+    if module.check_mode and not os.access(directory.reach("."), os.W_OK):
         raise SecureFileError(f"{directory.path} is not writable for this account, or lies on a read-only file system")
     if not module.check_mode:
         _write(module, directory, render(wanted).encode("utf-8"), owner)
@@ -142,10 +143,15 @@ def _write(module: AnsibleModule, directory: Directory, data: bytes, owner: Owne
         if directory.missing:
             new.make(DATA_DIR_MODE, label, owner())
         status = new.directory.status()
+        done: List[str] = []
         try:
-            write_in(new.directory, RECORD_NAME, data, Attributes(status.st_uid, status.st_gid, FILE_MODE), lambda _new, _final: None)
+            attributes = Attributes(status.st_uid, status.st_gid, FILE_MODE)
+            write_in(new.directory, RECORD_NAME, data, attributes, lambda _new, _final: None, lambda: done.append(RECORD_NAME))
             for each in leftovers_in(new.directory, RECORD_NAME):  # of runs that were killed
                 new.directory.unlink(each)
-        except (OSError, SecureFileError):
+        except (OSError, SecureFileError) as exc:
             new.undo()
-            raise
+            if not done or not isinstance(exc, OSError):
+                raise
+            place = os.path.join(new.directory.path, RECORD_NAME)
+            module.warn(f"the enrolment record {place} was written, but afterwards there was a fault: {exc.filename}: {exc.strerror}")

@@ -32,14 +32,18 @@ ARGUMENT_SPEC: Dict[str, Any] = {
 def markers(params: Dict[str, Any]) -> List[str]:
     """Return the registration markers that a module's options ask for.
 
-    :raises OptionError: one is not an absolute path, so it would depend on where the module is run, or cannot be a file
+    :raises OptionError: one is not an absolute path, so it would depend on where the module is run, or cannot be a file; or the data directory is shared
     """
+    data_dir = os.path.normpath(params["data_dir"])
+    if "/" + data_dir.lstrip("/") in _checks.SYSTEM_DIRECTORIES:
+        raise _checks.OptionError(f"option data_dir: {data_dir} belongs to the system: name a directory that is the agent's own, such as /var/lib/expanso/edge")
     wanted = params["registration_markers"]
     if wanted is None:
         wanted = [os.path.join(params["data_dir"], marker) for marker in MARKERS]
     for each in wanted:
         if not os.path.isabs(each):
-            raise _checks.OptionError(f"the registration marker {_checks.short(each)} is not an absolute path: correct data_dir or registration_markers")
+            remedy = "correct option data_dir or option registration_markers"
+            raise _checks.OptionError(f"the registration marker {_checks.short(each)} is not an absolute path: {remedy}")
         _checks.path(each, "registration_markers" if params["registration_markers"] else "data_dir")
     return wanted
 
@@ -65,7 +69,7 @@ def find_marker(params: Dict[str, Any]) -> Optional[str]:
         if stat.S_ISREG(status.st_mode):
             return marker
         if params["registration_markers"]:
-            raise SecureFileError(f"the registration marker {shown(marker)} is not a regular file: correct registration_markers")
+            raise SecureFileError(f"the registration marker {shown(marker)} is not a regular file: correct option registration_markers")
     return None
 
 
@@ -79,12 +83,15 @@ def _refuse_broken_link(marker: str) -> None:
 
 
 def identity(params: Dict[str, Any]) -> Identity:
-    """Return what tells one identity from another: which files of it there are, and when each was written."""
+    """Return what tells one identity from another: which files of it there are, and when each was written.
+
+    :raises OSError: it is unknown, see :func:`find_marker`
+    """
     found = []
     for each in markers(params):
         try:
             status = os.stat(each)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         found.append((each, status.st_ino, status.st_mtime_ns))
     return tuple(found)

@@ -12,10 +12,10 @@ import functools
 import hashlib
 import json
 import re
-from typing import Dict, FrozenSet, Iterator, List, Set, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, Set, Tuple
 from urllib.parse import quote, unquote
 
-from ansible_collections.expanso.edge.plugins.module_utils._token import MIN_LENGTH, fingerprint
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MIN_LENGTH, fingerprint
 
 MASK = "********"
 
@@ -54,8 +54,11 @@ def _base64_shapes() -> Iterator[str]:
 
 SHAPES = re.compile(
     r"(?i:exp_[ab]k_[a-z0-9_-]{8,})"  # a bootstrap key, an API key
+    r"|(?<=" + ENV_NAME + r"=)[^\s\"'$]{8,}"  # whatever is assigned to the token's variable
     # a JWT. One trial for a word is enough: more would take minutes for a long one.
     r"|(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{16,}"
+    # a part of one, because long texts are cut; header and payload begin like this
+    r"|(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]+\.)[A-Za-z0-9_-]*?eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]*"
     r"|" + "|".join(_base64_shapes())
 )
 """What can only be a token, whichever. A program may print another one than the one that it was given."""
@@ -104,7 +107,7 @@ def mask(text: str, *secrets: str) -> str:
     text = text[-MOST:]
     hidden = bytearray(len(text))
     same = text.translate(_ASCII_LOWER)
-    secrets = tuple(secret[:LONGEST] for secret in secrets)
+    secrets = tuple(piece[:LONGEST] for secret in secrets for piece in _without_name(secret))
     for width, pieces in _pieces(secrets).items():
         for start in range(len(same) - width + 1):
             if same[start : start + width] in pieces:
@@ -118,6 +121,18 @@ def mask(text: str, *secrets: str) -> str:
         result += [text[position : run.start()], MASK]
         position = run.end()
     return "".join(result + [text[position:]])
+
+
+def _without_name(secret: str) -> List[str]:
+    """Return a secret, or what of it is secret where somebody pasted a whole assignment: the name of the variable is in many messages."""
+    return [piece for piece in secret.split(ENV_NAME) if len(piece) >= PIECE] if ENV_NAME in secret else [secret]
+
+
+def contains(text: str, secret: str) -> bool:
+    """Whether a text contains all of a secret, in whatever encoding, case and number of lines. Too short a secret is in any text by chance."""
+    joined, secret = "".join(text.split()), "".join(secret[:LONGEST].split())
+    same = f"{joined} {unquote(joined)}".translate(_ASCII_LOWER)  # a URL may escape some of its characters
+    return len(secret) >= PIECE and any(form.translate(_ASCII_LOWER) in same for form in encodings(secret))
 
 
 @functools.lru_cache(maxsize=2)  # many texts are masked for the same secrets
@@ -222,6 +237,19 @@ def _unescaped(text: str) -> Iterator[str]:
             yield str(json.loads('"' + text + '"'))
         except ValueError:
             return
+
+
+def assigned(value: Any) -> Iterator[str]:
+    """Yield what a structure gives as a token, of whichever shape: to the token's variable, as Docker or Kubernetes writes it, or to ``--token``."""
+    given: List[Any] = []
+    if isinstance(value, dict):
+        given = [value.get(ENV_NAME), value.get("value") if value.get("name") == ENV_NAME else None]
+    elif isinstance(value, list):
+        given = [after for before, after in zip(value, value[1:]) if before == "--token"]
+        given += [each[len("--token=") :] for each in value if isinstance(each, str) and each.startswith("--token=")]
+    yield from (str(each) for each in given if isinstance(each, (str, int, float)) and each != "")
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from assigned(each)
 
 
 def last_lines(output: bytes, count: int, *secrets: str) -> List[str]:

@@ -28,8 +28,9 @@ from ansible_collections.expanso.edge.plugins.module_utils._permissions import (
     SecureFileError,
     acl_entries,
     drop_acl,
+    give,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._walk import first_open, naming, shown, steps_to
+from ansible_collections.expanso.edge.plugins.module_utils._walk import UntrustedLink, close, first_open, naming, shown, steps_to
 
 __all__ = [
     "MAX_SIZE",
@@ -57,6 +58,12 @@ _STALE_SECONDS = 600
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"
 _RANDOM = random.SystemRandom()
 
+Done = Callable[[], None]
+
+
+def nothing() -> None:
+    """Do nothing."""
+
 
 class SecretFile(NamedTuple):
     """A regular file as it was found."""
@@ -66,6 +73,7 @@ class SecretFile(NamedTuple):
     links: int
     has_acl: bool
     modified: float  # seconds since the epoch
+    inode: int = 0
 
 
 def home(path: str, lenient: bool = False) -> Tuple[Directory, str]:
@@ -117,9 +125,10 @@ def read_in(directory: Directory, name: str) -> Optional[SecretFile]:
                 links=status.st_nlink,
                 has_acl=bool(acl_entries(descriptor)),
                 modified=status.st_mtime,
+                inode=status.st_ino,
             )
     finally:
-        os.close(descriptor)
+        close(descriptor)
 
 
 def not_short_text(data: bytes) -> Optional[str]:
@@ -144,11 +153,14 @@ def unsafe_directory(path: str, uid: int, gid: int, future_mode: Optional[int] =
     :param uid: the user that the file belongs to, or will belong to
     :param gid: its group
     :param future_mode: permissions that the file's own directory is about to get
+    :raises OSError: it is unknown, because one of them cannot be opened
     """
     own = os.path.dirname(path)
-    steps, untrusted = steps_to(own)
-    found = first_open(steps, uid, gid, future_mode if os.path.realpath(own) == steps[-1].path else None)
-    return (untrusted.directory, untrusted.who) if found is None and untrusted else found
+    steps, end = steps_to(own)
+    found = first_open(steps, uid, gid, future_mode if steps and os.path.realpath(own) == steps[-1].path else None)
+    if found is None and isinstance(end, OSError):
+        raise end
+    return (end.directory, end.who) if found is None and isinstance(end, UntrustedLink) else found
 
 
 def directories_above(path: str) -> List[str]:
@@ -166,20 +178,21 @@ def _with_parents(directory: str) -> List[str]:
     return found
 
 
-def write(path: str, data: bytes, attributes: Attributes, label: Callable[[str], None]) -> None:
+def write(path: str, data: bytes, attributes: Attributes, label: Callable[[str], None], done: Done = nothing) -> None:
     """Replace a file atomically: at no time is there a part of it, or all of it with wider permissions.
 
     :param label: called with the temporary file's path before it takes the place of the old one, for its security context
+    :param done: called as soon as the file is replaced; it may fail to become durable afterwards
     :raises SecureFileError: what is there afterwards is not what was written
     """
     directory, name = home(path)
     with directory:
         if directory.missing:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), shown(os.path.dirname(path)))
-        write_in(directory, name, data, attributes, lambda place, _path: label(place))
+        write_in(directory, name, data, attributes, lambda place, _path: label(place), done)
 
 
-def write_in(directory: Directory, name: str, data: bytes, attributes: Attributes, label: Label) -> None:
+def write_in(directory: Directory, name: str, data: bytes, attributes: Attributes, label: Label, done: Done = nothing) -> None:
     """Replace a file of a directory that is held; see :func:`write`."""
     path = os.path.join(directory.path, name)
     with naming(path), directory.lock():
@@ -189,36 +202,54 @@ def write_in(directory: Directory, name: str, data: bytes, attributes: Attribute
             try:
                 _write_all(descriptor, data)
                 drop_acl(descriptor, ACL_ACCESS)
-                os.fchown(descriptor, attributes.uid, attributes.gid)
+                give(descriptor, attributes.uid, attributes.gid)
                 os.fchmod(descriptor, attributes.mode)
+                label(directory.reach(temporary), path)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            label(directory.reach(temporary), path)
+            _verify(directory, temporary, path, data, attributes)
             directory.rename(temporary, name)
         except BaseException:
             _unlink_quietly(directory, temporary)
             raise
+        done()
         _sync_directory(directory)
-        found = read_in(directory, name)
+        _verify(directory, name, path, data, attributes)
+
+
+def _verify(directory: Directory, name: str, path: str, data: bytes, attributes: Attributes) -> None:
+    """Make sure that a file is what was written: before it replaces a good one, and once it has, because other programs may manage it, too.
+
+    :raises SecureFileError: it is not
+    """
+    found = read_in(directory, name)
     if found is None or found.data != data or found.attributes != attributes or found.has_acl:
-        raise SecureFileError(
-            f"{shown(path)} does not hold what was just written: is something else managing it, or the file system unable to?"
-        )
+        raise SecureFileError(f"{shown(path)} does not hold what was just written: does another program write it, or can the file system not store it?")
 
 
-def remove(path: str) -> None:
+def remove(path: str, done: Done = nothing) -> None:
     """Remove a file, durably. It may have been removed by another program in the meantime."""
     directory, name = home(path)
     with directory:
-        remove_in(directory, name)
+        remove_in(directory, name, done=done)
 
 
-def remove_in(directory: Directory, name: str) -> None:
-    """Remove a file of a directory that is held; see :func:`remove`."""
+def remove_in(directory: Directory, name: str, found: Optional[SecretFile] = None, done: Done = nothing) -> None:
+    """Remove a file of a directory that is held; see :func:`remove`.
+
+    :param found: the file that was looked at, None for any
+    :param done: called as soon as it is removed; that may fail to become durable afterwards
+    :raises SecureFileError: another one has taken its place
+    """
     if not directory.missing:
         with directory.lock():
+            status = directory.stat(name) if found else None
+            if found and status and (status.st_ino, status.st_mtime) != (found.inode, found.modified):
+                path = shown(os.path.join(directory.path, name))
+                raise SecureFileError(f"{path} was replaced while this ran, so it is not removed: run this again")
             if directory.unlink(name):
+                done()
                 _sync_directory(directory)
 
 
@@ -226,12 +257,13 @@ def leftovers(path: str, older_than: float = _STALE_SECONDS) -> List[str]:
     """Return the temporary files that a killed :func:`write` of this path left behind, as far as they can be found.
 
     :param older_than: in seconds; the file of a younger one that may be at work still is left out
+    :raises OSError: a directory above it cannot be opened, or its own one be read
     """
     try:
         directory, name = home(path)
         with directory:
             return [os.path.join(os.path.dirname(path), each) for each in leftovers_in(directory, name, older_than)]
-    except (OSError, SecureFileError):
+    except (NotADirectoryError, SecureFileError):
         return []
 
 
@@ -270,12 +302,14 @@ def _tighten(directory: Directory, name: str, attributes: Attributes) -> None:
         right = status.st_uid == attributes.uid and status.st_gid == attributes.gid
         mode = stat.S_IMODE(status.st_mode)
         narrow = mode & attributes.mode & (0o777 if right else 0o700)
-        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and narrow != mode:
+        named = directory.stat(name)  # that only this name is left of it does not hold for what the name stood for a moment ago
+        alone = named is not None and os.path.samestat(named, status) and named.st_nlink == 1
+        if stat.S_ISREG(status.st_mode) and alone and narrow != mode:
             os.fchmod(descriptor, narrow)
     except OSError:
         pass
     finally:
-        os.close(descriptor)
+        close(descriptor)
 
 
 def _new_file(directory: Directory, name: str) -> Tuple[str, int]:
@@ -303,13 +337,19 @@ def _write_all(descriptor: int, data: bytes) -> None:
     """Write all bytes, which a single call may not."""
     rest = memoryview(data)
     while rest:
-        rest = rest[os.write(descriptor, rest) :]
+        written = os.write(descriptor, rest)
+        if not written:  # no file system of Linux does so, and it would never end
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rest = rest[written:]
 
 
 def _unlink_quietly(directory: Directory, name: str) -> None:
-    """Remove what is not to stay after a fault, which matters more than that it stays all the same."""
-    with contextlib.suppress(OSError):
+    """Remove what is not to stay after a fault, which matters more than that it stays all the same, but then without its secret."""
+    try:
         directory.unlink(name)
+    except OSError:  # in a directory that is only to be appended to, say
+        with contextlib.suppress(OSError):
+            os.close(directory.open(name, os.O_WRONLY | os.O_TRUNC))
 
 
 def _sync_directory(directory: Directory) -> None:

@@ -13,7 +13,7 @@ Pure: what the engine's API returned goes in, decisions come out. Nothing here t
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import texts
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import refuse_token, texts
 from ansible_collections.expanso.edge.plugins.module_utils._decision import SWARM, Held, Request, decide
 from ansible_collections.expanso.edge.plugins.module_utils._errors import SwarmError
 from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_LABEL, Entry, RecordError, new_entry, parse_entry, utc
@@ -104,7 +104,8 @@ def check_name(name: str) -> None:
     """
     longest = NAME_LENGTH - len("_v") - _LONGEST_NUMBER
     if len(name) > longest or not _NAME.fullmatch(name):
-        raise SwarmError(f"{name[:70]!r} cannot name a secret: use letters, digits and '-_.' inside, at most {longest} characters (versions get a number)")
+        allowed = f"letters, digits and '-_.' inside, at most {longest} characters (versions get a number)"
+        raise SwarmError(f"option name: {name[:70]!r} cannot name a secret: use {allowed}")
 
 
 def find_versions(name: str, secrets: List[Dict[str, Any]], services: List[Dict[str, Any]], fingerprint: Optional[str] = None) -> List[Version]:
@@ -143,7 +144,7 @@ def check_foreign(versions: List[Version], adopt: bool) -> None:
     if foreign and not adopt:
         raise SwarmError(
             f"secret {', '.join(foreign)} already exists and was not created by this collection, so its content is unknown: "
-            "remove it, choose another name, or set adopt=true to replace it"
+            "remove it, choose another name, or set option adopt=true to replace it"
         )
 
 
@@ -232,15 +233,17 @@ def check_service_name(name: str) -> None:
     :raises SwarmError: it does not
     """
     if len(name) > SERVICE_NAME_LENGTH or not _SERVICE_NAME.fullmatch(name):
-        raise SwarmError(f"{name[:70]!r} cannot name a service: use letters, digits and '-_' inside, at most {SERVICE_NAME_LENGTH} characters")
+        raise SwarmError(f"option service: {name[:70]!r} cannot name a service: use letters, digits and '-_' inside, at most {SERVICE_NAME_LENGTH} characters")
 
 
 def check_plan(plan: Optional[Dict[str, Any]]) -> None:
-    """Check that the engine accepts what a service is going to be made of, before the token is stored for it.
+    """Check that the engine accepts what a service is going to be made of, before the token is stored for it, and that it holds no token itself.
 
-    :raises SwarmError: it does not
+    :raises EdgeError: it does not, or it holds one
     """
     plan = plan or {}
+    for part in sorted(plan):
+        refuse_token(f"option service_plan: {part}", plan[part], "the service")
     for name in texts("the service's environment", plan.get("environment")):
         if "=" in name or name != name.strip():
             raise SwarmError(f"{name[:70]!r} cannot be a variable of a service: it has a blank at an end, or '=' in its name")
@@ -285,11 +288,19 @@ def service_state(service: Dict[str, Any], tasks: List[Dict[str, Any]], hostname
 
     lines = [f"{_title(task, spec['Name'], hostnames)}: {task['Status']['State']}" for task in waiting]
     if not complete:
-        lines.append(f"{len(wanted)} of {replicas if replicas is not None else 'its'} tasks")
+        lines.append(_without_node(spec) if replicas is None else f"{len(wanted)} of {replicas} tasks")
     lines += _errors(_latest(service, tasks), spec["Name"], hostnames)
     nodes = sorted({hostnames.get(task["NodeID"], task["NodeID"]) for task in tasks if task.get("NodeID")})
     registered, report = ours and settled and bool(wanted), "; ".join(lines) or update.get("Message") or ""
     return ServiceState(ours, settled, registered, failed, report, tuple(nodes), (spec.get("Labels") or {}).get(RECORD_LABEL) or "")
+
+
+def _without_node(spec: Dict[str, Any]) -> str:
+    """Return why a service that runs on each node has no task at all."""
+    constraints = (spec["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
+    if not constraints:
+        return "no node of the swarm is active"
+    return f"no active node of the swarm meets its constraints ({', '.join(constraints)}): label one with docker node update --label-add, or change them"
 
 
 def _runs(task: Dict[str, Any]) -> bool:

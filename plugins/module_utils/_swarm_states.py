@@ -45,7 +45,7 @@ def apply_state(module: EdgeModule, client: Any, found: Swarm) -> Dict[str, Any]
     if by_name and found.service is not None and not found.service.ours and not params["adopt"]:
         raise SwarmError(
             f"service {params['service']} already exists and was not created by this collection: "
-            "choose another name, or set adopt=true to let this collection manage it"
+            "choose another name, or set option adopt=true to let this collection manage it"
         )
     act = {"present": be_present, "pruned": be_pruned, "absent": be_absent, "retired": be_retired, "checked": be_checked}[params["state"]]
     result = act(module, client, found)
@@ -98,7 +98,7 @@ def check_ids(params: Dict[str, Any]) -> None:
     """
     for option in ("uid", "gid"):
         if not re.fullmatch("[0-9]{1,10}", params[option]) or int(params[option]) > LARGEST_ID:
-            raise SwarmError(f"{option} {params[option][:70]!r} is not a number: give that of the image's user")
+            raise SwarmError(f"option {option}: {params[option][:70]!r} is not a number: give that of the image's user")
 
 
 def file_mode(params: Dict[str, Any]) -> int:
@@ -111,7 +111,7 @@ def file_mode(params: Dict[str, Any]) -> int:
         raise SwarmError("option mode does not hold permissions: write them as a quoted octal string such as '0400'")
     bits = _checks.mode(mode, FILE_MODE_BITS)
     if bits == 0:
-        raise SwarmError("with mode 0000 no account can read the secret: give it '0400'")
+        raise SwarmError("option mode: with 0000 no account can read the secret: give '0400'")
     return bits
 
 
@@ -247,7 +247,8 @@ def take_from_service(client: Any, name: str, versions: List[Version], at_once: 
     if records:
         labels.setdefault(RECORD_LABEL, render_entry(records[-1]))
     template = {"ContainerSpec": {"Secrets": left}}
-    client.update_service(service["ID"], number, task_template=template, labels=labels, update_config=update, fetch_current_spec=True)
+    with reading("the Docker engine", "a service"):  # the SDK reads it once more
+        client.update_service(service["ID"], number, task_template=template, labels=labels, update_config=update, fetch_current_spec=True)
 
 
 def remove(module: EdgeModule, client: Any, versions: List[Version]) -> None:

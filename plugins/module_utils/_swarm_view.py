@@ -65,7 +65,7 @@ def wait_for_service(client: Any, params: Dict[str, Any], end: float) -> Optiona
         if state is None or (state.settled and not problem):
             return state
         if problem is None and time.monotonic() >= end:
-            problem = f"it did not settle within {params['wait_timeout']} seconds"
+            problem = f"it was not stable within {params['wait_timeout']} seconds"
         if problem is not None:
             name, why = params["service"], state.report or "no task says why"
             raise SwarmError(f"service {name}: {problem}: {why}; for its log run docker service logs {name}; no version of the secret was removed")

@@ -179,7 +179,7 @@ REFUSED_PRINTABLE = (
     + _rules("truncated", "it ends in dots, in place of the rest; copy the whole token", (r".*\.\.\.\Z", "exp_bk_a1b2..."))
     + _rules(
         "malformed_key",
-        "a key begins with exp_bk_ in small letters, but character {position} is a capital",
+        "a key begins with exp_bk_ in small letters, but character {position} is a capital; copy it unchanged",
         (r"(?=(?i:exp_bk_))[a-z_]{0,5}(?P<here>[A-Z])", "Exp_bk_a1b2c3d4"),
     )
     + _rules(
@@ -196,7 +196,7 @@ REFUSED_PRINTABLE = (
     # a token has no directories; base64 may begin with one slash, a path shows more than that
     + _rules(
         "path",
-        "it is the path of a file, not the token in it; use the option or variable for a token file",
+        "it is the path of a file, not the token in it; name the file with the variable expanso_edge_token_file",
         (rf"{_MAY_BE_PATH}@?~[^/]*/", "~/token"),
         (rf"{_MAY_BE_PATH}@?\.{{1,2}}/", "../token"),
         (rf"{_MAY_BE_PATH}@?file:", "file:///run/token"),
@@ -248,9 +248,9 @@ def judge(text: str, strict: bool = False, now: Optional[float] = None) -> Token
         expires_at = None if expiry is None else _iso8601(expiry)
         now = time.time() if now is None else now
         if expiry is not None and expiry <= now:
+            when, clock = expires_at or "a time long past", _iso8601(now) or "later"
             # the day alone, so that the message is the same all day
-            clock = (_iso8601(now) or "later")[:10]
-            when = expires_at or "a time long past"
+            clock = "it is later that day" if clock[:10] == when[:10] else clock[:10]
             raise TokenFault("expired", f"it is a JWT that expired at {when}, and the clock of this machine says {clock}: get a new one, or correct that clock")
         return Token(text, "jwt", fingerprint(text), expires_at)
 
@@ -283,9 +283,9 @@ def _refuse_characters(text: str) -> None:
             name = {" ": "space", "\t": "tab"}.get(char, "white space that is not ASCII")
             raise TokenFault("whitespace", f"it has white space {where} ({name}, character {position}); give the token alone")
         if char < " " or char == "\x7f":
-            name = _CONTROL_NAMES.get(char, "control character")
-            raise TokenFault("control_character", f"it has a control character ({name}) as character {position}")
-        raise TokenFault("not_ascii", f"character {position} is not ASCII; a token has only ASCII characters")
+            name = _CONTROL_NAMES.get(char, "a rare one")
+            raise TokenFault("control_character", f"it has a control character ({name}, character {position}); give the token alone")
+        raise TokenFault("not_ascii", f"character {position} is not ASCII; a token has only ASCII characters, so copy it again")
 
 
 def _jwt_claims(text: str) -> Optional[Dict[str, Any]]:

@@ -16,6 +16,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils._credential import NAME, CredentialError, decrypt, encrypt, looks_encrypted
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import parse
 from ansible_collections.expanso.edge.plugins.module_utils._env_file import render as render_variables
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecretFile, SecureFileError, not_short_text, remove
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import read as read_file
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, Token, TokenFault, fingerprint, judge
 
 ARGUMENT_SPEC: Dict[str, Any] = {
@@ -51,6 +54,11 @@ class Content(NamedTuple):
         return f"it does not assign {ENV_NAME}" if self.format == "env" else "this node cannot decrypt it under the name that was asked for"
 
     @property
+    def fingerprint(self) -> Optional[str]:
+        """Fingerprint of the text, None where there is none."""
+        return fingerprint(self.text) if self.text else None
+
+    @property
     def ascii(self) -> str:
         """The text if it is ASCII, as all tokens are; otherwise an empty one, because the token is unknown."""
         return self.text if self.text and all(char <= "~" for char in self.text) else ""
@@ -80,7 +88,7 @@ def read(data: bytes, form: Optional[str] = None) -> Content:
 
 
 def read_as_asked(module: AnsibleModule, data: bytes) -> Content:
-    """Return what the bytes of a file mean in the format that a module's options name."""
+    """Return what the bytes of a file mean in the format that a module's options name, as :func:`read` does where they name none."""
     form = module.params["format"]
     if form != "encrypted":
         return read(data, form)
@@ -88,6 +96,36 @@ def read_as_asked(module: AnsibleModule, data: bytes) -> Content:
         return Content(form, decrypt(module, data, module.params["credential_name"]))
     except CredentialError:  # without systemd-creds it can be removed all the same
         return Content(form, None)
+
+
+def refuse_what_is_not_a_token(path: str, found: SecretFile) -> None:
+    """Refuse to replace or remove a file that cannot hold a token in any format: all of them are text, and short.
+
+    :raises SecureFileError: it is too long, or not text
+    """
+    what = not_short_text(found.data)
+    if what:
+        raise SecureFileError(f"{path}: {what}, so it is not a token file: name another path, or remove the file yourself")
+
+
+def remove_token(module: EdgeModule, path: str) -> Optional[Content]:
+    """Remove a token file, and return what it held. None where there is none, or where another run removes it at the same time.
+
+    :raises SecureFileError: it is certainly not a token
+    """
+    found = read_file(path)
+    if found is None:
+        return None
+    refuse_what_is_not_a_token(path, found)
+    content = read_as_asked(module, found.data)
+
+    def done() -> None:
+        module.did(f"{path} removed", token_removed=True, fingerprint=module.so_far.get("fingerprint") or content.fingerprint)
+        module.log_change("removed", path, content.fingerprint, None)
+
+    if not module.check_mode:
+        remove(path, done)
+    return content if module.check_mode or module.so_far.get("token_removed") else None
 
 
 def holds(module: AnsibleModule, data: bytes, wanted: str, encrypted: bool) -> Optional[bool]:

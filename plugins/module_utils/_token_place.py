@@ -9,13 +9,16 @@
 
 import contextlib
 import os
+import stat
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._directory import NEW_DIRECTORY_MODE, Directory
 from ansible_collections.expanso.edge.plugins.module_utils._new_directories import NewDirectories
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     Attributes,
+    Done,
     SecretFile,
     SecureFileError,
     home,
@@ -23,7 +26,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     read_in,
     write_in,
 )
-from ansible_collections.expanso.edge.plugins.module_utils._token_plan import refuse_what_is_not_a_token
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import refuse_what_is_not_a_token
 
 
 class Place(NamedTuple):
@@ -56,6 +59,24 @@ def same(one: Place, other: Place) -> bool:
     return (one.name, one.directory.missing) == (other.name, other.directory.missing) and os.path.samestat(one.directory.status(), other.directory.status())
 
 
+def judge_directory_mode(mode: int, directory: Directory) -> None:
+    """Check that no directory is closed that programs of other accounts need, such as ``/etc`` or ``/tmp``, because of a path that is a mistake.
+
+    :param mode: other permissions than it has, which it is to get
+    :raises SecureFileError: it is such a directory
+    """
+    status = directory.status()
+    if status.st_mode & stat.S_ISVTX or any(_is(status, path) for path in _checks.SYSTEM_DIRECTORIES):
+        raise SecureFileError(f"other programs need the directory {directory.path}, so it does not get mode {mode:04o}: name a path in a directory of its own")
+
+
+def _is(status: os.stat_result, path: str) -> bool:
+    try:
+        return os.path.samestat(status, os.stat(path))
+    except OSError:
+        return False
+
+
 def judge_directory(mode: Optional[int], directory: Directory, attributes: Attributes) -> None:
     """Check that nobody but the file's owner can replace what is in its directory.
 
@@ -64,7 +85,8 @@ def judge_directory(mode: Optional[int], directory: Directory, attributes: Attri
     """
     unsafe = directory.other_writer(attributes.uid, attributes.gid, mode)
     if unsafe:
-        raise SecureFileError(f"{unsafe[1]} can write to the directory {unsafe[0]}, and so replace what is below it: close it, or name another path")
+        remedy = "name a path in a directory that only root can write, or correct its owner and permissions (chown root, chmod go-w)"
+        raise SecureFileError(f"{unsafe[1]} can write to the directory {unsafe[0]}, and so replace what is in it: {remedy}")
 
 
 def obsolete_among(others: List[Place]) -> List[Place]:
@@ -80,8 +102,11 @@ def obsolete_among(others: List[Place]) -> List[Place]:
     return existing
 
 
-def write(module: AnsibleModule, place: Place, data: bytes, attributes: Attributes, directory_mode: Optional[int]) -> None:
-    """Write the file, in the directory that was judged."""
+def write(module: AnsibleModule, place: Place, data: bytes, attributes: Attributes, directory_mode: Optional[int], done: Done) -> None:
+    """Write the file, in the directory that was judged.
+
+    :param done: called as soon as it is there
+    """
 
     def label(new: str, final: str) -> None:
         """Give a new file or directory the security context that belongs to its final place."""
@@ -90,7 +115,7 @@ def write(module: AnsibleModule, place: Place, data: bytes, attributes: Attribut
     with NewDirectories(place.directory) as new:
         new.make(NEW_DIRECTORY_MODE if directory_mode is None else directory_mode, label)
         try:
-            write_in(new.directory, place.name, data, attributes, label)
+            write_in(new.directory, place.name, data, attributes, label, done)
         except (OSError, SecureFileError):
             new.undo()
             raise

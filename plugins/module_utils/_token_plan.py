@@ -18,9 +18,9 @@ from ansible_collections.expanso.edge.plugins.module_utils._decision import FILE
 from ansible_collections.expanso.edge.plugins.module_utils._guard import is_done
 from ansible_collections.expanso.edge.plugins.module_utils._record import Entry, as_result, new_entry, utc
 from ansible_collections.expanso.edge.plugins.module_utils._record_file import Kept
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, SecretFile, SecureFileError, not_short_text
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, SecretFile
 from ansible_collections.expanso.edge.plugins.module_utils._token import Token, fingerprint
-from ansible_collections.expanso.edge.plugins.module_utils._token_file import Content, render
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import Content, refuse_what_is_not_a_token, render
 
 
 class Plan(NamedTuple):
@@ -78,7 +78,7 @@ def has_to_register_again(
         return False
     given = fingerprint(params["token"]) if params["token"] else None
     held = held_in(content)
-    return not is_done(given, marker_time, held.fingerprint if held else None, found and found.modified, enrolled)
+    return not is_done(given, marker_time, held.fingerprint if held else None, found and found.modified, enrolled, time.time())
 
 
 def in_form(params: Dict[str, Any], found: Optional[SecretFile], token: Optional[Token]) -> bool:
@@ -95,7 +95,8 @@ def plan_for_newcomer(params: Dict[str, Any], decision: Decision, as_asked: bool
     """
     path, token = params["path"], decision.token
     if not as_asked:
-        return Plan("written", f"token written to {path}", token)
+        read = open_to_others and decision.action == "kept"
+        return Plan("written", f"token written to {path}{'; others may have read it there before, consider a new one' if read else ''}", token)
     if open_to_others:
         return Plan("repaired", f"permissions of {path} corrected; others may have read the token, consider a new one", token)
     if not params["token"]:
@@ -136,16 +137,6 @@ def differs(found: SecretFile, attributes: Attributes) -> bool:
     return found.attributes != attributes or found.has_acl or found.links > 1
 
 
-def refuse_what_is_not_a_token(path: str, found: SecretFile) -> None:
-    """Refuse to replace or remove a file that cannot hold a token in any format: all of them are text, and short.
-
-    :raises SecureFileError: it is too long, or not text
-    """
-    what = not_short_text(found.data)
-    if what:
-        raise SecureFileError(f"{path}: {what}, so it is not a token file: name another path, or remove the file yourself")
-
-
 def entry_for(
     params: Dict[str, Any], plan: Plan, found: Optional[SecretFile], marker: Optional[str], run: Callable[..., Dict[str, Any]]
 ) -> Optional[Entry]:
@@ -155,7 +146,8 @@ def entry_for(
     """
     if marker is not None or plan.token is None:
         return None
-    written_at = time.time() if plan.action == "written" or found is None else found.modified
+    now = time.time()
+    written_at = now if plan.action == "written" or found is None else min(found.modified, now)
     delivery = params["delivery"] or ("file" if params["format"] == "raw" else "systemd")
     return new_entry(run(plan.token.value), plan.token.fingerprint, plan.token.kind, delivery, utc(written_at))
 

@@ -10,8 +10,8 @@
 import os
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, read, remove, write
+from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import Attributes, leftovers, read, remove, write
 from ansible_collections.expanso.edge.plugins.module_utils._units import MARKER, UnitError, is_ours, marked
 
 UNIT_FILE = Attributes(0, 0, 0o644)
@@ -102,13 +102,15 @@ def changes(params: Dict[str, Any], units: Dict[str, str]) -> List[Change]:
     return result
 
 
-def carry_out(module: AnsibleModule, change: Change) -> None:
+def carry_out(module: EdgeModule, change: Change) -> None:
     """Write or remove one unit file."""
 
     def label(temporary: str) -> None:
         module.set_context_if_different(temporary, module.selinux_default_context(change.path), False)
 
     if change.after is None:
-        remove(change.path)
+        remove(change.path, lambda: module.did(f"{change.path} removed"))
     else:
-        write(change.path, change.after.encode("utf-8"), UNIT_FILE, label)
+        write(change.path, change.after.encode("utf-8"), UNIT_FILE, label, lambda: module.did(f"{change.path} written"))
+        for each in leftovers(change.path):  # of runs that were killed
+            remove(each)

@@ -14,7 +14,10 @@ that a service is started without its secret.
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
+from ansible_collections.expanso.edge.plugins.module_utils._audit.shapes import tokens_in
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME
 
 REQUIRED_SINCE = {
     "LoadCredential": 247,
@@ -64,6 +67,8 @@ _MARKED = re.compile(r"^# (?:Managed by expanso\.edge\b|Ansible manages this fil
 _NAME = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(?:service|socket|target|timer|path|mount|automount|swap|slice|scope|device)")  # systemd.unit(5)
 
 _ODD = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+_ASSIGNED = re.compile(r"[ \t]*Environment[ \t]*=.*\b" + ENV_NAME + r"=[^\s\"']")
 
 _SETTING = re.compile(r"([A-Za-z]+)[ \t]*=")
 _VERSION = re.compile(r"systemd (\d+)")
@@ -124,6 +129,8 @@ def check_name(name: Any) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 255:
         shown = "".join(char if char.isprintable() else "?" for char in str(name)[:60])
         raise UnitError(f"'{shown}' is not the name of a unit, such as expanso-edge.service")
+    if mask(name) != name:  # every account sees the names of units
+        raise UnitError("the name of a unit contains a token: give a name such as expanso-edge.service (systemd_service_name)")
 
 
 def check_units(units: Dict[Any, Any]) -> None:
@@ -140,6 +147,10 @@ def check_units(units: Dict[Any, Any]) -> None:
             raise UnitError(f"units: the content of {name} has the character U+{ord(odd.group()):04X}, which a unit must not have: remove it")
         if len(text.encode("utf-8")) > MOST:
             raise UnitError(f"units: the content of {name} is longer than {MOST} bytes")
+        lines = text.replace("\\\n", " ").splitlines()  # a backslash continues a line
+        if any(map(_ASSIGNED.match, lines)) or tokens_in(text.encode("utf-8")):
+            where = f"units: the content of {name} contains a bootstrap token"
+            raise UnitError(f"{where}, which every account of this node could read: give it as expanso_edge_token")
 
 
 def complaints(output: str, directory: str, names: Sequence[str]) -> List[str]:

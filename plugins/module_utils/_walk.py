@@ -14,7 +14,7 @@ import contextlib
 import errno
 import os
 import stat
-from typing import FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
+from typing import FrozenSet, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from ansible_collections.expanso.edge.plugins.module_utils._permissions import AclEntry, Attributes, SecureFileError, acl_entries, other_writer
 
@@ -27,7 +27,7 @@ class LeadsNowhere(SecureFileError):
 
     def __init__(self, link: str, target: str) -> None:
         super().__init__(
-            f"{shown(link)} is a symbolic link that leads nowhere, for there is no {shown(target)}: mount or create that first, or remove the link"
+            f"{shown(link)} is a symbolic link that leads nowhere, because {shown(target)} does not exist: mount or create that first, or remove the link"
         )
         self.link = link
 
@@ -37,7 +37,7 @@ class UntrustedLink(SecureFileError):
 
     def __init__(self, link: str, directory: str, who: str) -> None:
         super().__init__(
-            f"{who} can write to the directory {shown(directory)}, and so exchange the symbolic link {shown(link)}, which is not followed: "
+            f"{who} can write to the directory {shown(directory)}, and so replace the symbolic link {shown(link)}, which is not followed: "
             "put a directory in its place, or name the path that it leads to"
         )
         self.directory = directory
@@ -72,19 +72,25 @@ def naming(path: str) -> Iterator[None]:
         raise OSError(exc.errno, exc.strerror, shown(path)) from None
 
 
-def steps_to(path: str) -> Tuple[List[Step], Optional[UntrustedLink]]:
-    """Return what can be opened on the way to a directory, and the link that is not to be followed, if it ends there."""
+def close(descriptor: int) -> None:
+    """Close what was only looked at or read: a fault of that takes nothing back."""
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+
+
+def steps_to(path: str) -> Tuple[List[Step], Union[UntrustedLink, OSError, None]]:
+    """Return what can be opened on the way to a directory, and why it ends early: at a link that is not to be followed, or at a fault of the system."""
     walk = Walk(os.path.abspath(path))
-    untrusted = None
+    end: Union[UntrustedLink, OSError, None] = None
     try:
         walk.descend()
-    except UntrustedLink as exc:
-        untrusted = exc
-    except (OSError, LeadsNowhere):
-        pass  # nothing further can be found out
+    except (LeadsNowhere, NotADirectoryError):
+        pass  # there is nothing further
+    except (UntrustedLink, OSError) as exc:
+        end = exc
     finally:
         walk.close()
-    return walk.steps, untrusted
+    return walk.steps, end
 
 
 def first_open(steps: List[Step], uid: int, gid: int, future_mode: Optional[int] = None) -> Optional[Tuple[str, str]]:
@@ -116,7 +122,7 @@ class Walk:
 
     def close(self) -> None:
         while self._held:
-            os.close(self._held.pop()[1])
+            close(self._held.pop()[1])
 
     def descend(self, lenient: bool = False) -> List[str]:
         """Go as far as there are directories; return the names that are missing then.
@@ -140,7 +146,9 @@ class Walk:
                 if link is not None:
                     raise LeadsNowhere(link, path)
                 return [name] + [each for each, _link in reversed(self._pending)]
-            if stat.S_ISLNK(os.fstat(found).st_mode):
+            with naming(path):
+                is_link = stat.S_ISLNK(os.fstat(found).st_mode)
+            if is_link:
                 self._follow(path, found, link)
             else:
                 self._enter(path, found)
@@ -155,13 +163,14 @@ class Walk:
 
     def _leave(self, depth: int) -> None:
         while len(self._held) > max(depth, 1):
-            os.close(self._held.pop()[1])
+            close(self._held.pop()[1])
 
     def _follow(self, path: str, descriptor: int, link: Optional[str]) -> None:
         try:
-            target = os.readlink("", dir_fd=descriptor)
+            with naming(path):
+                target = os.readlink("", dir_fd=descriptor)
         finally:
-            os.close(descriptor)
+            close(descriptor)
         users, groups = frozenset((0, os.geteuid())), frozenset((0, os.getegid()))
         for step in self.steps:
             who = step.other_writer(users, groups)
@@ -200,12 +209,13 @@ def _open(descriptor: int, name: str, path: str) -> Optional[int]:
         mode = os.fstat(found).st_mode
         if stat.S_ISLNK(mode) or stat.S_ISDIR(mode):
             return found
-        os.close(found)
+        close(found)
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 
 
 def step_of(path: str, descriptor: int) -> Step:
-    status = os.fstat(descriptor)
+    with naming(path):
+        status = os.fstat(descriptor)
     # a descriptor that is only for searching has no attributes of its own; without /proc, its path has
     place = by_descriptor(descriptor)
     acl = acl_entries(place if os.path.isdir(place) else path)

@@ -60,7 +60,7 @@ options:
     type: raw
   waivers:
     description:
-      - Findings that somebody answers for, or the path of a YAML or JSON file on the controller with them. By default the variable
+      - Findings that somebody has accepted, or the path of a YAML or JSON file on the controller with them. By default the variable
         C(expanso_edge_audit_waivers).
       - Each entry has C(finding) (a code or a list of codes), C(node) (a pattern such as V(edge1*)), C(owner), C(reason) and C(expires) (the last day).
     type: raw
@@ -91,7 +91,8 @@ options:
   merge:
     description:
       - Make one report of the reports of slices, instead of asking what the hosts of this play answered. AWX runs a large job in slices.
-      - What only all nodes together tell is found anew. A host of O(hosts) that no slice reported on is in the report as unknown.
+      - Findings that need all nodes, such as a single-use token on several of them, are found anew.
+      - A host of O(hosts) that no slice reported on is in the report as unknown.
       - Needs the same O(registry) and O(trail_file) as the slices had. O(waivers) and O(nodes) count here.
     type: bool
     default: false

@@ -39,7 +39,7 @@ options:
       - Absolute path of the file on the node.
       - A symbolic link as its last component is refused, as is a directory above it that others may write, sticky ones like C(/tmp) included.
       - A symbolic link in the place of a directory is followed only if nobody but root and the account that the module runs as can have created it.
-        Each directory is held open from when it is judged until the end, so nobody can exchange it in between.
+        Each directory is held open from when it is judged until the end, so nobody can replace it in between.
       - A file that is certainly not a token, because it has more than 64 KiB or is not text, is neither replaced nor removed.
     type: path
     required: true
@@ -103,6 +103,7 @@ options:
       - Permissions of the directory that holds the file, as a quoted octal string without write permission for others.
       - By default an existing directory is left as it is, and a missing one is made with V(0755), because the agent's configuration lies there as well.
       - A directory that is made has no access control list, whatever the one above gives to what is new in it.
+      - A directory that other programs need, such as C(/etc) or C(/tmp), is refused if it has other permissions.
     type: raw
   requires:
     description:
@@ -116,12 +117,50 @@ options:
   reregister:
     description:
       - Give a registered node the token as if it were not registered, because it is to be registered anew with it.
-        That is done by M(expanso.edge.edge_registration) with O(expanso.edge.edge_registration#module:force=true), never by this module.
+        That is done by O(registration), or by M(expanso.edge.edge_registration) with O(expanso.edge.edge_registration#module:force=true).
       - Has no effect where the node was registered with this very token, because its registration marker is newer than the token, according to the node's
-        enrolment record or to the file at O(path). So a run that was interrupted spends no second token.
+        enrolment record or to the file at O(path). So a run that was interrupted uses no second token.
     type: bool
     default: false
     version_added: 1.1.0
+  registration:
+    description:
+      - Register the node with the token that its file holds now, with M(expanso.edge.edge_registration) and its options.
+      - A node that is registered, and is not to be registered anew, costs no further remote command.
+      - The registration gets O(path), O(format), O(credential_name), O(data_dir), O(registration_markers), O(record) and O(remove_when_registered) of this
+        task. O(reregister) decides whether a registered node is registered anew.
+      - Ignored with O(state=absent). Impossible for a task that runs in the background with C(async).
+    type: dict
+    version_added: 1.1.0
+    suboptions:
+      enabled:
+        description: Whether to register the node. With V(false), the other suboptions have no effect.
+        type: bool
+        default: true
+      binary:
+        description: The agent on the node. Where it is missing, a node that needs a token gets none, as with O(requires).
+        type: path
+        default: /usr/local/bin/expanso-edge
+      config_file:
+        description: Configuration passed to the agent with C(--config). By default, or if empty, none is passed.
+        type: path
+      bootstrap_url:
+        description: Where to register. By default, or if empty, the agent's own choice.
+        type: str
+      user:
+        description:
+          - Account that the agent is run as, which also is the default of O(data_dir_owner).
+          - By default the account that the module runs as.
+        type: str
+      group:
+        description:
+          - Group that the agent is run as, which also is the default of O(data_dir_group).
+          - By default, or if empty, the primary group of O(registration.user).
+        type: str
+      timeout:
+        description: How long the agent may take until a marker exists, in seconds.
+        type: int
+        default: 120
   delivery:
     description:
       - How the agent gets the token, for the enrolment record.
@@ -132,12 +171,12 @@ options:
   data_dir_owner:
     description:
       - Account that owns O(data_dir) where it is missing and is made for the enrolment record, with mode V(0700). The account that the agent runs as.
-      - By default that of the token file, O(owner).
+      - By default O(registration.user), or that of the token file, O(owner).
     type: str
     version_added: 1.1.0
   data_dir_group:
     description:
-      - Group of O(data_dir), likewise.
+      - Group of O(data_dir) where it is missing and is made for the enrolment record.
       - By default the primary group of O(data_dir_owner), or that of the token file, O(group).
     type: str
     version_added: 1.1.0
@@ -156,6 +195,13 @@ EXAMPLES = r"""
     path: /etc/expanso/bootstrap.token
     owner: root
     group: root
+
+- name: Put the token on the node, register it, and remove the token
+  expanso.edge.bootstrap_token:
+    path: /etc/expanso/bootstrap.token
+    remove_when_registered: true
+    registration:
+      binary: /usr/local/bin/expanso-edge
 
 - name: Write an environment file for systemd
   expanso.edge.bootstrap_token:
@@ -256,11 +302,16 @@ expires_at:
   returned: success
   sample: '2027-01-31T00:00:00Z'
 registered:
-  description: Whether a registration marker exists.
+  description: Whether a registration marker exists. With O(registration), whether one exists after it.
   type: bool
   returned: success
+registration:
+  description: What M(expanso.edge.edge_registration) returned.
+  type: dict
+  returned: when O(registration) was carried out
+  version_added: 1.1.0
 reregister:
-  description: Whether the node is registered, and still has to be registered anew with the token, as O(reregister) asks for.
+  description: Whether the node is registered, and has to be registered anew with the token, as O(reregister) asks for. O(registration) does so.
   type: bool
   returned: success
   version_added: 1.1.0
@@ -288,6 +339,10 @@ record:
 
 from typing import Any, Dict
 
+from ansible_collections.expanso.edge.plugins.module_utils._archive import compile_once
+
+compile_once()  # before the other imports, which it makes cheaper
+
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._credential import KEYS
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
@@ -310,7 +365,7 @@ def work(module: EdgeModule) -> Dict[str, Any]:
         path, message = module.params["path"], str(exc)
         if len(path) > _checks.LONGEST_PATH:
             path = _checks.short(path)
-        raise EdgeError(message if message.startswith(path) else f"{path}: {message}") from None
+        raise EdgeError(message if message.startswith((path, "option path")) else f"{path}: {message}") from None
 
 
 def main() -> None:
@@ -336,6 +391,18 @@ def main() -> None:
             **ARGUMENT_SPEC,
             "requires": {"type": "list", "elements": "path", "default": []},
             "reregister": {"type": "bool", "default": False},
+            "registration": {
+                "type": "dict",
+                "options": {
+                    "enabled": {"type": "bool", "default": True},
+                    "binary": {"type": "path", "default": "/usr/local/bin/expanso-edge"},
+                    "config_file": {"type": "path"},
+                    "bootstrap_url": {"type": "str"},
+                    "user": {"type": "str"},
+                    "group": {"type": "str"},
+                    "timeout": {"type": "int", "default": 120},
+                },
+            },
         },
         supports_check_mode=True,
     )

@@ -13,7 +13,7 @@ description:
   - Judges what is in the files, who can read or replace them, whether the node still needs them, and how old they are.
   - Looks for the same tokens where they must not be. That is on command lines, in the environment of programs other than the agent, in systemd units,
     in copies beside the file, among pipeline secrets, and in the other O(places) where people and programs leave them.
-  - Recognizes other bootstrap tokens there by their shape, which are those that no file holds any more. A bootstrap key (C(exp_bk_...)) counts anywhere, a JWT
+  - Also recognizes other bootstrap tokens there by their shape, those that no file holds any more. A bootstrap key (C(exp_bk_...)) counts anywhere, a JWT
     only as the value of E(EXPANSO_EDGE_BOOTSTRAP_TOKEN), as C(--token) of C(expanso-edge), or on a line with the name of a file or secret of a bootstrap token.
   - Tells whether and since when the node is registered, with which tokens, and the state of its O(units).
   - Changes nothing, and never shows a character of a token. What is wrong is a finding, so the module fails only for options with impossible values.
@@ -110,7 +110,7 @@ options:
       - V(ansible) are the temporary files that runs of Ansible left behind. The directories of runs that are at work are passed over.
       - V(cloud_init) is what the machine was created with, such as user data, scripts, and cloud-init's logs, also what is in there in base64 and compressed.
       - V(copies) are small files whose names tell of tokens or settings, in homes and in C(/usr/local/bin), all small files below C(/etc/expanso*),
-        C(/opt/expanso*) and C(/srv/expanso*), and core dumps of the agent.
+        C(/opt/expanso*) and C(/srv/expanso*), files in C(/var/backups) without those of the package manager, and core dumps of the agent.
       - V(containers) are the settings of containers of Docker and Podman, those that are stopped too, and their logs.
       - V(temporary) are small files in C(/tmp), C(/var/tmp) and C(/dev/shm).
       - V(logs) are the files below C(/var/log), also compressed by gzip, bzip2 or xz, mails, and what terminals recorded.
@@ -393,6 +393,10 @@ msg:
 import os
 from typing import Any, Dict, Optional
 
+from ansible_collections.expanso.edge.plugins.module_utils._archive import compile_once
+
+compile_once()  # before the other imports, which it makes cheaper
+
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import SEVERITIES
 from ansible_collections.expanso.edge.plugins.module_utils._audit.inspection import policy_from_params
@@ -429,6 +433,8 @@ def check_options(module: EdgeModule) -> Dict[str, Any]:
         params[name] = [os.path.normpath(_checks.absolute(path, name)) for path in params[name]]
     params["paths"] += [path for path in params["encrypted_paths"] if path not in params["paths"]]
     params["fingerprints"] = [_checks.fingerprint(each, "fingerprints") for each in params["fingerprints"]]
+    for name in ("max_age", "stuck_hours"):
+        _checks.number_of(params[name], name)
     unit_names(params["units"])
     _checks.name(params["credential_name"], "credential_name")
     return params

@@ -6,12 +6,12 @@
 
 DOCUMENTATION = r"""
 module: edge_registration
-short_description: Register a node with Expanso Cloud, once
+short_description: Register a node with Expanso Cloud
 version_added: 1.0.0
 description:
-  - Runs C(expanso-edge bootstrap --data-dir DIR) once, as the account that the agent is going to run as, and waits until a registration marker exists.
+  - Runs C(expanso-edge bootstrap --data-dir DIR) one time, as the account that the agent is going to run as, and waits until a registration marker exists.
   - The token is in the environment of that one process only, never on a command line.
-  - Where a marker exists, nothing is run and no token is spent, unless O(force) asks for a new registration.
+  - Where a marker exists, nothing is run and no token is used, unless O(force) asks for a new registration.
   - A failure carries the agent's own last lines, with the token masked in every encoding that programs print.
 extends_documentation_fragment:
   - expanso.edge._attributes
@@ -62,10 +62,17 @@ options:
     default: 120
   force:
     description:
-      - Register a registered node anew, over its identity, with C(expanso-edge bootstrap --force). This spends a token, each time.
+      - Register a registered node anew, over its identity, with C(expanso-edge bootstrap --force). This uses a token each time.
       - The agent is the one that replaces the identity. If it fails, those of the former registration markers that it removed or changed are put back, with
         their former time, and the message says so. Whether Expanso Cloud still accepts that identity is up to Expanso Cloud.
       - The former files are kept in memory only. A run that is killed puts nothing back.
+    type: bool
+    default: false
+    version_added: 1.1.0
+  reregister:
+    description:
+      - Like O(force), but not where the node was registered with this very token already, because its registration marker is newer than the token,
+        according to the node's enrolment record.
     type: bool
     default: false
     version_added: 1.1.0
@@ -93,8 +100,8 @@ options:
 notes:
   - A missing O(data_dir) is created with mode V(0700) for O(user) and O(group).
   - Processes that the agent leaves behind are ended, because they have the token in their environment.
-  - Two runs at the same time spend one token. The second waits for the first, and for an agent that a killed run left at work.
-  - A O(data_dir) that others may exchange, because they may write a directory above it, is refused.
+  - Two runs at the same time use one token. The second waits for the first, and for an agent that a killed run left at work.
+  - A O(data_dir) that others may replace, because they may write a directory above it, is refused.
 seealso:
   - module: expanso.edge.bootstrap_token
 author:
@@ -163,17 +170,20 @@ fault:
 import os
 from typing import Any, Dict
 
+from ansible_collections.expanso.edge.plugins.module_utils._archive import compile_once
+
+compile_once()  # before the other imports, which it makes cheaper
+
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
-from ansible_collections.expanso.edge.plugins.module_utils._enrolment import BY_ANOTHER, content_of, register_once
+from ansible_collections.expanso.edge.plugins.module_utils._enrolment import BY_ANOTHER, register_once
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
 from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._record import as_result
 from ansible_collections.expanso.edge.plugins.module_utils._record_file import ARGUMENT_SPEC as RECORD_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._record_file import keep
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import read, remove
-from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import ARGUMENT_SPEC as FILE_OPTIONS
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import remove_token
 
 
 def apply_state(module: EdgeModule) -> Dict[str, Any]:
@@ -182,6 +192,7 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
     params = module.params
     params["data_dir"] = os.path.normpath(params["data_dir"])
     _checks.seconds(params["timeout"], "timeout", most=_checks.A_WEEK)
+    params["force"] = params["force"] or params["reregister"]
     marker = find_marker(params)
     anew = marker is not None and params["force"]
     result: Dict[str, Any] = {"changed": False, "msg": "already registered"}
@@ -189,24 +200,21 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
         result = {"changed": True, "msg": f"would be registered{' anew' if anew else ''}"}
         if not module.check_mode:
             result = dict(register_once(module))
+            if result["changed"]:
+                facts = {name: value for name, value in result.items() if name != "msg"}
+                module.did(f"this node {result['msg']}", registered=True, registered_anew=anew, **facts)
             marker = find_marker(params)
 
-    wants_removal = params["remove_token_file"] and params["token_file"] is not None
-    left = read(params["token_file"]) if wants_removal else None
-    token_removed = left is not None
-    if token_removed and not module.check_mode:
-        try:
-            remove(params["token_file"])
-        except FileNotFoundError:  # another run did so at the same time
-            token_removed = False
-    if left is not None and token_removed:
+    removed = None
+    if params["remove_token_file"] and params["token_file"] is not None:
+        module.doing = "remove the token of this node"
+        removed = remove_token(module, params["token_file"])
+    if removed is not None:
         result["changed"] = True
-        mark = fingerprint(content_of(module, left.data).text or "")
-        result.setdefault("fingerprint", mark)
-        module.log_change("removed", params["token_file"], mark, None)
+        result.setdefault("fingerprint", removed.fingerprint)
     last = keep(module, None, lambda: (0, 0)).after
     result.update(registered_anew=anew and result["msg"] != BY_ANOTHER["msg"], record=as_result(last))
-    return dict({"fingerprint": None}, **dict(result, marker=marker, registered=marker is not None, token_removed=token_removed))
+    return dict({"fingerprint": None}, **dict(result, marker=marker, registered=marker is not None, token_removed=removed is not None))
 
 
 def main() -> None:
@@ -224,6 +232,7 @@ def main() -> None:
             **RECORD_OPTIONS,
             "timeout": {"type": "int", "default": 120},
             "force": {"type": "bool", "default": False},
+            "reregister": {"type": "bool", "default": False},
             "environment": {"type": "dict", "default": {}},
             **FILE_OPTIONS,
             "format": {"type": "str", "choices": ["raw", "env", "encrypted"]},

@@ -28,7 +28,9 @@ attributes:
     support: full
 options:
   manifests:
-    description: What to apply, in this order. A V(ConfigMap), a V(Deployment) or a V(PersistentVolumeClaim), a dictionary each.
+    description:
+      - What to apply, in this order. A V(ConfigMap), a V(Deployment) or a V(PersistentVolumeClaim), a dictionary each.
+      - An object that contains a bootstrap token is refused, because everyone who may read the object could read it.
     type: list
     elements: dict
     required: true
@@ -82,6 +84,7 @@ import re
 from typing import Any, Dict, List
 
 from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import refuse_token
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_api import Api
 from ansible_collections.expanso.edge.plugins.module_utils._k8s_connection import ARGUMENT_SPEC, ApiError
@@ -99,7 +102,7 @@ class ApplyError(EdgeError):
 def wanted(params: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Return the manifests, each in the namespace.
 
-    :raises OptionError: one is of another kind, or has no name
+    :raises OptionError: one is of another kind, has no name, or contains a token
     """
     answer = []
     for number, manifest in enumerate(params["manifests"], 1):
@@ -108,6 +111,7 @@ def wanted(params: Dict[str, Any]) -> List[Dict[str, Any]]:
             raise OptionError(f"option manifests, entry {number}: it needs a kind, one of {', '.join(POSSIBLE)}, and metadata with a name")
         if metadata.get("namespace", params["namespace"]) != params["namespace"]:
             raise OptionError(f"option manifests, entry {number}: its namespace is not that of option namespace")
+        refuse_token(f"option manifests: entry {number}", manifest, f"a {manifest['kind']}")
         answer.append(dict(manifest, metadata=dict(metadata, namespace=params["namespace"])))
     if not MANAGER.fullmatch(params["field_manager"]):
         raise OptionError("option field_manager: use letters, digits and '._/-', at most 128 characters")
@@ -142,7 +146,7 @@ def work(module: EdgeModule) -> Dict[str, Any]:
         "changed": bool(applied),
         "applied": applied,
         "msg": f"applied {', '.join(applied)}" if applied else "nothing to change",
-        "diff": {"before": before, "after": after},
+        "diff": module.masked({"before": before, "after": after}),  # an object made by hand may contain the token
     }
 
 

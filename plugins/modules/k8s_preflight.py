@@ -33,7 +33,7 @@ options:
     description:
       - What else the account has to be allowed to do in the namespace, a dictionary each.
       - C(kind) is the kind of object, V(ConfigMap), V(Deployment), V(Event), V(Namespace), V(PersistentVolumeClaim), V(Pod) or V(Secret).
-      - C(verbs) are what is done to it, a list of such as V(get) or V(patch).
+      - C(verbs) is a list of what is done to it, such as V(get) and V(patch).
       - C(name) is the name of the object. By default any.
     type: list
     elements: dict
@@ -42,6 +42,7 @@ options:
     description:
       - Objects that are going to be applied. They are validated strictly against the schema of the cluster's version, so that a misspelt
         field is refused, with the Python library kubernetes-validate.
+      - An object that contains a bootstrap token is refused.
       - Where the namespace exists, the API server is asked to apply them in a dry run as well. It refuses what its policies and other field managers refuse.
     type: list
     elements: dict

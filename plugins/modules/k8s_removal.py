@@ -101,7 +101,7 @@ def wanted(params: Dict[str, Any]) -> List[Dict[str, Any]]:
     found = [record(f"option objects, entry {number}", each, {"kind": str, "name": str}, {}) for number, each in enumerate(params["objects"], 1)]
     for each in found:
         if each["kind"] not in POSSIBLE:
-            raise OptionError(f"option objects: kind {each['kind'][:70]!r} is not possible, but {', '.join(POSSIBLE)} are")
+            raise OptionError(f"option objects: kind {each['kind'][:70]!r} is not supported: use one of {', '.join(POSSIBLE)}")
         if not NAME.fullmatch(each["name"]):
             raise OptionError(f"option objects: {each['name'][:70]!r} is not a name in Kubernetes")
     return found

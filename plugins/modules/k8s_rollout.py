@@ -100,7 +100,7 @@ def progress(deployment: Dict[str, Any]) -> Tuple[bool, str]:
     if being_removed(deployment):
         return False, f"it is {being_removed(deployment)}"
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
-        return False, "its change has not been seen yet"
+        return False, "the cluster has not processed its latest change yet"
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     text = f"{updated} of {wanted} pods up to date, {available} available"
     return updated == available == status.get("replicas", 0) == wanted, text
@@ -222,6 +222,10 @@ class Look(NamedTuple):
     fault: Optional[EdgeError] = None
 
 
+REFUSED_SECONDS = 10
+"""How long an account may be refused before that is a fault: an API server that has just started has not read its roles yet."""
+
+
 class Watch:
     """Looks at a Deployment again and again. An API server that does not answer for a while is not a reason to give up."""
 
@@ -250,11 +254,12 @@ def wait(module: EdgeModule) -> Dict[str, Any]:
     params = module.params
     _checks.server_options(module.argument_spec, params)
     what = title("Deployment", params["name"], params["namespace"])
-    end = time.monotonic() + params["timeout"]
+    begun = time.monotonic()
+    end = begun + params["timeout"]
     watch = Watch(module)
     while True:
         seen = watch.look()
-        refused = getattr(seen.fault, "status", None) in (401, 403) and not watch.answered
+        refused = getattr(seen.fault, "status", None) in (401, 403) and not watch.answered and time.monotonic() - begun >= REFUSED_SECONDS
         if seen.fault is not None and (module.check_mode or refused):
             raise seen.fault
         if seen.done or module.check_mode:

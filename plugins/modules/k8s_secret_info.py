@@ -12,7 +12,7 @@ description:
   - Looks at the Secrets that M(expanso.edge.k8s_secret) manages, at the agent that registers with them, and at other objects of the namespace where a
     token can be read.
   - Changes nothing. A token is never returned, only its fingerprint.
-  - The account has to be allowed to get the Secret, with O(immutable=true) to list Secrets. What else it must not look at is a finding,
+  - The account has to be allowed to get the Secret, with O(immutable=true) to list Secrets. What else it is not allowed to look at is a finding,
     V(exposure_incomplete) or V(registration_unknown).
 extends_documentation_fragment:
   - expanso.edge._attributes

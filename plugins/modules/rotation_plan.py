@@ -34,7 +34,7 @@ options:
   state:
     description:
       - V(read) reads a plan, and refuses one that is damaged, more than seven days old, or of another layout.
-      - V(written) makes a plan of what check mode predicted. The file is replaced at once, with mode V(0600).
+      - V(written) makes a plan of what check mode predicted. The file is replaced at once, with mode V(0600). A missing directory is created with mode V(0700).
     type: str
     choices: [read, written]
     default: read

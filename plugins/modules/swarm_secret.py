@@ -42,11 +42,11 @@ options:
   state:
     description:
       - V(present) makes sure that the newest version holds the token. Removes nothing.
-      - V(pruned) waits until O(service) has settled, then removes the versions that are not needed any more. Those that a service uses stay.
+      - V(pruned) waits until O(service) is stable, then removes the versions that are not needed any more. Those that a service uses stay.
       - V(absent) removes O(service), where it is given, and all versions.
       - V(retired) takes the versions from the services that use them, then removes them. The services stay. O(only_registered) and O(fingerprint) limit
-        it. With O(fingerprint) this concerns all services of the swarm and nothing is waited for, otherwise O(service) alone, and it has to settle without
-        the token first. Added in version 1.1.0.
+        it. With O(fingerprint) this concerns all services of the swarm and nothing is waited for, otherwise O(service) alone, and it has to
+        become stable without the token first. Added in version 1.1.0.
       - V(checked) changes nothing. It checks that the engine can be reached and is a manager of a swarm, that secrets and service of these names were
         created by this collection, and that the engine accepts O(service_plan). Added in version 1.1.0.
     type: str
@@ -95,7 +95,9 @@ options:
   service_plan:
     description:
       - What O(service) is going to be made of, a dictionary. What the engine would refuse is then found before the token is stored.
-      - C(environment), C(labels) and C(container_labels) are dictionaries of texts, C(constraints) a list of texts, C(image) is a text.
+      - C(environment), C(labels) and C(container_labels) are dictionaries of texts, C(constraints) and C(arguments) are lists of texts, C(image)
+        is a text.
+      - It is refused where it contains a bootstrap token, because everyone who may read the service could read it.
     type: dict
     version_added: 1.1.0
   remove_when_registered:
@@ -105,7 +107,7 @@ options:
     type: bool
     default: false
   wait_timeout:
-    description: How long O(service) may take to settle, in seconds.
+    description: How long O(service) may take until it is stable, in seconds.
     type: int
     default: 300
 seealso:
@@ -244,7 +246,7 @@ from typing import Any, Dict
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
-from ansible_collections.expanso.edge.plugins.module_utils._cluster import learn_url, texts
+from ansible_collections.expanso.edge.plugins.module_utils._cluster import learn_url, refuse_token, texts
 from ansible_collections.expanso.edge.plugins.module_utils._decision import ARGUMENT_SPEC as TOKEN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._engine import ARGUMENT_SPEC, connect, connect_again, end_of_restart, patiently, talk
 from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeModule
@@ -270,7 +272,7 @@ def check(module: EdgeModule) -> None:
         check_service_name(params["service"])
     check_ids(params)
     file_mode(params)
-    texts("option labels", params["labels"])
+    refuse_token("option labels", texts("option labels", params["labels"]), "labels")
     check_plan(params["service_plan"])
     check_removal(params, "retired")
     if params["timeout"] < 1:

@@ -11,7 +11,7 @@ version_added: 1.0.0
 description:
   - Writes unit files, or removes them, in one remote command.
   - The whole set is verified with C(systemd-analyze verify) in a directory of its own before any unit in use is replaced.
-    If there is a complaint about any of them, nothing is changed.
+    If any of them has a fault, nothing is changed.
   - A unit that loads a credential is refused where systemd is too old for it, because systemd would start the service without its secret.
     A sandboxing switch that systemd is too old for is left in the file as a comment, and reported.
   - Does not touch units that are not managed by this collection. Its units have the line C(# Managed by expanso.edge.), which this module writes, or
@@ -65,7 +65,7 @@ options:
   data_dir:
     description:
       - Data directory of the agent. It may be missing. Refused if it is a symbolic link, which C(StateDirectory=) does not follow, or if others may
-        exchange it.
+        replace it.
     type: path
     version_added: 1.1.0
   running:
@@ -114,6 +114,14 @@ running:
   description: Whether systemd runs on the node.
   type: bool
   returned: success
+states:
+  description:
+    - C(SubState), C(UnitFileState) and C(NRestarts) of each unit before anything was done, as C(systemctl show) tells them. A unit that systemd does not
+      know has empty values. An empty dictionary where systemd does not run.
+  type: dict
+  returned: success
+  version_added: 1.1.0
+  sample: {"expanso-edge.service": {"SubState": "running", "UnitFileState": "enabled", "NRestarts": "0"}}
 systemd_version:
   description: Version of systemd on the node.
   type: int
@@ -138,7 +146,12 @@ complaints:
 import grp
 import os
 import pwd
+import stat
 from typing import Any, Dict, List, Optional
+
+from ansible_collections.expanso.edge.plugins.module_utils._archive import compile_once
+
+compile_once()  # before the other imports, which it makes cheaper
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._account import Account, AccountError, find_account
@@ -164,12 +177,16 @@ def missing(module: EdgeModule) -> List[str]:
         return [str(exc)]
     found = []
     for test, quality, path in wanted:
-        fault = None
-        if os.path.isfile(path) and test == os.X_OK:
-            fault = unfit(path)
-        if not os.path.exists(path):
+        try:
+            is_file = stat.S_ISREG(os.stat(path).st_mode)
+            fault = unfit(path) if is_file and test == os.X_OK else None
+        except (FileNotFoundError, NotADirectoryError):
             found.append(f"{path} is missing: install it first, or set another path (systemd_service_binary, systemd_service_config_file)")
-        elif not os.path.isfile(path):
+            continue
+        except OSError as exc:
+            found.append(f"{path} cannot be looked at: {exc.strerror}")
+            continue
+        if not is_file:
             found.append(f"{path} is not a regular file: set another path (systemd_service_binary, systemd_service_config_file)")
         elif not may_access(user, path, test):
             found.append(f"{path} is not {quality} for {user.name}: correct its permissions or those of the directories above it")
@@ -183,15 +200,15 @@ def known_account(user: str, group: Optional[str]) -> Account:
 
     :raises AccountError: there is none
     """
-    account = find_account(user, group)
+    account = find_account(user, group, ("user", "group"))
     try:
         pwd.getpwuid(account.uid)
     except KeyError:
-        raise AccountError(f"there is no account with the number {account.uid} on this node: create it first, or name another user") from None
+        raise AccountError(f"option user: there is no account with the number {account.uid} on this node: create it first, or name another account") from None
     try:
         grp.getgrgid(account.gid)
     except KeyError:
-        raise AccountError(f"there is no group with the number {account.gid} on this node: create it first, or name another group") from None
+        raise AccountError(f"option group: there is no group with the number {account.gid} on this node: create it first, or name another group") from None
     return account
 
 
@@ -209,7 +226,8 @@ def check(params: Dict[str, Any]) -> None:
     data_dir = params["data_dir"] and os.path.normpath(params["data_dir"])
     unsafe = unsafe_directory(os.path.join(directory, "unit"), 0, 0)
     if unsafe:
-        raise UnitError(f"{unsafe[1]} can write to the directory {unsafe[0]}, and so decides what the units are: close it, or set directory")
+        remedy = "correct its owner and permissions (chown root, chmod go-w), or set option directory"
+        raise UnitError(f"{unsafe[1]} can write to the directory {unsafe[0]}, and so decides what the units are: {remedy}")
     if data_dir is not None:
         check_data_dir(data_dir, params["user"])
 
@@ -228,7 +246,8 @@ def check_data_dir(path: str, user: str) -> None:
         return
     unsafe = unsafe_directory(path, account.uid, account.gid)
     if unsafe:
-        raise UnitError(f"{unsafe[1]} can write to the directory {unsafe[0]}, and so decides what the data directory is: close it, or set another")
+        remedy = "correct its owner and permissions (chown, chmod go-w), or set option data_dir"
+        raise UnitError(f"{unsafe[1]} can write to the directory {unsafe[0]}, and so decides what the data directory is: {remedy}")
 
 
 def apply_state(module: EdgeModule) -> Dict[str, Any]:
@@ -240,8 +259,8 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
     adapted = {name: adapt_to_version(name, text, version) for name, text in params["units"].items()}
     units = {name: marked(unit.text) for name, unit in adapted.items()}
     compared = changes(params, units)
-    running, pending = ask_manager(module, list(units) + params["absent"])
-    if params["running"] and not running:
+    manager = ask_manager(module, list(units) + params["absent"])
+    if params["running"] and not manager.running:
         raise UnitError(
             "systemd does not run on this node, so nothing can be started: while an image is built, set systemd_service_state to stopped "
             "(SYSTEMD_OFFLINE=1 tells other roles the same)"
@@ -258,15 +277,18 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
     if not module.check_mode:
         for change in needed:
             if change.after is None:
-                stop(module, change.name, running)
+                stop(module, change.name, manager.running)
+                if manager.running:
+                    module.did(f"{change.name} stopped")
         for change in needed:
             carry_out(module, change)
     return {
         "changed": bool(needed),
         "changed_units": [change.name for change in needed],
         "installed": all(change.before is not None for change in compared if change.after is not None),
-        "reload_needed": running and bool(needed or (units and pending)),
-        "running": running,
+        "reload_needed": manager.running and bool(needed or (units and manager.outdated)),
+        "running": manager.running,
+        "states": manager.states,
         "systemd_version": version,
         "left_out": {name: unit.left_out for name, unit in adapted.items() if unit.left_out},
         "msg": f"units changed: {', '.join(change.name for change in needed)}" if needed else "the units are as asked for",

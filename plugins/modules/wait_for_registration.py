@@ -96,6 +96,12 @@ token_removed:
   description: Whether O(token_file) was removed, or would be in check mode.
   type: bool
   returned: success
+fingerprint:
+  description: Twelve hexadecimal digits that tell which token was removed. V(null) where none was, or where this node cannot decrypt it.
+  type: str
+  returned: success
+  sample: 5d41402abc4b
+  version_added: 1.1.0
 msg:
   description: Human-readable summary of the result; after a failure with the unit's state and the last lines of its journal.
   type: str
@@ -114,10 +120,13 @@ journal:
   returned: failure
 """
 
-import os
 import re
 import time
 from typing import Any, Dict, Optional
+
+from ansible_collections.expanso.edge.plugins.module_utils._archive import compile_once
+
+compile_once()  # before the other imports, which it makes cheaper
 
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
@@ -125,9 +134,9 @@ from ansible_collections.expanso.edge.plugins.module_utils._module import EdgeMo
 from ansible_collections.expanso.edge.plugins.module_utils._record import ARGUMENT_SPEC as RUN_OPTIONS
 from ansible_collections.expanso.edge.plugins.module_utils._registration import ARGUMENT_SPEC, find_marker, markers
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import find_token, last_lines
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, read, remove
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import SecureFileError, read
 from ansible_collections.expanso.edge.plugins.module_utils._token_file import ARGUMENT_SPEC as FILE_OPTIONS
-from ansible_collections.expanso.edge.plugins.module_utils._token_file import read_as_asked
+from ansible_collections.expanso.edge.plugins.module_utils._token_file import read_as_asked, remove_token
 
 POLL_SECONDS = 0.3
 
@@ -138,6 +147,7 @@ SETTLED_AGAIN_SECONDS = 15.0
 """The same for one that systemd had to start again: it may die at every start."""
 
 LAST_LINES = 12
+LATE_LOOKS = 5
 SHOWN = ("ActiveState", "SubState", "Result", "ExecMainCode", "ExecMainStatus", "NRestarts", "LoadState", "AssertResult")
 
 State = Dict[str, str]
@@ -157,7 +167,7 @@ def show(module: EdgeModule, unit: str) -> State:
 
     :raises WaitError: it does not answer, or not as systemd does
     """
-    properties = SHOWN + ("ActiveEnterTimestampMonotonic", "InvocationID")
+    properties = SHOWN + ("ActiveEnterTimestampMonotonic", "InvocationID", "ExecMainPID")
     systemctl = module.get_bin_path("systemctl")
     if systemctl is None:
         raise WaitError("there is no systemctl on this node, so its units cannot be waited for", unit, {})
@@ -201,7 +211,7 @@ def not_registered(params: Dict[str, Any], state: State) -> Optional[str]:
         return f"this node could not be registered: {params['token_file']} is not there"
     return (
         f"{params['bootstrap_unit']} ran, but there is none of the registration markers {', '.join(markers(params))}: "
-        "is data_dir the one that the agent uses?"
+        "is the data directory (systemd_service_data_dir) the one that the agent uses?"
     )
 
 
@@ -243,11 +253,11 @@ def wait(module: EdgeModule) -> str:
 
 
 def journal(module: EdgeModule, lines: int, *matches: str) -> bytes:
-    """Return the last lines of the journal that match."""
+    """Return the last lines of the journal that match, of those since this boot."""
     journalctl = module.get_bin_path("journalctl")
     if journalctl is None:
         return b""
-    arguments = [journalctl, "--quiet", "--no-pager", "--output=cat", f"--lines={lines}"]
+    arguments = [journalctl, "--quiet", "--no-pager", "--output=cat", "--boot", f"--lines={lines}"]
     return module.run_command(arguments + list(matches))[1].encode("utf-8", "surrogateescape")
 
 
@@ -268,17 +278,27 @@ def explain(module: EdgeModule, fault: WaitError, token: str) -> EdgeError:
         last = journal(module, 1, "_SYSTEMD_UNIT=" + unit)
         which = ["_SYSTEMD_UNIT=" + unit, "+"] + which
     elif invocation and (token or unit != module.params["bootstrap_unit"]):
-        last = journal(module, 1, "_SYSTEMD_INVOCATION_ID=" + invocation)
-        which = ["_SYSTEMD_INVOCATION_ID=" + invocation, "+", "INVOCATION_ID=" + invocation]
+        own = ["_SYSTEMD_INVOCATION_ID=" + invocation]
+        if number(fault.state, "ExecMainPID"):
+            # a journal that is late, as on a busy node, finds the process gone, and notes only these two of it
+            own += ["+", "_SYSTEMD_UNIT=" + unit, "_PID=" + fault.state["ExecMainPID"]]
+        last = journal(module, 1, *own)
+        for _attempt in range(LATE_LOOKS):
+            if last:
+                break
+            # the journal of a busy node may still be reading what a program wrote before it ended
+            time.sleep(POLL_SECONDS)
+            last = journal(module, 1, *own)
+        which = own + ["+", "INVOCATION_ID=" + invocation]
     output = journal(module, LAST_LINES, *which)
     wanted = module.params["fingerprint"]
     # its file may be gone, and only the agent's own words show which token it was
     secrets = [token] + [module.learn(find_token(each, wanted)) for each in (last, output) if wanted]
     lines = last_lines(output, LAST_LINES, *secrets)
     reason = ": ".join([str(fault)] + last_lines(last, 1, *secrets))
-    shown = ":\n" + "\n".join("  " + line for line in lines) if lines else ""
+    shown = "\nIts journal:\n" + "\n".join("  " + line for line in lines) if lines else " Its journal is empty"
     return EdgeError(
-        f"{reason} ({unit} is {in_words(fault.state)}). Its journal{shown or ' is empty'}",
+        f"{reason} ({unit} is {in_words(fault.state)}).{shown}",
         unit_state={key: fault.state[key] for key in SHOWN if key in fault.state},
         journal=lines,
     )
@@ -320,11 +340,18 @@ def apply_state(module: EdgeModule) -> Dict[str, Any]:
         except WaitError as exc:
             raise explain(module, exc, token) from None
         msg = f"registered, and {params['unit']} runs"
-    token_removed = marker is not None and params["remove_token_file"] and os.path.lexists(params["token_file"])
-    if token_removed and not module.check_mode:
-        remove(params["token_file"])
-        module.log_change("removed", params["token_file"], params["fingerprint"], None)
-    return {"changed": token_removed, "registered": marker is not None, "marker": marker, "token_removed": token_removed, "msg": msg}
+    removed = None
+    if marker is not None and params["remove_token_file"]:
+        module.doing = "remove the token of this node, which is registered"
+        removed = remove_token(module, params["token_file"])
+    return {
+        "changed": removed is not None,
+        "registered": marker is not None,
+        "marker": marker,
+        "token_removed": removed is not None,
+        "fingerprint": None if removed is None else removed.fingerprint,
+        "msg": msg,
+    }
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.expanso.edge.plugins.plugin_utils._reach import UNREACHABLE, VARIABLE, explained, failure
+from ansible_collections.expanso.edge.plugins.plugin_utils._typed import named_as_typed
 
 
 class AuditAction(ActionBase):
@@ -42,4 +43,4 @@ class AuditAction(ActionBase):
                 self._remove_tmp_path(self._connection._shell.tmpdir)
         if variables.get(VARIABLE) and not result.get("failed"):
             result["window"] = {"asked": asked, "answered": time.time()}
-        return result
+        return named_as_typed(result, self._task, variables)

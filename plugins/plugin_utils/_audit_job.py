@@ -10,13 +10,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
 from ansible.errors import AnsibleError
 from ansible_collections.expanso.edge.plugins.module_utils._version import VERSION
+from ansible_collections.expanso.edge.plugins.plugin_utils import _files as files
 from ansible_collections.expanso.edge.plugins.plugin_utils import _run
 from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERY_VARIABLE, named
 from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import shown_path
@@ -26,10 +26,10 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import Finding, Json, Node
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.report import Given
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.settings import NAME, Settings
-from ansible_collections.expanso.edge.plugins.plugin_utils._job import Job, by_problem, delivery_problem, some_of
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import BECOME_VARIABLE, Job, become_problem, by_problem, delivery_problem, some_of
 from ansible_collections.expanso.edge.plugins.plugin_utils._recorded_action import TRAIL_VARIABLE
 from ansible_collections.expanso.edge.plugins.plugin_utils._rendering import reader
-from ansible_collections.expanso.edge.plugins.plugin_utils._sources import SourceError, decrypter
+from ansible_collections.expanso.edge.plugins.plugin_utils._sources import VAULT_HEADER, SourceError, decrypter
 from ansible_collections.expanso.edge.plugins.plugin_utils._trail import TrailError, look
 
 FAILURE = "expanso_edge_audit_failure"
@@ -41,7 +41,7 @@ RESULT_VARIABLE = "expanso_edge_result"
 
 _GROUPS = ("all", "ungrouped")
 _MOST_LINES = 20  # of a trail that get a finding of their own
-_MOST_BYTES = 64 << 20  # of a slice's report: one of 10,000 nodes has less than 20 MiB
+_MOST_KEYS = 1000  # of an entry of registry or waivers, which has ten
 
 
 def hosts(names: list[str], variables: Mapping[str, Any], templar: Any) -> list[scope.Host]:
@@ -55,7 +55,7 @@ def hosts(names: list[str], variables: Mapping[str, Any], templar: Any) -> list[
     for name in names:
         raw = variables["hostvars"].raw_get(name)
         known = {DELIVERY_VARIABLE: value} if (value := job.value(name, raw, DELIVERY_VARIABLE)) is not None else {}
-        problem = delivery_problem(known)
+        problem = delivery_problem(known) or become_problem({BECOME_VARIABLE: job.value(name, raw, BECOME_VARIABLE)})
         if problem:
             problems.append((name, problem))
             continue
@@ -109,7 +109,7 @@ def slices(settings: Settings, given: Given, names: list[str], variables: Mappin
         raise DataError("; ".join([f"there is no report of a slice in {folder}: audit in slices first", *broken.values()]))
     for missing, option in ((given.registry is None, REGISTRY_VARIABLE), (settings.trail_file is None, TRAIL_VARIABLE)):
         if missing and any(part.registry if option == REGISTRY_VARIABLE else part.trail for part in parts):
-            raise DataError(f"the slices were given {option}, and this run is not: give it the same")
+            raise DataError(f"the slices ran with {option}, and this run does not: set the same value")
     nodes, findings = merge.together(parts, names, broken, settings.slices)
     known = {node.name for node in nodes}
     others = scope.nodes(hosts([name for name in names if name not in known], variables, templar))
@@ -157,7 +157,7 @@ def given(settings: Settings, args: Mapping[str, Any], variables: Mapping[str, A
 
     :raises DataError: something of it cannot be used
     """
-    read = decrypter(loader) or _read_plain
+    read = decrypter(loader) or files.content
     kept: dict[str, Any] = {}
     for name, variable in (("registry", REGISTRY_VARIABLE), ("waivers", WAIVERS_VARIABLE)):
         value = args.get(name)
@@ -189,6 +189,15 @@ def _variable(name: str, variables: Mapping[str, Any], templar: Any) -> Any:
         raise DataError(str(exc)) from None
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a dictionary of very many keys, which a few lines that merge dictionaries into one another can make."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_KEYS:
+            raise yaml.constructor.ConstructorError(None, None, "too many keys", node.start_mark)
+
+
 def _listed(value: Any, name: str, read: Callable[[str], bytes]) -> Any:
     """Return a list of entries: the value itself, or what is in the file that it names."""
     if value in (None, ""):
@@ -198,7 +207,7 @@ def _listed(value: Any, name: str, read: Callable[[str], bytes]) -> Any:
     path = os.path.abspath(os.path.expanduser(value))
     content = _content(path, name, read)
     try:
-        found = yaml.safe_load(content.decode("utf-8-sig"))
+        found = yaml.load(content.decode("utf-8-sig"), _Loader)  # noqa: S506  a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as exc:
         mark = getattr(exc, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
@@ -208,7 +217,8 @@ def _listed(value: Any, name: str, read: Callable[[str], bytes]) -> Any:
 
 def _content(path: str, name: str, read: Callable[[str], bytes]) -> bytes:
     try:
-        return read(path) if _is_vault(path) else _read_plain(path)
+        data = files.content(path)
+        return read(path) if data.startswith(VAULT_HEADER) else data
     except OSError as exc:
         raise DataError(f"{name}: {shown_path(path)} cannot be read on the controller: {exc.strerror}") from None
     except AnsibleError:
@@ -219,37 +229,16 @@ def _read_slice(path: str) -> bytes:
     """Return the report of a slice. Who can write there may have put something else in its place, which no job may wait for or follow."""
     if os.path.islink(path) or os.path.islink(os.path.dirname(path)):
         raise DataError(f"{path} is reached by a link, which no audit makes: remove the link")
-    return _read_regular(path, _MOST_BYTES)
-
-
-def _read_regular(path: str, most: int) -> bytes:
-    """Return what is in a file, but wait for no program at the other end of a pipe."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)) as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{path} is not a regular file: remove it")
-        if status.st_size > most:
-            raise DataError(f"{path} is larger than {most >> 20} MiB, which no report is: remove it")
-        return stream.read(most)
-
-
-def _read_plain(path: str) -> bytes:
-    with open(path, "rb") as stream:
-        return stream.read()
-
-
-def _is_vault(path: str) -> bool:
-    with open(path, "rb") as stream:
-        return stream.read(15).startswith(b"$ANSIBLE_VAULT;")
+    return files.content(path)
 
 
 def _earlier(settings: Settings) -> tuple[compare.Earlier | None, list[Finding]]:
     """Return the earlier report: the one that is named, else the one that is in the directory."""
     if settings.previous:
-        return compare.read(_content(settings.previous, "previous", _read_plain), shown_path(settings.previous)), []
+        return compare.read(_content(settings.previous, "previous", files.content), shown_path(settings.previous)), []
     path = settings.path("json")
     try:
-        return compare.read(_read_regular(path, 8 * _MOST_BYTES), path), []
+        return compare.read(files.content(path), path), []
     except FileNotFoundError:
         return None, []
     except (OSError, DataError) as exc:
@@ -269,7 +258,7 @@ def _trail(path: str, earlier: compare.Earlier | None) -> tuple[Json | None, Map
     shown = [
         (path, f"the audit trail {path}: {each.what}")
         if each.line is None
-        else (f"{path}, line {each.line}", f"line {each.line} of the audit trail {path}: {each.what}")
+        else (f"{path}:{each.line}", f"line {each.line} of the audit trail {path}: {each.what}")
         for each in found.problems[:_MOST_LINES]
     ]
     if len(found.problems) > _MOST_LINES:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import FINGERPRINT
+
 DELIVERY_VARIABLE = "expanso_edge_delivery"
 DEFAULT = "token_file"
 
@@ -33,9 +35,9 @@ DELIVERIES = {
 
 OUTCOMES = {
     "written": "received a token",
-    "repaired": "kept the token, permissions corrected",
+    "repaired": "held the token already, permissions corrected",
     "removed": "token removed",
-    "kept": "kept the token",
+    "kept": "held the token already",
     "absent": "no token to remove",
     "not_needed": "already registered",
     "delegated": "done on another host (the manager of its swarm)",
@@ -54,7 +56,16 @@ def named(variables: Mapping[str, Any]) -> list[Any]:
 
 def results(variables: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return what the roles of a host's deliveries registered as their results, by role; empty where a role did not run."""
-    return {name: variables.get(f"{name}_result") or {} for name in named(variables)}
+    found = {name: variables.get(f"{name}_result") for name in named(variables) if isinstance(name, str)}
+    return {name: _sound(result) for name, result in found.items()}
+
+
+def _sound(result: Any) -> Mapping[str, Any]:
+    """Return a result as far as it can be used: a node may answer anything. People copy a fingerprint from the summary into a command."""
+    if not isinstance(result, Mapping) or not isinstance(result.get("action", ""), str):
+        return {}
+    marks = {name: result[name] for name in ("fingerprint", "previous_fingerprint") if name in result}
+    return {**result, **{name: value if isinstance(value, str) and FINGERPRINT.fullmatch(value) else None for name, value in marks.items()}}
 
 
 def waits_for_registration(variables: Mapping[str, Any]) -> bool:

@@ -30,7 +30,7 @@ _SHAPES = re.compile(
     r"|(?<![A-Za-z0-9+_=-])(?=[A-Za-z+_=-]*[0-9])(?=[0-9+_=-]*[A-Za-z])[A-Za-z0-9+_=-]{16,}"
 )
 # playbooks/shared/pattern.yml has the same, because a pattern of hosts is used before any plugin of ours is asked
-_TOKEN = re.compile(r"(?i)exp_[ab]k_[a-z0-9_-]{8}|eyJ[a-z0-9_-]{8,}[.]")
+_TOKEN = re.compile(r"(?i)exp_[ab]k_[a-z0-9_-]{8}|(?<![a-z0-9_-])(?=[a-z0-9_-]+[.])[a-z0-9_-]*?eyJ[a-z0-9_-]{8,}[.]")
 # "lowercase", "Capital", "UPPER", "kv2", "2027"
 _WORD = re.compile(r"(?:[A-Z]?[a-z]{1,14}|[A-Z]{1,14})[0-9]{0,2}|[0-9]{1,4}")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}", re.IGNORECASE)
@@ -68,12 +68,13 @@ def plugin_name(text: str, exists: bool = False) -> str:
 
 
 def shown_path(path: str) -> str:
-    """Return a path with the parts masked that may be a token. An existing directory of this machine is not a token."""
+    """Return a path with the parts masked that may be a token, shortened. An existing directory of this machine is not a token."""
     shown, walked = [], ""
     for part in path.split("/"):
         walked = f"{walked}{part}/"
         shown.append(part if plain(part) or os.path.isdir(walked) else MASK)
-    return "/".join(shown)
+    text = "/".join(shown)
+    return text if len(text) <= LONGEST else text[:LONGEST] + " ..."
 
 
 def quoted(text: str, hide: Iterable[str] = ()) -> str:

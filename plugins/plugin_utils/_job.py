@@ -14,15 +14,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERIES, DELIVERY_VARIABLE, named
+from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import plain
 from ansible_collections.expanso.edge.plugins.plugin_utils._run import SLICED_VARIABLE
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import FILE_VARIABLE, TOKEN_VARIABLE
 from jinja2.exceptions import UndefinedError
 
 LABEL_VARIABLE = "expanso_edge_token_label"
 REREGISTER_VARIABLE = "expanso_edge_reregister"
+BECOME_VARIABLE = "expanso_edge_become"
 NAMES = (
-    FILE_VARIABLE, LABEL_VARIABLE, DELIVERY_VARIABLE, REREGISTER_VARIABLE, SLICED_VARIABLE, *(each.variable for each in DELIVERIES.values() if each.variable),
+    BECOME_VARIABLE, FILE_VARIABLE, LABEL_VARIABLE, DELIVERY_VARIABLE, REREGISTER_VARIABLE, SLICED_VARIABLE,
+    *(each.variable for each in DELIVERIES.values() if each.variable),
 )  # fmt: skip
 
 NOT_TEMPLATED = "{{ not templated }}"
@@ -35,7 +39,7 @@ _REFERENCE = re.compile(r"\s*\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}\s*")
 _DEEPEST = 10  # references to references
 
 _SHOWN = re.compile(r"[a-z_., ]{1,80}")
-"""An unknown delivery that may be shown: a word, and not a token that was put into the wrong variable."""
+"""An unknown delivery that may be shown if it is plain: words, and not a token that was put into the wrong variable."""
 
 
 class Job:
@@ -55,7 +59,7 @@ class Job:
     def variables(self, host: str) -> dict[str, Any]:
         """Return the variables of a host that are set. Its token is empty if only evaluating a template would give it."""
         own = self._hostvars.raw_get(host)
-        found = {name: self._value(host, own, name) for name in NAMES if name in self._play or name in own}
+        found = {name: self.value(host, own, name) for name in NAMES if name in self._play or name in own}
         if TOKEN_VARIABLE in self._play or TOKEN_VARIABLE in own:
             found[TOKEN_VARIABLE] = self._plain(own, TOKEN_VARIABLE)
         return found
@@ -67,14 +71,8 @@ class Job:
         """
         raw = self._play.get(name, own.get(name))
         parts = raw if isinstance(raw, list) else [raw]
-        if all(isinstance(part, str) and not _TEMPLATE.search(part) for part in parts):
-            return raw  # for a thousand hosts templating takes long
-        return self._value(host, own, name) if name in self._play or name in own else None
-
-    def _value(self, host: str, own: Mapping[str, Any], name: str) -> Any:
-        raw = self._play.get(name, own.get(name))
-        if raw is None or isinstance(raw, (bool, int)):
-            return raw
+        if all(part is None or isinstance(part, (bool, int)) or (isinstance(part, str) and not _TEMPLATE.search(part)) for part in parts):
+            return raw  # templating takes long: Ansible gathers all variables of a host for each value
         try:
             value = self._templar.template(raw) if name in self._play else self._hostvars[host][name]
             text = str(value)  # an undefined or encrypted value raises only here
@@ -111,9 +109,20 @@ def delivery_problem(variables: Mapping[str, Any]) -> str:
         return f"variable {DELIVERY_VARIABLE} cannot be templated: does it use a variable that is not defined?"
     if names and all(isinstance(name, str) and name in DELIVERIES for name in names):
         return ""
-    text = ", ".join(map(str, names))
-    value = f"is {text!r}, but" if _SHOWN.fullmatch(text) else "is set, but"
+    text = ", ".join("" if name is None else str(name) for name in names)
+    value = "is empty, but" if not text else f"is {text!r}, but" if _SHOWN.fullmatch(text) and plain(text) else "has a value that is not shown, but"
     return f"variable {DELIVERY_VARIABLE} {value} must name one or more of {', '.join(DELIVERIES)}"
+
+
+def become_problem(variables: Mapping[str, Any]) -> str:
+    """Return what is wrong with whether a host's tasks become root, or an empty text. Ansible would show what it is instead."""
+    value = variables.get(BECOME_VARIABLE)
+    try:
+        if value is not None and value != "":
+            boolean(value)
+    except TypeError:
+        return f"variable {BECOME_VARIABLE} must be true or false"
+    return ""
 
 
 def by_problem(found: Iterable[tuple[str, str]]) -> list[str]:

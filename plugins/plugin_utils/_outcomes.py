@@ -41,6 +41,12 @@ def provisioned(variables: Variables, failures: str = FAILURE) -> str:
     return next((action for action in OUTCOMES if action in actions), NO_RESULT)
 
 
+def replaced(result: Mapping[str, Any]) -> bool:
+    """Return whether what was written is another token than the one before, and not the same in another form, such as without a line feed."""
+    before = result.get("previous_fingerprint")
+    return before is None or before != result.get("fingerprint")
+
+
 def rotated(variables: Variables, planned: Mapping[str, Mapping[str, Any]] | None) -> str:
     """Return what became of a host in a rotation.
 
@@ -57,8 +63,11 @@ def rotated(variables: Variables, planned: Mapping[str, Mapping[str, Any]] | Non
     if any(result.get("reregister") for result in found):
         return ANEW
     written = [result for result in found if result["action"] == "written"]
+    new = [result for result in written if replaced(result)]
+    if new:
+        return ROTATED if any(result.get("previous_fingerprint") for result in new) else FIRST
     if written:
-        return ROTATED if any(result.get("previous_fingerprint") for result in written) else FIRST
+        return NEW_ALREADY
     if any(result.get("registered") for result in found):
         return REGISTERED
     if any(result["action"] in ("kept", "repaired") for result in found):

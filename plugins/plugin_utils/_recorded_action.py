@@ -26,6 +26,7 @@ from ansible_collections.expanso.edge.plugins.plugin_utils._rendering import rea
 from ansible_collections.expanso.edge.plugins.plugin_utils._run import RUN_ID, job_id, user
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import SourceError
 from ansible_collections.expanso.edge.plugins.plugin_utils._trail import TrailError, append, check
+from ansible_collections.expanso.edge.plugins.plugin_utils._typed import named_as_typed
 
 TRAIL_VARIABLE = "expanso_edge_trail_file"
 
@@ -66,7 +67,7 @@ class RecordedAction(ActionBase):
         finally:
             if not in_background:
                 self._remove_tmp_path(self._connection._shell.tmpdir)
-        return result
+        return named_as_typed(result, self._task, variables)
 
     def _answer(self, module: Module, variable: Variable, variables: Mapping[str, Any]) -> Json:
         """Run the module and return its result.
@@ -90,7 +91,7 @@ class RecordedAction(ActionBase):
         if result.get("ansible_job_id") and self._task.async_val:
             found = [Change("started in the background, so the result is unknown", str(self._task.action), None, None)]
         else:
-            found = changes(self._task.action.rpartition(".")[2], options, result)
+            found = _changes(str(self._task.action), options, result)
         token, options = str(options.get("token") or ""), _discreet(options)
         run = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -104,6 +105,14 @@ class RecordedAction(ActionBase):
         for change in found:
             # a name or a label may be the token by mistake
             append(trail, {name: None if value is None else mask(str(value), token) for name, value in {**run, **change._asdict()}.items()})
+
+
+def _changes(module: str, options: Json, result: Json) -> list[Change]:
+    """Return what a module changed. A node may answer anything, and that it did is worth a line."""
+    try:
+        return changes(module.rpartition(".")[2], options, result)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return [Change("unknown, because the answer is not one of the module", module, None, None)]
 
 
 def _trail_file(variable: Variable) -> str | None:

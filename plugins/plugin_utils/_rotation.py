@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import calendar
 import datetime
 import json
 import re
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.expanso.edge.plugins.module_utils._guard import NOTHING
+from ansible_collections.expanso.edge.plugins.module_utils._record import seconds_of
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.plugin_utils._deliveries import DELIVERIES, Delivery, results
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import by_problem
@@ -106,7 +106,7 @@ def _predicted(host: str, delivery: str, result: Mapping[str, Any]) -> Entry:
     elif registered:
         action, note = "keep", "registered: needs no token"
     elif result.get("action") in ("kept", "repaired"):
-        action, note = "keep", "holds this token already"
+        action, note = "keep", "keeps its token: the same one was given, or none"
     else:
         action, note = "keep", "needs no token"
     return Entry(host, delivery, place_of(result), action, old, result.get("fingerprint") if action in DOING else old, registered, note)
@@ -164,8 +164,8 @@ def parse(text: str, reregister: bool, now: float) -> Plan:
     if not isinstance(nodes, list) or not isinstance(run, dict) or not isinstance(data.get("reregister"), bool):
         raise PlanError(f"it is damaged: nodes, run or reregister are missing; {_AGAIN}")
     if data["reregister"] != reregister:
-        made = "with" if data["reregister"] else "without"
-        raise PlanError(f"it was made {made} {REREGISTER}=true, and this run is not: run it as the plan was made, or make a new plan")
+        made, now_is = ("with", "without") if data["reregister"] else ("without", "with")
+        raise PlanError(f"it was made {made} {REREGISTER}=true, and this run is {now_is} it: set the same as when the plan was made, or make a new plan")
     entries = [_entry(each, number) for number, each in enumerate(nodes, 1)]
     if len({(each.node, each.delivery) for each in entries}) < len(entries):
         raise PlanError(f"it is damaged: it names one delivery of a node two times; {_AGAIN}")
@@ -199,17 +199,13 @@ _AGAIN = "make a new one with --check"
 
 def _check_age(generated_at: Any, now: float) -> None:
     try:
-        made = _seconds(generated_at)
+        made = seconds_of(generated_at)
     except (TypeError, ValueError):
         raise PlanError(f"it is damaged: generated_at is not a time; {_AGAIN}") from None
     if now - made > MOST_DAYS * _DAY:
         raise PlanError(f"it is of {generated_at}, more than {MOST_DAYS} days old; {_AGAIN}")
     if made - now > _HOUR:
         raise PlanError(f"it is of {generated_at}, which is in the future: is this controller's clock right?")
-
-
-def _seconds(text: str) -> float:
-    return float(calendar.timegm(time.strptime(text, _TIME)))
 
 
 def _entry(data: Any, number: int) -> Entry:

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import datetime
-import errno
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -18,8 +17,10 @@ from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import AnsibleVaultFormatError
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask
 from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME, MAX_LENGTH, TokenFault, judge
 from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import shown_path
+from ansible_collections.expanso.edge.plugins.plugin_utils._files import beginning
 
 TOKEN_VARIABLE = "expanso_edge_token"
 FILE_VARIABLE = "expanso_edge_token_file"
@@ -28,7 +29,7 @@ NO_SOURCE = (
 )
 
 NO_TEXT: dict[type, str] = {
-    bool: "a truth value",
+    bool: "a boolean",
     int: "a number",
     float: "a number",
     list: "a list",
@@ -42,6 +43,7 @@ NO_TEXT: dict[type, str] = {
 QUOTE = """put the token in quotation marks, and on a host's line of an INI inventory in two kinds of them, such as '"..."'"""
 
 UNNAMED = f"the file that variable {FILE_VARIABLE} names on the controller"
+NO_PATH = f"; give its absolute path (a name alone is not shown, because it may be a token; a token itself belongs in variable {TOKEN_VARIABLE})"
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 MAX_VAULT_SIZE = 1 << 20
@@ -67,7 +69,7 @@ class Found(NamedTuple):
     @property
     def described(self) -> str:
         """The source in words, for messages."""
-        return f"{self.source}, which is empty" if self.token == "" else self.source
+        return f"{self.source} is empty" if self.token == "" else self.source
 
     def __repr__(self) -> str:
         return f"Found(source={self.source!r})"
@@ -103,7 +105,7 @@ def _text(value: Any, name: str) -> str:
     if isinstance(value, (list, tuple)) and not value:
         raise SourceError(f"variable {name} is an empty list, as a lookup returns if it finds nothing for this host", job_wide=name != TOKEN_VARIABLE)
     kind = next((name for kind, name in NO_TEXT.items() if isinstance(value, kind)), f"of type {type(value).__name__}")
-    advice = QUOTE if name == TOKEN_VARIABLE else "give it the path of one file"
+    advice = "give it the path of one file" if name == FILE_VARIABLE else "give it one token" if isinstance(value, (list, tuple, dict)) else QUOTE
     raise SourceError(f"variable {name} is {kind}, not a text: {advice}", job_wide=name != TOKEN_VARIABLE)
 
 
@@ -117,6 +119,8 @@ def job_wide(file: Any, environ: Mapping[str, str], decrypt: Decrypt | None = No
     if not file:
         return from_environment if from_environment.token else Found(None, NO_SOURCE)
     from_file = _read(_text(file, FILE_VARIABLE), decrypt)
+    if from_environment.token and from_file.token == "":
+        raise SourceError(f"{from_file.described}, but {from_environment.source} holds a token: put the token into the file, or unset {FILE_VARIABLE}")
     if from_environment.token and from_environment.token != from_file.token:
         raise SourceError(f"{from_file.source} and {from_environment.source} hold different tokens: unset one of them")
     return from_file
@@ -139,19 +143,18 @@ def decode(data: bytes) -> str:
 
 def _read(given: str, decrypt: Decrypt | None) -> Found:
     path = os.path.abspath(os.path.expanduser(given.replace("\0", "?")))  # the system does not accept NUL
-    source = f"file {path} on the controller (variable {FILE_VARIABLE})"
+    source = mask(f"file {path} on the controller (variable {FILE_VARIABLE})")
     try:
-        if os.path.exists(path) and not os.path.isfile(path):  # reading a pipe would wait for ever, and the file is read for each node
-            raise OSError(errno.EINVAL, "it is not a regular file")
-        with open(path, "rb") as handle:
-            data, found = handle.read(MAX_LENGTH + 2), os.fstat(handle.fileno())
-        if data.startswith(VAULT_HEADER) and decrypt is not None and found.st_size <= MAX_VAULT_SIZE:
-            return Found(decode(_decrypted(path, source, decrypt)), source)
-        return Found(decode(data), source, warning=_exposed(source, found.st_mode))
+        data, found = beginning(path, MAX_LENGTH + 2)
+        decrypting = decrypt if data.startswith(VAULT_HEADER) and found.st_size <= MAX_VAULT_SIZE else None
+        token = decode(_decrypted(path, source, decrypting) if decrypting else data)
+        source = mask(source, token)  # people name a file after what is in it
+        return Found(token, source, warning="" if decrypting else _exposed(source, found.st_mode))
     except (OSError, UnicodeError) as exc:
         # the variable may contain the token itself by mistake
-        named = f"file {shown_path(path)} on the controller (variable {FILE_VARIABLE})" if _looks_like_a_path(given) else UNNAMED
-        raise SourceError(f"cannot read {named}: {getattr(exc, 'strerror', None) or 'no file can have that name'}") from None
+        is_path, fault = _looks_like_a_path(given), getattr(exc, "strerror", None) or "no file can have that name"
+        named = f"file {shown_path(path)} on the controller (variable {FILE_VARIABLE})" if is_path else UNNAMED
+        raise SourceError(f"cannot read {named}: {fault}{'' if is_path else NO_PATH}") from None
     except TokenFault as exc:
         raise SourceError(f"{source}: {exc.message}") from None
 

@@ -9,11 +9,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import mask, visible
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import LABEL_VARIABLE, NOT_TEMPLATED, some_of
 
 Variables = Mapping[str, Any]
@@ -41,13 +42,21 @@ def label(variables: Variables) -> str:
     return "" if text == NOT_TEMPLATED or "{{" in text else mask(text)
 
 
+_FILTER = re.compile(r".*(?:The filter plugin 'expanso\.edge\.\w+' failed|<class 'ansible\.errors\.AnsibleFilterError'>, original message): ")
+"""What Ansible puts before the message of a filter of this collection."""
+
+
 def first_line(text: Any) -> str:
     """Return the first line of a message, with the last line of a program's output if Ansible quotes that.
 
-    What is wrong with the options of a role is in the lines below. ansible-core < 2.19 appends an excerpt of the playbook to the message of a failed template.
+    What is wrong with the options of a role is in the lines below, and what is wrong with a value is behind the names of what was templated.
+    ansible-core < 2.19 appends an excerpt of the playbook to the message of a failed template.
+    A node may answer anything, so nothing of it reaches a terminal as a control sequence.
     """
     first, _newline, rest = str(text).strip().partition("\n")
     output = [line.strip() for line in rest.splitlines() if line.strip()]
     if first == "Validation of arguments failed:":
-        return mask(f"{first} {'; '.join(output)}")
-    return f"{first} {output[-1]}" if ">>> Standard Error" in output else first
+        return visible(mask(f"{first} {'; '.join(output)}"))
+    if ">>> Standard Error" in output:
+        return visible(f"{first} {output[-1]}")
+    return visible(re.sub(r"^(.+)\. \1$", r"\1", _FILTER.sub("", first)))  # ansible-core < 2.19 says it two times

@@ -14,6 +14,7 @@ an audit: :func:`look` gives and takes it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -25,6 +26,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import shown_path
+from ansible_collections.expanso.edge.plugins.plugin_utils._files import refuse_what_is_no_file
 
 BEGINNING = "0" * 64
 """Stands for the hash of the line before the first one."""
@@ -34,6 +36,9 @@ PATIENCE = 60.0
 
 LONGEST = 1 << 20
 """Bytes of a line at most, to find the last one without reading the whole file."""
+
+MOST_BYTES = 1 << 30
+"""Bytes of a trail that is looked at: some millions of changes."""
 
 _POLL_SECONDS = 0.01
 
@@ -99,6 +104,7 @@ def look(path: str, known: str | None = None) -> Verified:
     :raises TrailError: the file cannot be read
     """
     try:
+        refuse_what_is_no_file(path, MOST_BYTES)
         with open(path, "rb") as handle:
             fcntl.flock(handle.fileno(), fcntl.LOCK_SH)
             lines = handle.read().split(b"\n")
@@ -263,7 +269,8 @@ class _Opened:
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise TrailError(f"the audit trail {shown_path(self._path)} is locked by another process for {PATIENCE:.0f} seconds: end it") from None
+                    what = f"the audit trail {shown_path(self._path)}"
+                    raise TrailError(f"{what} has been locked by another process for {PATIENCE:.0f} seconds: end that process") from None
             time.sleep(_POLL_SECONDS)
         try:
             return os.path.samestat(os.fstat(self._descriptor), os.stat(self._path, follow_symlinks=False))
@@ -272,7 +279,8 @@ class _Opened:
 
     def _close(self) -> None:
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            with contextlib.suppress(OSError):  # what was appended is on the disk already
+                os.close(self._descriptor)
             self._descriptor = -1
 
     def _fault(self, exc: OSError) -> TrailError:

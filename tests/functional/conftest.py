@@ -22,8 +22,12 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parents[1] / "tools")]
 
 import environments
+from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 from ansible_runs import KEPT, PLACES, Controller
 from control_plane import ControlPlane
+from paths import collections
+
+_AnsibleCollectionFinder(paths=[str(collections())])._install()
 
 CORES = environments.available("core-")
 AT_HAND = [name for name, fault in CORES.items() if fault is None]

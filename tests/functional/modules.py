@@ -39,11 +39,17 @@ class Result(NamedTuple):
 class Modules:
     """Modules that are ready to run."""
 
-    def __init__(self, log: Path, *names: str) -> None:
+    def __init__(self, log: Path, *names: str, programs: Optional[Path] = None) -> None:
+        """Import the modules of these names.
+
+        :param programs: a directory of programs that take the place of the machine's own ones
+        """
         program = REPOSITORY / "tests" / "support" / "module_forks.py"
         command = [str(environments.make("test") / "bin" / "python"), str(program), str(log), *names]
         # an umask that shows what a module leaves to it
         environment = {**os.environ, "PYTHONPATH": str(collections())}
+        if programs:
+            environment["PATH"] = f"{programs}:{environment['PATH']}"
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=log.parent, umask=0)
 
     def run(self, module: str, arguments: dict[str, Any], inject: Optional[str] = None, account: Optional[int] = None, seconds: float = 60) -> Result:

@@ -148,8 +148,8 @@ def test_all_are_down(controller: Controller, home: Path) -> None:
     ("variables", "says"),
     [
         ({"expanso_edge_delivery": "carrier_pigeon"}, "variable expanso_edge_delivery is 'carrier_pigeon', but must name one or more of token_file"),
-        ({"expanso_edge_audit_fail_on": "info"}, "fail_on has an unknown value: known are error, warning, never"),
-        ({"expanso_edge_audit_registry": "/no/such/file"}, "registry: /no/such/file cannot be read on the controller"),
+        ({"expanso_edge_audit_fail_on": "info"}, "expanso_edge_audit_fail_on has an unknown value: known are error, warning, never"),
+        ({"expanso_edge_audit_registry": "/no/such/file"}, "expanso_edge_audit_registry: /no/such/file cannot be read on the controller"),
         ({"expanso_edge_audit_waivers": [{"finding": "left_over"}]}, "waivers, entry 1: node is missing"),
     ],
 )

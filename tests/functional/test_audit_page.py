@@ -9,21 +9,14 @@ A machine where Chromium cannot be installed fails these tests, with what to do.
 from __future__ import annotations
 
 import base64
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
+from ansible_collections.expanso.edge.plugins.plugin_utils._audit_page import render
 from audit_reports import example, fleet
 from chromium import Browser, Page, chromium
-from paths import collections
-
-if not any(isinstance(finder, _AnsibleCollectionFinder) for finder in sys.meta_path):
-    _AnsibleCollectionFinder(paths=[str(collections())])._install()
-
-from ansible_collections.expanso.edge.plugins.plugin_utils._audit_page import render
 
 NODES = 1000
 Opener = Callable[..., Page]

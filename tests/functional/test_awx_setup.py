@@ -36,7 +36,7 @@ class Set:
 
 
 def play(awx: awx_api.Awx, folder: Path, *arguments: str) -> str:
-    """Run awx.yml with all that is optional, at the verbosity that shows most. The secrets are in a file, as docs/awx.md says."""
+    """Run awx.yml with all that is optional, at the verbosity that shows most. The secrets are in a file, as docs/docsite/rst/guide_awx.rst says."""
     given = folder / "secrets.yml"
     given.write_text(json.dumps(SECRETS))
     command = ["ansible-playbook", "-vvv", SETUP / "awx.yml", "-e", f"@{SETUP / 'external-store.yml'}", "-e", f"@{given}", *arguments]

@@ -155,7 +155,7 @@ CASES = [
         (put(), lambda place: grant(place / "token", "user", NOBODY, 4)),
         # the mask of the list shows as the group's permissions
         findings=("error mode_too_wide", "error acl_grants_access"),
-        says="the access control list of {place}/token lets user nobody in",
+        says="the access control list of {place}/token gives access to user nobody",
     ),
     Case("masked access control list", (put(), lambda place: grant(place / "token", "user", NOBODY, 4, mask=0))),
     Case(
@@ -379,8 +379,8 @@ def test_an_account_that_sees_a_part_only(controller: Controller, place: Path) -
 
 def test_options_that_make_no_sense(controller: Controller) -> None:
     refused = {
-        "mode 0644 is not possible here: write it as a quoted octal string": {"mode": "0644"},
-        "mode rw is not possible here": {"mode": "rw"},
+        "option mode: 0644 is not possible here: write it as a quoted octal string": {"mode": "0644"},
+        "option mode: rw is not possible here": {"mode": "rw"},
         "option paths: the path is not absolute: etc/token": {"paths": ["etc/token"]},
         "option fingerprints: this is not the fingerprint of a token": {"fingerprints": [KEY]},
         "option units: * is not the name of a unit": {"units": ["*"]},

@@ -20,8 +20,9 @@ import pytest
 from ansible_runs import Controller, Json, Run
 from conftest import AT_HAND
 from control_plane import new_key
-from fake_servers import Cluster, Engine, serve
+from fake_servers import Cluster, Engine, Rule, serve
 from paths import collections
+from server_faults import raw
 
 MARKERS = ("auth/credentials.creds", "config.d/50-connection.yaml", "config.d/50-registration.yaml", "identity")
 ENROLMENT = "io.expanso.edge.enrolment"
@@ -210,7 +211,7 @@ REFUSED_BY_A_CLUSTER: dict[str, tuple[Json, str]] = {
         "k8s_secret_deployment_environment: the value of A is a dictionary",
     ),
     "labels": ({"k8s_secret_deployment_labels": {"a": [1]}}, "k8s_secret_deployment_labels: the value of a is a list"),
-    "secret_labels": ({"k8s_secret_labels": {"a": {"b": 1}}}, "option labels: the value of a is a dictionary"),
+    "secret_labels": ({"k8s_secret_labels": {"a": {"b": 1}}}, "option labels (k8s_secret_labels): the value of a is a dictionary"),
     "long_name": ({"k8s_secret_deployment_name": "a" * 64}, "cannot be the value of label app.kubernetes.io/instance"),
     "long_secret_name": ({"k8s_secret_name": "a" * 64}, "becomes the value of a label as well"),
 }
@@ -262,6 +263,25 @@ def test_an_unusable_engine_is_reported_by_our_own_module(core: Core, engine: En
     run = play(core, "swarm_secret", {host: manager(each, swarm_secret_remove_after_registration=True) for host, each in hosts.items()})
     assert "is not in a swarm: initialise one" in failure(run, "alone")
     assert "name a manager (they are a:1)" in failure(run, "worker")
+
+
+def test_a_redirection_is_not_followed_with_the_token(core: Core, cluster: Cluster, other_cluster: Cluster, engine: Engine, other_engine: Engine) -> None:
+    """Whichever client library there is: they all would."""
+    cluster.hold("Namespace", "edge")
+    cluster.rules.append(leading(other_cluster.url, "/secrets/"))
+    engine.rules.append(leading(other_engine.url.replace("tcp:", "http:"), "/secrets/create"))
+    hosts = {
+        "site": site(cluster, role="k8s_secret", k8s_secret_deployment_wait=False),
+        "swarm": manager(engine, role="swarm_secret", swarm_secret_service_state="unmanaged"),
+    }
+    run = play(core, "{{ role }}", hosts)
+    assert all("it redirects to another address" in failure(run, host) for host in hosts), run.output
+    assert other_cluster.asked == other_engine.asked == []
+
+
+def leading(url: str, part: str) -> Rule:
+    """A rule that leads changes to another server, as a proxy does that wants a login."""
+    return lambda method, path, _body: raw(307, b"", ("Location", url + path)) if part in path and method != "GET" else None
 
 
 REFUSED_BY_A_SWARM: dict[str, tuple[Json, str]] = {

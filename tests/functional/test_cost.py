@@ -15,8 +15,8 @@ NODES = 4
 FOR_ALL = 5
 """Workers for tasks that run one time, however many nodes there are: three checks, the summary and the result."""
 
-FOR_EACH = 4
-"""Workers for each node: the include, the role's validation, the module, and the registration, which is skipped."""
+FOR_EACH = 2
+"""Workers for each node: the include and the module."""
 
 PAYLOAD = 110_000
 """Bytes by which the module of a token may be larger than ping, which is 160 kB. It was 93 kB when this was written. Each node receives and

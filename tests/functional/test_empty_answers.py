@@ -12,7 +12,7 @@ import pytest
 from ansible_runs import TOKEN_VARIABLE, Controller, local_node
 from control_plane import new_key
 
-ASKED = ("hosts", "serial", "canary", "max_fail_percentage", "reregister", "plan_file", "fingerprint", "retire_all")
+ASKED = ("hosts", "serial", "canary", "max_fail_percentage", "reregister", "plan_file", "fingerprint", "retire_all", "become", "plan_artifact")
 BLANK = json.dumps({f"expanso_edge_{name}": "" for name in ASKED})
 
 
@@ -31,11 +31,15 @@ def test_a_blank_answer_is_the_default(playbook: str, controller: Controller, ho
     ("playbook", "name", "says"),
     [
         ("provision", "hosts", "expanso_edge_hosts contains a token: revoke it"),
-        ("provision", "serial", "expanso_edge_serial, expanso_edge_canary or expanso_edge_max_fail_percentage is not a number: give"),
-        ("provision", "max_fail_percentage", "is not a number: give"),
+        ("provision", "serial", "expanso_edge_serial is not a number: give"),
+        ("provision", "max_fail_percentage", "expanso_edge_max_fail_percentage is not a number: give"),
         ("rotate", "reregister", "expanso_edge_reregister must be true or false"),
+        ("rotate", "plan_artifact", "expanso_edge_plan_artifact must be true or false"),
         ("rotate", "plan_file", "the plan that expanso_edge_plan_file names cannot be used: the variable contains a token"),
         ("retire", "retire_all", "expanso_edge_retire_all must be true or false"),
+        ("provision", "become", "expanso_edge_become must be true or false"),
+        ("retire", "delivery", "variable expanso_edge_delivery has a value that is not shown, but must name one or more of token_file"),
+        ("audit", "become", "expanso_edge_become must be true or false"),
         ("audit", "audit_directory", "directory contains a token: revoke it"),
     ],
 )

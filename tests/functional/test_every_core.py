@@ -170,7 +170,7 @@ def test_modules_and_plugins(lab: Lab) -> None:
     expected = {
         "follow a link": "is a symbolic link, which is not followed",
         "bad token": "white space at its end",
-        "bad mode": "mode 0644 is not possible here",
+        "bad mode": "option mode: 0644 is not possible here",
         "register": "exit code 13: .*no URL given",
         "two sources": "hold different tokens: unset one of them",
     }

@@ -69,12 +69,12 @@ def project(home: Path) -> Path:
         "ansible_connection": "local",
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
         "expanso_edge_become": False,
-        "expanso_edge_token_file": TOKEN_PATH,
     }
     made = home / "project"
     made.mkdir()
     shutil.copy(REPOSITORY / "examples" / "awx" / "provision.yml", made)
-    (made / "inventory.yml").write_text(json.dumps({"expanso_edge": {"hosts": INVENTORY, "vars": common}}))
+    shutil.copy(EXAMPLE / "inventory.yml", made)  # with the token's path
+    (made / "nodes.yml").write_text(json.dumps({"expanso_edge": {"hosts": INVENTORY, "vars": common}}))
     token = home / ".config" / "expanso" / "bootstrap.token"
     token.parent.mkdir(parents=True)
     token.write_text(TOKEN)
@@ -121,7 +121,7 @@ def test_what_is_in_it(image: str, project: Path) -> None:
 
 def test_all_deliveries_find_what_they_need(image: str, project: Path) -> None:
     """As an account that is not root, as in AWX."""
-    command = ["ansible-playbook", "-i", "inventory.yml", "expanso.edge.provision", "--check", "--diff"]
+    command = ["ansible-playbook", "-i", "inventory.yml", "-i", "nodes.yml", "expanso.edge.provision", "--check", "--diff"]
     output = in_container(image, project, *command, user=os.geteuid() or 1000)
     assert "received a token: 1 (file)" in output, output
     # the three others come as far as a machine without systemd, engine and cluster lets them
@@ -131,7 +131,8 @@ def test_all_deliveries_find_what_they_need(image: str, project: Path) -> None:
 
 
 def test_a_token_is_delivered(image: str, project: Path) -> None:
-    script = "set -e; ansible-playbook -i inventory.yml provision.yml --limit file; cd /etc/expanso; cmp bootstrap.token $0; stat -c '%a %u' bootstrap.token"
+    script = "set -e; ansible-playbook -i inventory.yml -i nodes.yml provision.yml --limit file"
+    script += "; cd /etc/expanso; cmp bootstrap.token $0; stat -c '%a %u' bootstrap.token"
     output = in_container(image, project, "sh", "-c", script, TOKEN_PATH)
     assert output.splitlines()[-1] == "600 0", output
 
@@ -142,7 +143,7 @@ def navigate(project: Path, image: str, *arguments: str) -> tuple[str, set[str]]
     temporary = home / "tmp"
     temporary.mkdir(exist_ok=True)
     before = set(home.rglob("*"))
-    command = ["ansible-navigator", "run", "provision.yml", "-i", "inventory.yml", "--check", "--limit", "file"]
+    command = ["ansible-navigator", "run", "provision.yml", "-i", "inventory.yml", "-i", "nodes.yml", "--check", "--limit", "file"]
     command += ["--execution-environment-image", image, "--pull-policy", "never", "--container-engine", "docker", *arguments]
     variables = environments.activated("lint", HOME=str(home), TMPDIR=str(temporary), NO_COLOR="1")
     del variables["ANSIBLE_COLLECTIONS_PATH"]  # navigator passes it on, and in the environment the path is another one

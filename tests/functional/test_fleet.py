@@ -157,8 +157,8 @@ def test_the_summary_is_right(story: Story) -> None:
     assert [each for each in lines if each not in failures] == [
         "20 nodes",
         line("received a token", by_action["written"]),
-        line("kept the token, permissions corrected", by_action["repaired"]),
-        line("kept the token", by_action["kept"]),
+        line("held the token already, permissions corrected", by_action["repaired"]),
+        line("held the token already", by_action["kept"]),
         line("already registered", by_action["not_needed"]),
         line("failed", [*FAILING, "node20"]),
         NEXT.format(len(waiting), ", ".join(waiting[:10]), len(waiting) - 10),
@@ -186,7 +186,7 @@ def test_a_second_run_changes_nothing(story: Story) -> None:
     assert story.runs[2].totals()["changed"] == 0
     assert story.runs[1].totals()["changed"] == len(HOLDERS)  # one kept its token, and got an enrolment record
     lines = summary(story.runs[2])
-    assert lines[1] == f"  kept the token: {len(HOLDERS)} ({', '.join(HOLDERS[:10])} and {len(HOLDERS) - 10} more)"
+    assert lines[1] == f"  held the token already: {len(HOLDERS)} ({', '.join(HOLDERS[:10])} and {len(HOLDERS) - 10} more)"
 
 
 def test_failures_are_counted(story: Story) -> None:

@@ -79,9 +79,9 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
     assert summary(first) == [
         "10 nodes",
         "  received a token: 3 (new1, new2, own)",
-        "  kept the token, permissions corrected: 1 (open)",
+        "  held the token already, permissions corrected: 1 (open)",
         "  token removed: 1 (retired)",
-        "  kept the token: 1 (keeps)",
+        "  held the token already: 1 (keeps)",
         "  already registered: 1 (registered)",
         "  failed: 3 (linked, bad, down)",
         *failures,
@@ -100,7 +100,7 @@ def test_a_fleet_in_many_states(controller: Controller, home: Path) -> None:
     second = run()
     assert summary(second) == [
         "10 nodes",
-        "  kept the token: 5 (new1, new2, keeps, open, own)",
+        "  held the token already: 5 (new1, new2, keeps, open, own)",
         "  no token to remove: 1 (retired)",
         "  already registered: 1 (registered)",
         "  failed: 3 (linked, bad, down)",
@@ -190,7 +190,7 @@ def test_batches(share: int, reached: list[str], controller: Controller, home: P
     waiting = ["  no result (unreachable, in a later batch, or skipped by tags): 2 (third, fourth)"] if share == 0 else []
     lines = summary(run)
     assert lines[:3] == ["4 nodes", f"  received a token: {len(reached)} ({', '.join(reached)})", "  failed: 1 (second)"]
-    assert "mode 0666 is not possible here" in lines[3]
+    assert "option mode (token_file_mode): 0666 is not possible here" in lines[3]
     assert lines[4 : 4 + len(waiting)] == waiting
     assert lines[-1].startswith("next: ")
 
@@ -202,7 +202,7 @@ def test_all_fail(controller: Controller, home: Path) -> None:
     assert run.returncode == 2 and tokens(home) == {}
     lines = summary(run)
     assert lines[:2] == ["2 nodes", "  failed: 2 (one, two)"]
-    assert "mode 0666" in lines[2] and "there is no account 'no-such-account'" in lines[3]
+    assert "option mode (token_file_mode): 0666" in lines[2] and "option owner (token_file_owner): there is no account 'no-such-account'" in lines[3]
     assert run.totals()["failed"] == 2
 
 

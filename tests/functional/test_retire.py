@@ -108,8 +108,8 @@ def test_one_token_wherever_it_is(controller: Controller, home: Path) -> None:
     def lines() -> list[str]:
         audit = f"ansible-playbook expanso.edge.audit -e expanso_edge_fingerprint={mark}"
         return [
-            f"next: copies elsewhere, as in shell histories, are not removed: {audit} finds them",
-            "next: revoke the token in Expanso Cloud, on the workspace's Keys page: until then whoever has it can join a node",
+            f"next: copies in other places, such as shell histories, are not removed: find them with {audit}",
+            "next: revoke the token in Expanso Cloud, on the workspace's Keys page: until then anyone who has it can register a node",
         ]
 
     first = run(mark)
@@ -120,7 +120,7 @@ def test_one_token_wherever_it_is(controller: Controller, home: Path) -> None:
         "  holds another token, which stays: 3 (one, two, other)",
         "  not reached, so unknown: 1 (down)",
         "    down: the host cannot be reached: this host is down",
-        "the token may still be held by 1 node (down): mend what failed, and run this again",
+        "the token may still be held by 1 node (down): correct what failed, and run this again",
         *lines(),
     ]
     assert held(home) == {"one/bootstrap.env", "two/bootstrap.token", "other/bootstrap.token"}
@@ -128,7 +128,7 @@ def test_one_token_wherever_it_is(controller: Controller, home: Path) -> None:
     del hosts["down"]
     second = run(mark.upper())
     assert (second.returncode, second.totals()["changed"]) == (0, 0)
-    assert summary(second)[-3:] == ["no asked node holds the token any more where its delivery keeps it", *lines()]
+    assert summary(second)[-3:] == ["the token is gone from its usual place on all nodes that were asked", *lines()]
 
 
 @pytest.mark.parametrize(

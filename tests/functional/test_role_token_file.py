@@ -16,7 +16,7 @@ from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run
 from control_plane import ControlPlane, new_jwt, new_key
 from files import File, file, tree
 
-TASK, REGISTRATION = "Bring the token file to its state", "Register the node"
+TASK = "Bring the token file to its state"
 
 # What each node is told, besides where its files are.
 NODES: dict[str, Json] = {
@@ -141,7 +141,7 @@ def test_check_mode_foresees_and_changes_nothing(fleet: Fleet) -> None:
 def test_every_node_is_brought_to_its_state(fleet: Fleet) -> None:
     assert fleet.real.returncode == 2
     assert {node for node in NODES if fleet.real.recap(node)["failed"]} == FAILED
-    assert {node for node in NODES if fleet.real.recap(node)["changed"]} == CHANGED | {"refused"}
+    assert {node for node in NODES if fleet.real.recap(node)["changed"]} == CHANGED  # Ansible counts no change of a task that failed
     contents = {node: fleet.token(node).read_text() for node in NODES if fleet.token(node).is_file() and not fleet.token(node).is_symlink()}
     received = dict.fromkeys(("blank", "keeps", "outdated", "open", "private", "registers"), fleet.key)
     assert contents == {**received, "own": fleet.jwt, "refused": fleet.unknown}
@@ -169,9 +169,18 @@ def test_results_tell_what_was_done(fleet: Fleet) -> None:
     assert "is a symbolic link" in fleet.real.result(TASK, "linked")["msg"]
     assert "strict accepts nothing else" in fleet.real.result(TASK, "strict")["msg"]
     assert "value of token_file_state must be one of" in fleet.real.output
-    assert "invalid bootstrap token" in fleet.real.result(REGISTRATION, "refused")["msg"]
+    assert "invalid bootstrap token" in fleet.real.result(TASK, "refused")["msg"]
     assert fleet.real.result(TASK, "blank")["token_source"] == f"environment variable {TOKEN_VARIABLE} on the controller"
     assert fleet.real.result(TASK, "own")["token_source"] == "variable expanso_edge_token"
+
+
+def test_the_task_returns_its_registration(fleet: Fleet) -> None:
+    results = {node: fleet.real.result(TASK, node) for node in ("registers", "lets_go", "refused", "blank")}
+    assert [results[node]["registered"] for node in results] == [True, True, False, False]
+    assert [results[node].get("registration", {}).get("token_removed") for node in results] == [False, True, None, None]
+    assert results["registers"]["msg"] == f"token written to {fleet.token('registers')}; registered" and results["refused"]["changed"]
+    assert "agent_output" in results["refused"]["registration"] and "invocation" not in results["registers"]["registration"]
+    assert "registration" not in fleet.again.result(TASK, "registers"), "a registered node costs a further command"
 
 
 def test_nodes_register_once(fleet: Fleet) -> None:
@@ -206,25 +215,17 @@ def test_a_node_without_an_agent_gets_no_token(controller: Controller, place: Pa
     play = {"vars": variables, "roles": ["expanso.edge.token_file"]}
     assert controller.run([play], "--check", secrets=[token]).returncode == 0
     message = controller.run([play], secrets=[token]).result(TASK)["msg"]
-    assert f"the agent {home}/expanso-edge is missing or not executable: install it first, or set requires (token_file_binary)" in message
+    assert f"the agent {home}/expanso-edge is missing or not executable: install it first, or set option registration.binary (token_file_binary)" in message
     assert not list(home.iterdir())
     play["vars"] = {**variables, "token_file_register": False}
     assert controller.run([play], secrets=[token]).returncode == 0
     assert (home / "etc/bootstrap.token").exists()
 
 
-@pytest.mark.parametrize("way", ["start-at-task", "ignore_errors"])
-def test_a_run_that_knows_no_result_says_what_is_wrong(way: str, every_core: Controller, place: Path) -> None:
-    """It does not speak of the role's own variables."""
-    home = place / f"{every_core.core}-{way}"
+def test_a_registration_in_one_text_is_refused_before_anything_is_done(controller: Controller, place: Path) -> None:
+    token, home = new_key(), place / "one-text"
     home.mkdir()
-    variables = {
-        "token_file_path": str(home / "bootstrap.token"),
-        "token_file_data_dir": str(home / "data"),
-        "token_file_binary": "/bin/true",
-        "token_file_register": True,
-    }
-    import_role: Json = {"name": "Set up", "ansible.builtin.import_role": {"name": "expanso.edge.token_file"}, "ignore_errors": way == "ignore_errors"}
-    arguments = ["--start-at-task", f"expanso.edge.token_file : {REGISTRATION}"] if way == "start-at-task" else []
-    run = every_core.run([{"vars": variables, "tasks": [import_role]}], *arguments)
-    assert "bootstrap token file not found" in run.result(REGISTRATION)["msg"]
+    task = {"expanso.edge.bootstrap_token": {"path": str(home / "token"), "token": token, "data_dir": str(home), "registration": "binary=/bin/true"}}
+    run = controller.run([{"tasks": [task]}], secrets=[token])
+    assert run.returncode == 2 and "option registration is not a dictionary" in run.output and "Traceback" not in run.output
+    assert not list(home.iterdir())

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ansible_runs import TOKEN_VARIABLE, Controller, Json, Run, local_node
 from control_plane import ControlPlane, new_key
 
@@ -87,7 +88,7 @@ def test_a_plan_is_carried_out_and_nothing_else(controller: Controller, home: Pa
     }  # fmt: skip
 
     again = rotate(controller, hosts, new, plan_file=plan, max_fail_percentage=100, secrets=(old, foreign))
-    assert again.totals()["changed"] == 0 and "  holds the given token already: 2 (one, blank)" in summaries(again)[-1]
+    assert again.totals()["changed"] == 0 and "  keeps its token: the same one was given, or none: 2 (one, blank)" in summaries(again)[-1]
 
     other = new_key()
     refused = rotate(controller, {"one": hosts["one"]}, other, plan_file=plan, secrets=(old, new))
@@ -154,7 +155,7 @@ def test_registered_nodes_are_registered_anew_once_for_each_token(controller: Co
     run = rotate(controller, hosts, second, reregister=True, secrets=secrets)
     assert run.returncode == 0, run.output
     assert "  registered anew: 2 (one, two)" in summaries(run)[-1]
-    assert "  re-registration registered 2 nodes anew, with 1 token, each used once on each of its nodes" in summaries(run)[-1]
+    assert "  re-registration registered 2 nodes anew, with 1 token, used one time for each node" in summaries(run)[-1]
     assert (home / "one" / MARKER).read_bytes() != identity and tokens(home) == {"two": second}
     assert plane.client.nodes(second) == {"node": 2}
 
@@ -167,7 +168,7 @@ def test_registered_nodes_are_registered_anew_once_for_each_token(controller: Co
     assert rotate(controller, hosts, third, "--check", reregister=True, plan_file=plan, secrets=secrets).returncode == 0
     assert plane.client.nodes(third) == {} and {each["action"] for each in json.loads(plan.read_text())["nodes"]} == {"reregister"}
     run = rotate(controller, hosts, third, plan_file=plan, secrets=secrets)
-    assert run.returncode == 2 and "it was made with expanso_edge_reregister=true, and this run is not" in run.output
+    assert run.returncode == 2 and "it was made with expanso_edge_reregister=true, and this run is without it" in run.output
     run = rotate(controller, hosts, third, reregister=True, plan_file=plan, secrets=secrets)
     assert run.returncode == 0 and plane.client.nodes(third) == {"node": 2}, run.output
 
@@ -223,10 +224,26 @@ def test_a_rotation_without_a_canary_is_refused_before_any_node_is_contacted(con
     assert "expanso_edge_canary is 0, so that all nodes would get the new token at once" in run.output
 
 
-def test_a_plan_that_cannot_be_written_is_refused_before_any_node_is_contacted(controller: Controller, home: Path) -> None:
-    run = rotate(controller, fleet(home, one={}), new_key(), "--check", "-vvv", plan_file=home / "missing" / "plan.json")
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("hosts/plan.json", "{home}/hosts is not a directory"),
+        ("hosts", "there is a file that something else wrote: remove it, or name another path"),
+    ],
+)
+def test_a_plan_that_cannot_be_written_is_refused_before_any_node_is_contacted(name: str, says: str, controller: Controller, home: Path) -> None:
+    (home / "hosts").write_text("[expanso_edge]\nedge-01\n")
+    run = rotate(controller, fleet(home, one={}), new_key(), "--check", "-vvv", plan_file=home / name)
     assert run.returncode == 2 and not run.remote_commands("one")
-    assert run.result("Check that the plan can be written")["msg"].endswith("missing/plan.json cannot be written: No such file or directory")
+    assert run.result("Check that the plan can be written")["msg"] == f"the plan {home}/{name} cannot be written: {says.format(home=home)}"
+    assert (home / "hosts").read_text() == "[expanso_edge]\nedge-01\n"
+
+
+def test_a_plan_is_private(controller: Controller, home: Path) -> None:
+    plan = home / "plans" / "plan.json"
+    run = rotate(controller, fleet(home, one={}), new_key(), "--check", plan_file=plan)
+    assert run.returncode == 0, run.output
+    assert [path.stat().st_mode & 0o777 for path in (plan.parent, plan)] == [0o700, 0o600]
 
 
 def test_a_node_that_registered_since_the_plan_is_left_untouched(controller: Controller, home: Path) -> None:

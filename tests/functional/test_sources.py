@@ -111,7 +111,7 @@ WITHOUT_ENVIRONMENT = [
     Case("number by a key", "{{ theirs.token }}", variables={"theirs": {"token": 1000000}}, source=f"{VARIABLE} is a number, not a text"),
     Case("list in braces", f"{{{{ ['{KEY}'] }}}}", source=f"{VARIABLE} is a list, not a text"),
     Case("list by another variable", "{{ theirs }}", variables={"theirs": [KEY]}, source=f"{VARIABLE} is a list, not a text"),
-    Case("NUL", KEY + "\0", source=f"{VARIABLE}: it has a control character \\(NUL\\) as character {len(KEY) + 1}"),
+    Case("NUL", KEY + "\0", source=f"{VARIABLE}: it has a control character \\(NUL, character {len(KEY) + 1}\\)"),
     Case("huge", "x" * 10_000_000, source=f"{VARIABLE}: it has more than 16384 characters"),
     Case("key with something stuck to it", KEY + ";rm", source=f"{VARIABLE}: it begins like a bootstrap key, but character {len(KEY) + 1} cannot be part"),
     Case("terms", KEY, options="'key'", source="takes no terms"),
@@ -121,6 +121,7 @@ WITH_ENVIRONMENT = [
     Case("own before the environment", KEY, token=KEY, source=VARIABLE),
     Case("the same in the file", file="other key", token=OTHER_KEY, source=found("other key")),
     Case("another in the file", file="key", source=f"{found('key')} and {ENVIRONMENT} hold different tokens: unset one of them"),
+    Case("nothing in the file", file="empty", source=f"{found('empty')} is empty, but {ENVIRONMENT} holds a token: put the token into the file"),
     Case("own before both", KEY, "key", token=KEY, source=VARIABLE),
 ]
 

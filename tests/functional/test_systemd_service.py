@@ -8,64 +8,19 @@ What it does there is told by the molecule scenario of the same name.
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import engine
-import images
 import pytest
 from ansible_runs import Controller, Json, Run
 from control_plane import new_key
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-CONTROL_PLANE = "http://127.0.0.1:8080"
-ADMIN = """
-import json, sys, urllib.request
-request = urllib.request.Request(sys.argv[1], sys.stdin.buffer.read() or None, {"Content-Type": "application/json"})
-print(urllib.request.urlopen(request).read().decode())
-"""
-
-
-@dataclass(frozen=True)
-class Node:
-    """A container with systemd as PID 1, the stand-in agent, and a control plane of its own."""
-
-    name: str
-    docker_host: str
-
-    def docker(self, *arguments: str, given: str = "") -> str:
-        command = ["docker", "--host", self.docker_host, *arguments]
-        return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
-
-    def run(self, *arguments: str, given: str = "") -> str:
-        return self.docker("exec", "--interactive", self.name, *arguments, given=given)
-
-    def know(self, token: str) -> None:
-        """Make a token known to the control plane."""
-        self.run("python3", "-c", ADMIN, f"{CONTROL_PLANE}/admin/tokens", given=f'{{"token": "{token}"}}')
+from machines import CONTROL_PLANE, Machine, machine_with_agent
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    docker_host = engine.up()
-    os.environ["DOCKER_HOST"] = docker_host  # of the images
-    found = Node(f"edge-functional-{os.getpid()}", docker_host)
-    options = ["--tty", "--cgroupns=private", "--cap-add=SYS_ADMIN", "--security-opt=apparmor=unconfined"]
-    options += [f"--tmpfs={directory}" for directory in ("/run", "/run/lock", "/tmp")]
-    found.docker("run", "--detach", f"--name={found.name}", *options, images.build("systemd-trixie"))
-    try:
-        found.docker("cp", str(SUPPORT / "expanso-edge"), f"{found.name}:/usr/local/bin/expanso-edge")
-        found.docker("cp", str(SUPPORT / "control_plane.py"), f"{found.name}:/control_plane.py")
-        found.run("sh", "-c", "until systemctl is-system-running --wait; do sleep 0.5; done")
-        found.run("systemd-run", "--unit=control-plane", "python3", "/control_plane.py", "--listen=127.0.0.1:8080")
-        wait = f"until python3 -c \"import urllib.request; urllib.request.urlopen('{CONTROL_PLANE}/health')\" 2>/dev/null; do sleep 0.2; done"
-        found.run("timeout", "30", "sh", "-c", wait)
+def node() -> Iterator[Machine]:
+    with machine_with_agent("trixie") as found:
         yield found
-    finally:
-        found.docker("rm", "--force", "--volumes", found.name)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +29,7 @@ def docker_controller(place: Path) -> Controller:
     return Controller("test", place / "docker-controller")
 
 
-def apply(controller: Controller, node: Node, *arguments: str, secrets: tuple[str, ...] = (), **variables: object) -> Run:
+def apply(controller: Controller, node: Machine, *arguments: str, secrets: tuple[str, ...] = (), **variables: object) -> Run:
     """Run the role."""
     hosts: dict[str, Json] = {node.name: {"ansible_connection": "community.docker.docker"}}
     common = {"expanso_edge_bootstrap_url": CONTROL_PLANE, "expanso_edge_config_file": ""}
@@ -83,7 +38,7 @@ def apply(controller: Controller, node: Node, *arguments: str, secrets: tuple[st
 
 
 @pytest.mark.parametrize("delivery", ["environment_file", "encrypted_credential"])
-def test_few_remote_commands_and_no_token_in_their_output(docker_controller: Controller, node: Node, delivery: str) -> None:
+def test_few_remote_commands_and_no_token_in_their_output(docker_controller: Controller, node: Machine, delivery: str) -> None:
     token = new_key()
     node.know(token)
     given = {"expanso_edge_token": token, "systemd_service_delivery": delivery}
@@ -96,15 +51,21 @@ def test_few_remote_commands_and_no_token_in_their_output(docker_controller: Con
     assert first.recap(node.name)["changed"] == 3
 
     second = apply(docker_controller, node, "--diff", "-vvv", systemd_service_delivery=delivery)
-    assert (second.returncode, second.remote_commands(node.name)) == (0, 3), second.output
+    assert (second.returncode, second.remote_commands(node.name)) == (0, 2), second.output
     assert second.recap(node.name)["changed"] == 0
+
+    for command in ("stop", "disable"):
+        node.run("systemctl", "--quiet", command, "expanso-edge")
+        restored = apply(docker_controller, node, systemd_service_delivery=delivery)
+        assert (restored.returncode, restored.recap(node.name)["changed"]) == (0, 1), restored.output
+    assert node.run("systemctl", "is-active", "expanso-edge") + node.run("systemctl", "is-enabled", "expanso-edge") == "active\nenabled\n"
 
     gone = apply(docker_controller, node, "-vvv", systemd_service_state="absent", systemd_service_remove_data=True)
     assert (gone.returncode, gone.remote_commands(node.name)) == (0, 4), gone.output
 
 
 @pytest.mark.parametrize("delivery", ["environment_file", "encrypted_credential"])
-def test_a_registered_node_is_registered_anew_once(docker_controller: Controller, node: Node, delivery: str) -> None:
+def test_a_registered_node_is_registered_anew_once(docker_controller: Controller, node: Machine, delivery: str) -> None:
     """Its agent runs before and afterwards, and where the control plane refuses the token."""
     first, second, unknown = new_key(), new_key(), new_key()
     for token in (first, second):
@@ -129,7 +90,19 @@ def test_a_registered_node_is_registered_anew_once(docker_controller: Controller
     apply(docker_controller, node, systemd_service_state="absent", systemd_service_remove_data=True)
 
 
-def test_a_failure_is_told_without_the_token_at_full_verbosity(docker_controller: Controller, node: Node) -> None:
+def test_false_on_the_command_line(docker_controller: Controller, node: Machine) -> None:
+    """Values of `-e name=value` are texts, and the text `false` is not empty."""
+    token, texts = new_key(), ["-e", "systemd_service_delivery=environment_file systemd_service_remove_token=false systemd_service_enabled=no"]
+    node.know(token)
+    for changed in (3, 0):
+        run = apply(docker_controller, node, *texts, secrets=(token,), expanso_edge_token=token)
+        assert (run.returncode, run.recap(node.name)["changed"]) == (0, changed), run.output
+        assert node.run("cat", "/etc/expanso/bootstrap.env") == f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={token}\n"
+    assert node.run("sh", "-c", "systemctl is-enabled expanso-edge || true") == "disabled\n"
+    apply(docker_controller, node, systemd_service_state="absent", systemd_service_remove_data=True)
+
+
+def test_a_failure_is_told_without_the_token_at_full_verbosity(docker_controller: Controller, node: Machine) -> None:
     token = new_key()
     node.run("sh", "-c", "echo EXPANSO_EDGE_STANDIN_HOSTILE=1 > /usr/local/bin/expanso-edge.standin")
     failed = apply(docker_controller, node, "--diff", "-vvv", secrets=(token,), expanso_edge_token=token)

@@ -252,6 +252,7 @@ DONE = [
     Done("held, and no source has one", (put(JWT),), {"token": None}, action="kept", content=JWT),
     Done("held with wrong permissions", (put(OPAQUE, mode=0o644),), {"token": ""}, action="repaired", content=OPAQUE),
     Done("held with a line feed at the end", (put(KEY + "\n"),), {"token": ""}),
+    Done("held with a line feed at the end, readable for all", (put(KEY + "\n", mode=0o644),), {"token": ""}, says="others may have read it there before"),
     Done(
         "held in an environment file",
         (put(f"EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}\n"),),
@@ -348,9 +349,9 @@ DONE = [
 ]
 
 
-OPEN = "can write to the directory {place}/d, and so replace what is below it"
-LINK = "its owner 4711 can write to the directory {place}/d, and so exchange the symbolic link {place}/d/e, which is not followed"
-NOWHERE = "{place}/etc is a symbolic link that leads nowhere, for there is no {place}/disk"
+OPEN = "can write to the directory {place}/d, and so replace what is in it"
+LINK = "its owner 4711 can write to the directory {place}/d, and so replace the symbolic link {place}/d/e, which is not followed"
+NOWHERE = "{place}/etc is a symbolic link that leads nowhere, because {place}/disk does not exist"
 NO_TOKEN = "so it is not a token file: name another path, or remove the file yourself"
 REFUSED = [
     # in the place of the file
@@ -404,27 +405,27 @@ REFUSED = [
     Refused("link to a disk that is not there, absent", (link("etc", "disk/expanso"),), {"state": "absent"}, "etc/a/token", says=NOWHERE),
     Refused("file in the place of a directory", (put(name="d"),), path="d/token", says="{place}/d"),
     Refused("name too long", path="x" * 300, says="File name too long"),
-    Refused("path not absolute", args={"path": "etc/token"}, says="the path is not absolute"),
+    Refused("path not absolute", args={"path": "etc/token"}, says="^option path: the path is not absolute: etc/token$"),
     # options
     Refused("owner that only looks like a number", args={"owner": "²"}, says="there is no account"),
-    Refused("no such owner", args={"owner": "no-such-account"}, says="there is no account 'no-such-account' on this node"),
-    Refused("no such group", args={"group": "no-such-group"}, says="there is no group 'no-such-group' on this node"),
+    Refused("no such owner", args={"owner": "no-such-account"}, says="option owner: there is no account 'no-such-account' on this node"),
+    Refused("no such group", args={"group": "no-such-group"}, says="option group: there is no group 'no-such-group' on this node"),
     Refused("empty owner", args={"owner": ""}, says="there is no account ''"),
     Refused("owner no number can be", args={"owner": "99999999999"}, says="there is no account '99999999999'"),
     *(
-        Refused(f"mode {mode!r}", args={"mode": mode}, says=r"mode .*is not possible here: write it as a quoted octal string")
+        Refused(f"mode {mode!r}", args={"mode": mode}, says=r"option mode: .*is not possible here: write it as a quoted octal string")
         for mode in ("0644", "0660", "0601", "0700", "4600", "rw-------", "0608", "", "-600", 644, 600, True, [0o600])
     ),
     *(
-        Refused(f"mode {mode!r}", args={"mode": mode}, says=r"^{place}/token: mode .*is not possible here: write it as a quoted octal string")
+        Refused(f"mode {mode!r}", args={"mode": mode}, says=r"^{place}/token: option mode: .*is not possible here: write it as a quoted octal string")
         for mode in (False, 0, "0", " 0600", "0600\n", "0_600", "٠٦٠٠", "0" * 10000)
     ),
     *(
-        Refused(f"directory_mode {mode!r}", args={"directory_mode": mode}, says="directory_mode .*is not possible here: write it as a quoted octal string")
+        Refused(f"directory_mode {mode!r}", args={"directory_mode": mode}, says="option directory_mode: .*is not possible here: write it as a quoted octal")
         for mode in (True, False, 0, " 0755", "0_755", "0755\n", ["0755"])
     ),
-    Refused("mode 0000", args={"mode": "0000"}, says="mode 0000 lets nobody read the file"),
-    Refused("mode, absent", (put(),), {"state": "absent", "mode": "0644"}, says="mode 0644 is not possible here", in_check_mode=True),
+    Refused("mode 0000", args={"mode": "0000"}, says="option mode: with 0000 no account can read the file"),
+    Refused("mode, absent", (put(),), {"state": "absent", "mode": "0644"}, says="option mode: 0644 is not possible here", in_check_mode=True),
     *(
         Refused(f"null for {option}", args={option: None}, says=rf"\b{option}\b")
         for option in ("state", "format", "strict", "variables", "credential_name", "credential_key", "obsolete_paths", "mode", "data_dir")
@@ -463,10 +464,18 @@ REFUSED = [
     Refused("marker is a directory", (directory("m"),), {"registration_markers": ["{place}/m"]}, says="registration marker {place}/m is not a regular file"),
     Refused("marker is a device", args={"registration_markers": ["/dev/null"]}, says="the registration marker /dev/null is not a regular file"),
     Refused("marker is the root", args={"registration_markers": ["/"]}, says="option registration_markers: / is the root directory"),
-    Refused("directory_mode 0777", args={"directory_mode": "0777"}, says="directory_mode 0777 is not possible here"),
-    Refused("directory_mode 1755", args={"directory_mode": "1755"}, says="directory_mode 1755 is not possible here"),
+    Refused(
+        "directory_mode of a directory that others use",
+        (directory("d", 0o1777),),
+        {"directory_mode": "0700"},
+        "d/token",
+        says="other programs need the directory {place}/d, so it does not get mode 0700: name a path in a directory of its own",
+        in_check_mode=True,
+    ),
+    Refused("directory_mode 0777", args={"directory_mode": "0777"}, says="option directory_mode: 0777 is not possible here"),
+    Refused("directory_mode 1755", args={"directory_mode": "1755"}, says="option directory_mode: 1755 is not possible here"),
     Refused("marker that depends on where one is", args={"registration_markers": ["m"]}, says="the registration marker m is not an absolute path"),
-    Refused("no data directory", args={"data_dir": ""}, says="is not an absolute path: correct data_dir"),
+    Refused("no data directory", args={"data_dir": ""}, says="is not an absolute path: correct option data_dir"),
     Refused("earlier delivery, a directory", (directory("old"),), {"obsolete_paths": ["{place}/old"]}, says="{place}/old is a directory"),
     Refused("earlier delivery, a link", (put(name="r"), link("old", "r")), {"obsolete_paths": ["{place}/old"]}, says="{place}/old is a symbolic link"),
     Refused("variables too long", args={"format": "env", "variables": {"A": "x" * 70000}}, says="it would have 700.. bytes, more than 65536"),
@@ -500,12 +509,12 @@ REFUSED = [
     *(
         Refused(f"held and given none: {fault}", (put(content),), {"token": "", **args}, says=f"there is no token for it: .*; {says}", fault="missing")
         for fault, content, args, says in (
-            ("api_key", API_KEY, {}, "the token held cannot be used: it is an API key"),
-            ("expired", EXPIRED_JWT, {}, "the token held cannot be used: it is a JWT that expired"),
-            ("empty", "", {}, "the token held cannot be used: it is empty"),
-            ("bom", "\ufeff" + KEY, {}, "the token held cannot be used: character 1 is a byte order mark"),
-            ("unknown_shape", OPAQUE, {"strict": True}, "the token held cannot be used: it is neither a bootstrap key"),
-            ("variable_missing", KEY, {"format": "env"}, "what is held cannot be used: it does not assign EXPANSO_EDGE_BOOTSTRAP_TOKEN"),
+            ("api_key", API_KEY, {}, "the token that is there cannot be used: it is an API key"),
+            ("expired", EXPIRED_JWT, {}, "the token that is there cannot be used: it is a JWT that expired"),
+            ("empty", "", {}, "the token that is there cannot be used: it is empty"),
+            ("bom", "\ufeff" + KEY, {}, "the token that is there cannot be used: character 1 is a byte order mark"),
+            ("unknown_shape", OPAQUE, {"strict": True}, "the token that is there cannot be used: it is neither a bootstrap key"),
+            ("variable_missing", KEY, {"format": "env"}, "the token that is there cannot be used: it does not assign EXPANSO_EDGE_BOOTSTRAP_TOKEN"),
         )
     ),
     Refused("held, and given a bad one", (put(),), {"token": API_KEY}, says="it is an API key", fault="api_key", in_check_mode=True),
@@ -518,7 +527,7 @@ REFUSED = [
     Refused("tab inside", args={"token": KEY[:12] + "\t" + KEY[12:]}, says=r"white space inside \(tab, character 13\)", fault="whitespace"),
     Refused("token with a line feed", args={"token": KEY + "\n"}, says=r"line break at its end \(line feed", fault="line_break"),
     Refused("carriage return", args={"token": KEY + "\r\n"}, says="carriage return", fault="line_break"),
-    Refused("NUL", args={"token": KEY + "\0"}, says=r"control character \(NUL\)", fault="control_character"),
+    Refused("NUL", args={"token": KEY + "\0"}, says=r"control character \(NUL, character 40\)", fault="control_character"),
     Refused("byte order mark", args={"token": "\ufeff" + KEY}, says="character 1 is a byte order mark", fault="bom"),
     Refused("not ASCII", args={"token": KEY + "é"}, says=f"character {len(KEY) + 1} is not ASCII", fault="not_ascii"),
     Refused("path for a token", args={"token": "/etc/expanso/bootstrap.token"}, says="it is the path of a file", fault="path"),

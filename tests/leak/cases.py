@@ -414,16 +414,28 @@ def token_as_marker(node: Node) -> None:
     node.variables["token_file_registration_markers"] = [node.variables["expanso_edge_token"] + "/x/../.."]
 
 
-@case(says="missing or not executable", says_in_check="would be registered")
+@case(says=r"option registration.binary \(\w+\) contains the token")
 def token_as_agent(node: Node) -> None:
     node.token(node.key())
     node.registers(token_file_binary=f"/nowhere/{node.variables['expanso_edge_token']}")
 
 
-@case(says="failed with exit code 13", says_in_check="would be registered", holds=True)
+@case(says=r"option registration.bootstrap_url \(\w+\) contains the token")
 def token_in_url(node: Node) -> None:
-    node.token(node.key())
+    node.token(node.opaque())
     node.registers(hostile=True, token_file_bootstrap_url=f"http://127.0.0.1:1/?token={node.variables['expanso_edge_token']}")
+
+
+@case(says=r"option registration.config_file \(\w+\) contains the token")
+def token_as_configuration(node: Node) -> None:
+    node.token(node.opaque())
+    node.registers(token_file_config_file=node.variables["expanso_edge_token"])
+
+
+@case(says=r"option registration.user \(\w+\) contains the token")
+def token_as_account_of_the_agent(node: Node) -> None:
+    node.token(node.opaque())
+    node.registers(token_file_register_user=node.variables["expanso_edge_token"])
 
 
 # Nodes where a token cannot be.
@@ -467,7 +479,7 @@ def immutable_directory(node: Node) -> None:
     subprocess.run(["chattr", "+i", str(node.etc)], check=True)
 
 
-@case(says="mode 0666 is not possible")
+@case(says="0666 is not possible here")
 def impossible_mode(node: Node) -> None:
     node.token(node.key())
     node.variables["token_file_mode"] = "0666"
@@ -574,7 +586,7 @@ def daemon_that_talks_late_of_a_token_removed(node: Node) -> None:
     node.talks("register-and-fork", token_file_remove_after_registration=True)
 
 
-@case(says="this node is registered all the same", says_in_check="would be registered", holds=True)
+@case(says="this node is registered nevertheless", says_in_check="would be registered", holds=True)
 def registered_but_failed(node: Node) -> None:
     node.token(node.opaque())
     node.talks("register-and-fail")
@@ -682,7 +694,7 @@ def swarm_white_space(node: Node) -> None:
     node.swarm()
 
 
-@case(says="the swarm holds no token and there is none for it")
+@case(says="the swarm holds no token and there is no token for it")
 def swarm_no_token(node: Node) -> None:
     node.key("of nobody")
     node.swarm()
@@ -730,10 +742,33 @@ def swarm_engine_that_answers_503(node: Node) -> None:
     node.swarm("503")
 
 
-@case(says="would cross the network in the clear")
+@case(says="would cross the network unencrypted")
 def swarm_in_the_clear(node: Node) -> None:
     node.token(node.key())
     node.swarm(swarm_secret_engine={"docker_host": "tcp://192.0.2.1:2375"})
+
+
+@case(says="environment contains a bootstrap token, which whoever may read the service could read")
+def swarm_token_in_the_environment_of_the_service(node: Node) -> None:
+    node.token(node.key())
+    served(node, swarm_secret_service_environment={"EDGE_TOKEN": node.variables["expanso_edge_token"]})
+
+
+@case(says="environment contains a bootstrap token, which whoever may read the service could read")
+def swarm_token_of_no_shape_in_the_environment_of_the_service(node: Node) -> None:
+    node.token(node.opaque())
+    served(node, swarm_secret_service_environment={ENVIRONMENT: node.variables["expanso_edge_token"]})
+
+
+@case(says="arguments contains a bootstrap token, which whoever may read the service could read")
+def swarm_token_in_the_arguments_of_the_service(node: Node) -> None:
+    node.token(node.jwt())
+    served(node, swarm_secret_service_arguments=["--token", node.variables["expanso_edge_token"]])
+
+
+def served(node: Node, **variables: Any) -> None:
+    """Let the swarm have a service, which is checked before the token is stored."""
+    node.swarm(swarm_secret_service_state="present", swarm_secret_service_image="agent:1", **variables)
 
 
 # Secrets of a cluster.
@@ -843,6 +878,35 @@ def k8s_token_as_label(node: Node) -> None:
     node.kubernetes(k8s_secret_labels={"app": node.variables["expanso_edge_token"]})
 
 
+@case(says="contains a bootstrap token, which whoever may read a Deployment could read", playbooks=("provision",))
+def k8s_token_in_the_environment_of_the_deployment(node: Node) -> None:
+    node.token(node.key())
+    deployed(node, k8s_secret_deployment_environment={ENVIRONMENT: node.variables["expanso_edge_token"]})
+
+
+@case(says="contains a bootstrap token, which whoever may read a ConfigMap could read", playbooks=("provision",))
+def k8s_token_in_the_configuration_of_the_deployment(node: Node) -> None:
+    node.token(node.key())
+    deployed(node, k8s_secret_deployment_config=f"token: {node.variables['expanso_edge_token']}")
+
+
+@case(says="contains a bootstrap token, which whoever may read a Deployment could read", playbooks=("provision",))
+def k8s_token_of_no_shape_in_the_environment_of_the_deployment(node: Node) -> None:
+    node.token(node.opaque())
+    deployed(node, k8s_secret_deployment_environment={ENVIRONMENT: node.variables["expanso_edge_token"]})
+
+
+@case(says="contains a bootstrap token, which whoever may read a Deployment could read", playbooks=("provision",))
+def k8s_token_in_the_arguments_of_the_deployment(node: Node) -> None:
+    node.token(node.jwt())
+    deployed(node, k8s_secret_deployment_run_arguments=["--token", node.variables["expanso_edge_token"]])
+
+
+def deployed(node: Node, **variables: Any) -> None:
+    """Let the cluster have a workload, which comes after the Secret is checked and before it is written."""
+    node.kubernetes(k8s_secret_deployment_state="present", k8s_secret_deployment_image="agent:1", **variables)
+
+
 # Services of systemd. A good one registers, a refused one has an agent that prints its token, an image starts nothing.
 
 
@@ -868,22 +932,34 @@ def systemd_good(node: Node, delivery: str) -> None:
     node.runs_systemd(delivery)
 
 
-@case(says="invalid bootstrap token.*Its journal", says_in_check="would be waited for", needs=root)
+@case(says="invalid bootstrap token(?s:.*)Its journal", says_in_check="would be waited for", needs=root)
 def systemd_environment_refused(node: Node) -> None:
     node.token(node.opaque())
     node.runs_systemd("environment_file", hostile=True)
 
 
-@case(says="invalid bootstrap token.*Its journal", says_in_check="would be waited for", needs=root)
+@case(says="invalid bootstrap token(?s:.*)Its journal", says_in_check="would be waited for", needs=root)
 def systemd_credential_refused(node: Node) -> None:
     node.token(node.opaque())
     node.runs_systemd("credential", hostile=True)
 
 
-@case(says="invalid bootstrap token.*Its journal", says_in_check="would be waited for", needs=root)
+@case(says="invalid bootstrap token(?s:.*)Its journal", says_in_check="would be waited for", needs=root)
 def systemd_encrypted_refused(node: Node) -> None:
     node.token(node.opaque())
     node.runs_systemd("encrypted_credential", hostile=True)
+
+
+@case(says="contains a bootstrap token, which every account of this node could read", needs=root)
+def systemd_token_in_the_environment_of_the_unit(node: Node) -> None:
+    node.token(node.jwt())
+    node.runs_systemd("environment_file", systemd_service_environment={ENVIRONMENT: node.variables["expanso_edge_token"]})
+
+
+@case(says="cannot be used in a systemd unit", needs=root)
+def systemd_token_of_no_shape_as_agent(node: Node) -> None:
+    node.token(node.opaque())
+    node.runs_systemd("credential", systemd_service_binary=f"/nowhere/{node.variables['expanso_edge_token']}")
 
 
 @case(says="token written to|token encrypted", needs=root)
@@ -904,7 +980,7 @@ def systemd_encrypted_image(node: Node) -> None:
     node.runs_systemd("encrypted_credential", systemd_service_state="stopped")
 
 
-@case(says="text is withheld|invalid bootstrap token.*Its journal", says_in_check="would be waited for", needs=root, playbooks=("direct",))
+@case(says="text is withheld|invalid bootstrap token(?s:.*)Its journal", says_in_check="would be waited for", needs=root, playbooks=("direct",))
 def systemd_broken(node: Node) -> None:
     node.token(node.opaque())
     node.runs_systemd("credential")
@@ -1163,7 +1239,7 @@ def vaulted_credential_that_is_bad(lab: Lab) -> None:
     lab.node("fresh")
 
 
-@job(says="expanso_edge_delivery is set, but must name")
+@job(says="expanso_edge_delivery has a value that is not shown, but must name")
 def token_as_delivery(lab: Lab) -> None:
     lab.extra_vars["expanso_edge_delivery"] = lab.canary(canary.key(), "delivery")
     lab.node("fresh")

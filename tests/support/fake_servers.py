@@ -111,6 +111,7 @@ class Server(ThreadingMixIn, HTTPServer):
 def handler(cluster: Any) -> Any:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer in one packet: the second would wait 40 ms for the client's acknowledgement
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
@@ -123,6 +124,9 @@ def handler(cluster: Any) -> Any:
             code, content = cluster.answer(self.command, path, query, json.loads(body.decode("utf-8")) if body else {})
             if code == 0:
                 self.close_connection = True
+                return
+            if callable(content):  # in a way of its own
+                content(self)
                 return
             data = content if isinstance(content, bytes) else json.dumps(content).encode("utf-8")
             self.send_response(code)
@@ -177,7 +181,8 @@ class Engine:
             self.secrets.append(made)
             return 201, {"ID": made["ID"]}
         if method == "DELETE":
-            self.secrets = [each for each in self.secrets if not what.endswith(each["ID"])]
+            self.secrets = [each for each in self.secrets if what != "secrets/" + each["ID"]]
+            self.services = [each for each in self.services if what != "services/" + each["Spec"]["Name"]]
             return 204, b""
         if "Mode" in body:
             body["Mode"] = {key.capitalize(): value for key, value in body["Mode"].items()}  # the engine takes either

@@ -42,8 +42,11 @@ LATE = (
 )
 """What modules and Ansible import only when they need it. An account without rights may be unable to read it."""
 
-CALLS = "openat,mkdirat,renameat,renameat2,linkat,unlinkat,fchmod,fchmodat,fchown,fchownat,write,fsync,fsetxattr,fremovexattr,flock"
-"""All that may change something below a directory, and locks."""
+CALLS = (
+    "openat,mkdirat,renameat,renameat2,linkat,unlinkat,fchmod,fchmodat,fchown,fchownat,utimensat,write,fsync,fsetxattr,fremovexattr,flock,"
+    "newfstatat,fstat,?stat,?lstat,readlinkat,read,getdents64,close"
+)
+"""All that may change something below a directory, locks, and what looks at files and reads them."""
 
 
 def run(module: ModuleType, case: dict[str, Any], log: Path) -> dict[str, Any]:

@@ -4,6 +4,8 @@
 """Make the checkout importable under the name that the collection has when it is installed: `ansible_collections.expanso.edge`.
 
 That takes a directory `ansible_collections/expanso/edge`, here a symbolic link in the cache, and Ansible's own loader.
+
+Hypothesis does not watch the clock here: a busy machine is slow, and that is not a fault of what is tested.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
+from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS.parent / "tools"), str(TESTS / "support")]
@@ -23,6 +26,8 @@ sys.path[:0] = [str(TESTS.parent / "tools"), str(TESTS / "support")]
 from paths import collections
 
 _AnsibleCollectionFinder(paths=[str(collections())])._install()
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import hashlib
 import json
 import secrets
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -104,6 +105,26 @@ def test_the_file_seen_from_inside(site: Site, plane: ControlPlanePod) -> None:
     finally:
         plane.set_mode("normal")
     site.applied()
+    assert plane.spent(site.token) == 1
+
+
+def test_an_api_server_that_is_killed_during_a_roll_out(site: Site, plane: ControlPlanePod) -> None:
+    """It starts again, as one in a static pod does, and the wait goes on."""
+    if "container" not in site.cluster.about or site.cluster.log("kube-apiserver.log") is None:
+        pytest.skip("the API server of this cluster is not a program of its own that can be killed")
+    kill = ["docker", "exec", site.cluster.about["container"], "sh", "-c", "kill -KILL $(pidof kube-apiserver)"]
+
+    def trouble() -> None:
+        site.cluster.pod(site.namespace, condition="PodScheduled")
+        subprocess.run(kill, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+
+    plane.set_mode("slow", seconds=5)
+    with ThreadPoolExecutor() as beside:
+        killed = beside.submit(trouble)
+        site.applied()
+        killed.result()
+    plane.set_mode("normal")
+    assert site.applied().totals()["changed"] == 0
     assert plane.spent(site.token) == 1
 
 

@@ -12,6 +12,8 @@ and for whatever has the shape of one. Further places on disk are those of ``pla
 Processes and files may vanish at any moment: they are then left out.
 """
 
+import contextlib
+import itertools
 import os
 import re
 import stat
@@ -19,7 +21,7 @@ import time
 from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Policy
-from ansible_collections.expanso.edge.plugins.module_utils._audit.reading import CHUNK, GONE, MAX_FILE, Place, chunks, read_file
+from ansible_collections.expanso.edge.plugins.module_utils._audit.reading import CHUNK, GONE, MAX_FILE, MOST_NAMES, Place, chunks, names_in, read_file
 from ansible_collections.expanso.edge.plugins.module_utils._audit.shapes import Shape, tokens_in
 from ansible_collections.expanso.edge.plugins.module_utils._permissions import Attributes, acl_entries, others_may_read
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import PIECE, encodings
@@ -30,6 +32,7 @@ MOST_SECONDS = 60.0
 
 _MOST_FILES = 5000  # beside a token, and in a directory of units
 _MOST_STRANGERS = 100
+_DEEPEST = 10  # directories of units in one another
 
 Forms = Tuple[bytes, ...]
 
@@ -38,7 +41,9 @@ def searchable_encodings(token: str) -> Forms:
     """Return what to look for: the token as it is, as programs encode it, and as a unit file has to write it."""
     found = set(encodings(token))
     found.update([form.replace("%", "%%") for form in found])
-    return tuple(form.encode("utf-8", "surrogateescape") for form in sorted(found))
+    # UTF-16 of either byte order, without the byte that may follow elsewhere
+    wide = token.encode("utf-16-le", "surrogatepass")[:-1]
+    return (*(form.encode("utf-8", "surrogateescape") for form in sorted(found)), wide)
 
 
 def holds(data: Optional[bytes], wanted: Forms) -> bool:
@@ -105,9 +110,21 @@ class _Process(NamedTuple):
     pid: int
     parent: int
     name: bytes
-    program: str
-    arguments: Optional[bytes]
-    environment: Optional[bytes]
+    directory: str
+
+    def read(self, what: str) -> Optional[bytes]:
+        """Return its arguments or environment, when they are needed: those of all processes may be too much for the memory.
+
+        :raises OSError: it has ended
+        """
+        return _attempt(os.path.join(self.directory, what)) if self.name else None
+
+    @property
+    def program(self) -> str:
+        try:
+            return os.readlink(os.path.join(self.directory, "exe"))
+        except OSError:  # a thread of the kernel, or another account's process
+            return ""
 
 
 def processes(wanted: Forms, agents: Iterable[str], proc: str = "/proc", own: Optional[int] = None) -> Iterator[Place]:
@@ -121,20 +138,24 @@ def processes(wanted: Forms, agents: Iterable[str], proc: str = "/proc", own: Op
     """
     programs = frozenset(path for agent in agents for path in (agent, os.path.realpath(agent)))
     scripts = frozenset(path for path in programs if _is_script(path))
-    found = {each.pid: each for each in _read_processes(proc)}
+    found = {each.pid: each for each in _listed_processes(proc)}
     if 1 not in found:  # mounted with hidepid=: other accounts' processes do not even show
         yield Place("arguments", "other accounts' processes", None)
     kin = _own_process_family(found, os.getpid() if own is None else own, wanted)
     for each in found.values():
         if each.pid in kin:
             continue
-        name = f"{each.pid} ({_public(each.name, wanted)})"
-        yield Place("arguments", name, each.arguments)
-        if not _is_agent(each, programs, scripts):
-            yield Place("environment", name, each.environment)
+        name = f"{each.pid} ({_public(each.name or b'?', wanted)})"
+        try:
+            program, arguments, environment = each.program, each.read("cmdline"), each.read("environ")
+        except GONE:
+            continue
+        yield Place("arguments", name, arguments)
+        if not _is_agent(program, arguments, programs, scripts):
+            yield Place("environment", name, environment)
 
 
-def _read_processes(proc: str) -> Iterator[_Process]:
+def _listed_processes(proc: str) -> Iterator[_Process]:
     try:
         entries = [entry for entry in os.listdir(proc) if entry.isdigit()]
     except OSError:
@@ -144,20 +165,11 @@ def _read_processes(proc: str) -> Iterator[_Process]:
         try:
             # pid (name) state parent ...: the name may hold blanks and parentheses
             before, after = _read(os.path.join(directory, "stat")).rsplit(b")", 1)
-            parent = int(after.split()[1])
-            name = before.split(b"(", 1)[1]
-            arguments = _attempt(os.path.join(directory, "cmdline"))
-            environment = _attempt(os.path.join(directory, "environ"))
+            yield _Process(int(entry), int(after.split()[1]), before.split(b"(", 1)[1] or b"?", directory)
         except GONE:
             continue
         except OSError:
-            yield _Process(int(entry), 0, b"?", "", None, None)
-            continue
-        try:
-            program = os.readlink(os.path.join(directory, "exe"))
-        except OSError:  # a thread of the kernel, or another account's process
-            program = ""
-        yield _Process(int(entry), parent, name, program, arguments, environment)
+            yield _Process(int(entry), 0, b"", directory)
 
 
 def _own_process_family(found: Dict[int, _Process], own: int, wanted: Forms) -> Set[int]:
@@ -169,7 +181,7 @@ def _own_process_family(found: Dict[int, _Process], own: int, wanted: Forms) -> 
     while own in found and own not in line:
         line.append(own)
         own = found[own].parent
-    givers = [pid for pid in line if pid != 1 and any(_has_token(data, wanted) for data in (found[pid].environment, found[pid].arguments))]
+    givers = [pid for pid in line if pid != 1 and _has_token(found[pid], wanted)]
     family: Set[int] = set()
     young = set(givers[-1:])
     while young:
@@ -178,16 +190,20 @@ def _own_process_family(found: Dict[int, _Process], own: int, wanted: Forms) -> 
     return family.union(line)
 
 
-def _has_token(data: Optional[bytes], wanted: Forms) -> bool:
-    return data is not None and (holds(data, wanted) or bool(tokens_in(data)))
+def _has_token(process: _Process, wanted: Forms) -> bool:
+    try:
+        read = [process.read(what) for what in ("environ", "cmdline")]
+    except GONE:
+        return False
+    return any(data is not None and (holds(data, wanted) or bool(tokens_in(data))) for data in read)
 
 
-def _is_agent(process: _Process, programs: FrozenSet[str], scripts: FrozenSet[str]) -> bool:
+def _is_agent(program: str, arguments: Optional[bytes], programs: FrozenSet[str], scripts: FrozenSet[str]) -> bool:
     """Tell whether a process is the agent: by its program, or by the script that an interpreter was given."""
     replaced = " (deleted)"  # an update put a new program in its place
-    program = process.program[: -len(replaced)] if process.program.endswith(replaced) else process.program
-    arguments = [os.fsdecode(argument) for argument in (process.arguments or b"").split(b"\0")]
-    return program in programs or not scripts.isdisjoint(arguments[1:3])
+    program = program[: -len(replaced)] if program.endswith(replaced) else program
+    words = [os.fsdecode(word) for word in (arguments or b"").split(b"\0", 3)]
+    return program in programs or not scripts.isdisjoint(words[1:3])
 
 
 def _is_script(path: str) -> bool:
@@ -209,14 +225,24 @@ def units(directories: Iterable[str], audited: Iterable[str]) -> Iterator[Place]
     skip = frozenset(os.path.realpath(path) for path in audited)
     seen: Set[Tuple[int, int]] = set()
     for top in directories:
-        closed: List[OSError] = []
-        count = 0
-        for directory, _directories, names in os.walk(top, onerror=closed.append):
-            count += len(names)
-            if count > _MOST_FILES:
-                yield Place("rest", f"files in {top} beyond the first {_MOST_FILES}", None)
+        left = _MOST_FILES
+        waiting = [(top, 0)]
+        while waiting:
+            directory, depth = waiting.pop()
+            try:
+                names = sorted(itertools.islice(names_in(directory), left + 1))
+            except GONE:
+                continue
+            except OSError:
+                yield Place("unit", directory, None)
+                continue
+            left -= len(names)
+            if left < 0 or depth > _DEEPEST:
+                what = f"files in {top} beyond the first {_MOST_FILES}" if left < 0 else f"files more than {_DEEPEST} directories below {top}"
+                yield Place("rest", what, None)
                 break
-            for path in (os.path.join(directory, name) for name in sorted(names)):
+            below = []
+            for path in (os.path.join(directory, name) for name in names):
                 try:
                     status = os.stat(path)
                 except GONE:
@@ -224,32 +250,44 @@ def units(directories: Iterable[str], audited: Iterable[str]) -> Iterator[Place]
                 except OSError:
                     yield Place("unit", path, None)
                     continue
+                if stat.S_ISDIR(status.st_mode) and not os.path.islink(path):
+                    below.append((path, depth + 1))
                 if (status.st_dev, status.st_ino) in seen or not stat.S_ISREG(status.st_mode) or os.path.realpath(path) in skip:
                     continue
                 seen.add((status.st_dev, status.st_ino))
                 yield from read_file("unit", path)
-        for exc in closed:
-            if not isinstance(exc, GONE):
-                yield Place("unit", exc.filename, None)
+            waiting += reversed(below)
 
 
 def siblings(audited: List[str], policy: Policy) -> Iterator[Place]:
     """Return the regular files beside the audited ones."""
     # a write that is at work has its temporary file, and one that was killed is reported as such
-    skip = set(audited).union(*(leftovers(path, float("-inf")) for path in audited))
+    skip = set(audited)
+    for path in audited:
+        with contextlib.suppress(OSError):  # then it is reported as a copy, too
+            skip.update(leftovers(path, float("-inf")))
     for directory in sorted({os.path.dirname(path) for path in audited}):
+        # those that are named like the token's file first
+        beginnings = tuple(os.path.basename(path) for path in audited if os.path.dirname(path) == directory)
+        alike: List[str] = []
+        others: List[str] = []
+        more = 0
         try:
-            found = _files(directory)
+            for name in names_in(directory):
+                if name.lstrip(".#").startswith(beginnings) and len(alike) < MOST_NAMES:
+                    alike.append(name)
+                elif len(others) < MOST_NAMES:
+                    others.append(name)
+                else:
+                    more += 1
         except GONE:
             continue
         except OSError:
             yield Place("copy", directory, None)
             continue
-        if len(found) > _MOST_FILES:
-            yield Place("rest", f"{len(found) - _MOST_FILES} files in {directory}, which has more than {_MOST_FILES}", None)
-        # those that are named like the token's file first
-        beginnings = tuple(os.path.basename(path) for path in audited if os.path.dirname(path) == directory)
-        found.sort(key=lambda path: not os.path.basename(path).lstrip(".#").startswith(beginnings))
+        found = _files(directory, alike) + _files(directory, others)
+        if len(found) + more > _MOST_FILES:
+            yield Place("rest", f"{len(found) + more - _MOST_FILES} files in {directory}, which has more than {_MOST_FILES}", None)
         for path in found[:_MOST_FILES]:
             if path not in skip:
                 yield from read_file("exposed_copy" if _exposed(path, policy) else "copy", path)
@@ -271,19 +309,17 @@ def backups(path: str, policy: Policy) -> List[Place]:
         rf"|\.{name}\.sw[a-p]|#{name}#"
     )
     try:
-        found = [each for each in _files(os.path.dirname(path)) if pattern.fullmatch(os.path.basename(each))]
+        alike = list(itertools.islice((each for each in names_in(os.path.dirname(path)) if pattern.fullmatch(each)), _MOST_FILES))
     except OSError:
         return []
+    found = _files(os.path.dirname(path), alike)
     return [Place("exposed_copy" if _exposed(each, policy) else "copy", each, b"") for each in found]
 
 
-def _files(directory: str) -> List[str]:
-    """Return the regular files of a directory that are not empty.
-
-    :raises OSError: it cannot be listed
-    """
+def _files(directory: str, names: Iterable[str]) -> List[str]:
+    """Return those of some names in a directory that are regular files, and not empty."""
     found = []
-    for name in sorted(os.listdir(directory)):
+    for name in sorted(names):
         path = os.path.join(directory, name)
         try:
             status = os.lstat(path)

@@ -157,8 +157,8 @@ def findings_for(facts: Facts, content: Optional[Content], policy: Policy, elsew
 def _of_place(facts: Facts) -> Iterable[Finding]:
     path = facts.path
     if facts.unsafe:
-        message = f"{facts.unsafe[1]} can write to the directory {facts.unsafe[0]}, and so replace what is below it"
-        yield Finding("directory_writable", "error", message, "close it (chmod go-w, owner root), or keep the token below /etc/expanso")
+        message = f"{facts.unsafe[1]} can write to the directory {facts.unsafe[0]}, and so replace what is in it"
+        yield Finding("directory_writable", "error", message, "correct its permissions (chmod go-w, owner root), or keep the token below /etc/expanso")
     for leftover in facts.leftovers:
         message = f"{leftover} was left by an interrupted write and may hold a token"
         yield Finding("temporary_file", "warning", message, "run expanso.edge.bootstrap_token again, which removes it, or remove it by hand")
@@ -219,7 +219,7 @@ def _of_permissions(facts: Facts, attributes: Attributes, policy: Policy) -> Ite
         message = f"{path} has the group {group_name(attributes.gid)}, not {_names(policy.groups, group_name)}"
         yield Finding("wrong_group", "error", message, "correct it with expanso.edge.bootstrap_token")
     for grant in grants_besides(facts.acl, policy.owners, policy.groups):
-        yield Finding("acl_grants_access", "error", f"the access control list of {path} lets {grant} in", _REPAIR)
+        yield Finding("acl_grants_access", "error", f"the access control list of {path} gives access to {grant}", _REPAIR)
     if facts.links > 1:
         message = f"{path} has {facts.links} names (hard links): the others keep the token when this one is removed"
         yield Finding("hard_link", "error", message, "find them with 'find -samefile', and remove them")

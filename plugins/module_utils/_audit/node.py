@@ -6,7 +6,6 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """The node around the tokens: whether and since when it is registered, which tokens it was given, and the state of its units."""
 
-import calendar
 import os
 import re
 import time
@@ -16,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.expanso.edge.plugins.module_utils import _checks
 from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Finding, Policy
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
-from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_NAME, Entry, RecordError, parse, utc
+from ansible_collections.expanso.edge.plugins.module_utils._record import RECORD_NAME, Entry, RecordError, parse, seconds_of, utc
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import read
 
 _HOUR = 3600
@@ -86,16 +85,12 @@ def overdue(
     :param hours: how many are too long, None for any number
     :param modified: when its file was written, in case that the record does not know
     """
-    written = next((_seconds(each.written_at) for each in reversed(record or []) if each.fingerprint == fingerprint), modified)
+    written = next((seconds_of(each.written_at) for each in reversed(record or []) if each.fingerprint == fingerprint), modified)
     if hours is None or policy.registered is not False or written is None or policy.now - written <= hours * _HOUR:
         return []
     message = f"{place} got its token at {utc(written)}, more than {hours} hours ago, and this node is still not registered"
-    remedy = "look at the agent's log (journalctl -u expanso-edge); if the token was revoked, expired or spent elsewhere, provision the node with a new one"
+    remedy = "look at the agent's log (journalctl -u expanso-edge); if the token was revoked, expired or used elsewhere, provision the node with a new one"
     return [Finding("not_registered_in_time", "warning", message, remedy, place, fingerprint)]
-
-
-def _seconds(text: str) -> float:
-    return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
 
 
 def unit_names(names: List[str]) -> List[str]:
@@ -135,9 +130,10 @@ def parse_units(names: List[str], output: str) -> List[Unit]:
 
 
 def findings_of_units(units: List[Unit], registered: Optional[bool]) -> List[Finding]:
-    """Return what is wrong with units. One that only runs once is not an agent."""
+    """Return what is wrong with units. One that only runs once is not an agent, and where an agent is installed, no other unit has to be."""
     findings = []
-    for unit in units:
+    installed = [unit for unit in units if unit.load_state != "not-found"]
+    for unit in installed if any(unit.type != "oneshot" for unit in installed) else units:
         state = f"{unit.active_state}/{unit.sub_state}"
         look = f"look at 'systemctl status {unit.name}' and 'journalctl -u {unit.name}'"
         if unit.type == "oneshot":

@@ -110,6 +110,7 @@ SPOTS = (
     Spot("copies", "copy", "/etc/expanso*", depth=3, largest=_SMALL, without=(".*",)),
     Spot("copies", "copy", "/opt/expanso*", depth=3, largest=_SMALL),
     Spot("copies", "copy", "/srv/expanso*", depth=3, largest=_SMALL),
+    Spot("copies", "copy", "/var/backups", depth=3, without=("alternatives.*", "apt.*", "aptitude.*", "dpkg.*")),
     Spot("copies", "copy", "/usr/local/bin", TELLING, largest=_SMALL),
     Spot("copies", "copy", "/usr/local/sbin", TELLING, largest=_SMALL),
     Spot("copies", "copy", "/var/lib/systemd/coredump", ("*expanso*",)),

@@ -12,12 +12,11 @@ Files may be anything by the time that they are opened, may be of any size, and 
 
 import bz2
 import errno
-import gzip
 import io
 import os
 import stat
 import zlib
-from typing import IO, Any, Iterator, List, NamedTuple, Optional, Tuple, Type
+from typing import IO, Any, Iterator, List, NamedTuple, Optional, Tuple, Type, Union
 
 from ansible_collections.expanso.edge.plugins.module_utils._walk import by_descriptor
 
@@ -27,6 +26,11 @@ MAX_FILE = 16 * 1024 * 1024
 CHUNK = 2 * 1024 * 1024
 OVERLAP = 64 * 1024
 """Bytes that two pieces of a file share: longer than any form of a token."""
+
+MOST_NAMES = 100_000
+"""Names in a directory that are looked at."""
+
+_PACKED_PIECE = 8192
 
 GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
 
@@ -67,12 +71,21 @@ def chunks(path: str, size: int = CHUNK) -> Iterator[bytes]:
 
     :raises OSError: it cannot be looked into, or not to its end
     """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # to open a device may wake it
+        raise OSError("nothing that can be looked into")
     # O_NONBLOCK: what was a file a moment ago may be a pipe now, and some files of the kernel wait for news
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb", buffering=0) as handle:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("nothing that can be looked into")
         yield from pieces(handle, size)
+
+
+def names_in(directory: Union[str, int]) -> Iterator[str]:
+    """Yield the names in a directory, by its path or descriptor, one after the other: there may be millions."""
+    with os.scandir(by_descriptor(directory) if isinstance(directory, int) else directory) as entries:
+        for entry in entries:
+            yield entry.name
 
 
 def open_regular(directory: int, name: str, follow: bool = False) -> Tuple[IO[Any], os.stat_result]:
@@ -106,17 +119,66 @@ def unpacked(handle: IO[Any]) -> Any:
     :raises OSError: it is compressed in a way that this Python does not know
     """
     beginning = os.pread(handle.fileno(), 6, 0)
+    packed: Any = _Beginning(handle)
     if beginning.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=handle)
+        return _Gunzipped(packed)
     if beginning.startswith(b"BZh"):
-        return bz2.BZ2File(handle)
+        return bz2.BZ2File(packed)
     if beginning == b"\xfd7zXZ\0":
         if lzma is not None:
-            return lzma.LZMAFile(handle)
+            return lzma.LZMAFile(packed)
         raise OSError("cannot be unpacked")
     if beginning.startswith(b"\x28\xb5\x2f\xfd"):  # zstd
         raise OSError("cannot be unpacked")
     return handle
+
+
+class _Beginning:
+    """The beginning of a packed file: what is made of nothing but headers would else be read to its end, whatever its length."""
+
+    def __init__(self, handle: IO[Any]) -> None:
+        self._handle = handle
+        self._left = MAX_FILE
+
+    def read(self, size: int) -> bytes:
+        data: bytes = self._handle.read(min(size, self._left)) or b""
+        self._left -= len(data)
+        return data
+
+
+class _Gunzipped:
+    """What gzip packed, one member after the other. The reader of the standard library takes the name in a header byte by byte."""
+
+    def __init__(self, packed: _Beginning) -> None:
+        self._packed = packed
+        self._rest = b""
+        self._member: Any = None  # None between two of them
+
+    def read(self, size: int) -> bytes:
+        """Read so many bytes at most.
+
+        :raises EOFError: the last member is not complete
+        :raises zlib.error: it is damaged
+        """
+        while True:
+            self._rest = self._rest or self._packed.read(_PACKED_PIECE)
+            ended = not self._rest
+            if self._member is None:
+                if ended:
+                    return b""
+                self._rest = self._rest.lstrip(b"\0")  # padding
+                if not self._rest:
+                    continue
+                self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            data: bytes = self._member.decompress(self._rest, size)
+            if self._member.eof:
+                self._rest, self._member = self._member.unused_data, None
+            else:
+                self._rest = self._member.unconsumed_tail
+                if ended and not data:
+                    raise EOFError
+            if data:
+                return data
 
 
 def pieces(handle: IO[Any], size: int = CHUNK) -> Iterator[bytes]:
@@ -159,6 +221,8 @@ def _read(handle: IO[Any], size: int) -> bytes:
             data = handle.read(size)
         except _DAMAGED:
             raise OSError("damaged") from None
+        except MemoryError:  # what is packed says how much it takes to unpack it
+            raise OSError("cannot be unpacked") from None
         if data is None:
             raise OSError("nothing to read yet")
         if not data:

@@ -36,6 +36,7 @@ _LINE = re.compile(rb"(?<!\\)\n")  # a backslash continues it
 _ENCODED = ((rb"ZXhwX2JrX", 0, 0), (rb"V4cF9ia1", 1, 2), (rb"leHBfYmtf", 2, 3))
 _BASE64 = re.compile(rb"(?:" + b"|".join(each for each, _offset, _pad in _ENCODED) + rb")(?:[A-Za-z0-9+/_-]|\r?\n[ \t]{0,16}(?=[A-Za-z0-9+/_-])){4,}")
 _HEX = re.compile(rb"(?i)6578705f626b5f(?:[0-9a-f]{2})+")
+_WIDE = (b"e\0x\0p\0_\0b\0k\0_", b"e\0y\0J", b"e\0y\0A")  # in UTF-16 of either byte order
 _SIGNS = (b"exp_bk_", b"6578705f626b5f", b"6578705F626B5F") + tuple(each for each, _offset, _pad in _ENCODED)
 
 
@@ -63,6 +64,8 @@ def tokens_in(data: bytes, wanted: FrozenSet[str] = frozenset(), cut: bool = Fal
         found.update(_jwts(data, wanted, cut))
     if wanted and (ENV_NAME.encode() in data or b"--token" in data):
         found.update(_values(data, wanted))
+    if any(sign in data for sign in _WIDE):
+        found.update(tokens_in(data.replace(b"\0", b""), wanted, cut))
     return found
 
 

@@ -23,14 +23,12 @@ from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Option
 from ansible_collections.expanso.edge.plugins.module_utils._audit.findings import Policy
 from ansible_collections.expanso.edge.plugins.module_utils._audit.packed import packed_inside
 from ansible_collections.expanso.edge.plugins.module_utils._audit.places import HOME, NESTED, PACKED, SPOTS, TELLING, Spot, homes
-from ansible_collections.expanso.edge.plugins.module_utils._audit.reading import GONE, Place, open_regular, pieces, unpacked
+from ansible_collections.expanso.edge.plugins.module_utils._audit.reading import GONE, MAX_FILE, MOST_NAMES, Place, names_in, open_regular, pieces, unpacked
 from ansible_collections.expanso.edge.plugins.module_utils._permissions import Attributes, acl_entries, others_may_read
-from ansible_collections.expanso.edge.plugins.module_utils._walk import by_descriptor
 
 MOST_FILES = 5000
 """Files of a directory that are looked into."""
 
-_MOST_NAMES = 100_000  # of a directory that are listed
 _MOST_DIRECTORIES = 5000  # below one directory
 _MOST_LINKS = 40  # as many as the kernel follows
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -126,7 +124,7 @@ class Visit:
         if "*" not in last:
             return [(self._below(spot.directory), [])]
         try:
-            names = sorted(itertools.islice(_names(self._below(fixed)), _MOST_NAMES))
+            names = sorted(itertools.islice(names_in(self._below(fixed)), MOST_NAMES))
         except OSError:
             return []
         return [(self._below(fixed), [name]) for name in names if fnmatch.fnmatchcase(name, last)]
@@ -139,9 +137,9 @@ class Visit:
         others: List[str] = []
         # without it, the directories themselves are there all the same
         with contextlib.suppress(OSError), open(self._below("/etc/passwd"), encoding="utf-8", errors="surrogateescape") as handle:
-            accounts = handle.readlines()
+            accounts = handle.readlines(MAX_FILE)
         with contextlib.suppress(OSError):
-            others = sorted(_names(self._resolved(self._below("/home"))))
+            others = sorted(itertools.islice(names_in(self._resolved(self._below("/home"))), MOST_NAMES))
         return homes(accounts, others)
 
     def _top(self, spot: Spot, fixed: str, below: List[str]) -> Iterator[Place]:
@@ -224,7 +222,9 @@ class Visit:
 
     def _directory(self, spot: Spot, directory: _Directory, depth: int) -> Iterator[Place]:
         """Yield what is in the files of a directory, and below it."""
-        names, directories = self._listed(spot, directory, depth)
+        names, directories, more = self._listed(spot, directory, depth)
+        if more:
+            yield Place("rest", f"names in {directory.path} beyond the first {MOST_NAMES}", None)
         if len(names) > MOST_FILES:
             names.sort(key=lambda name: not _matches(name, TELLING))
             yield Place("rest", f"{len(names) - MOST_FILES} files in {directory.path}, which has more than {MOST_FILES}", None)
@@ -256,12 +256,13 @@ class Visit:
             finally:
                 os.close(directory.descriptor)
 
-    def _listed(self, spot: Spot, directory: _Directory, depth: int) -> Tuple[List[str], List[str]]:
-        """Return the names of files to look into, links among them, and of directories to go down to."""
+    def _listed(self, spot: Spot, directory: _Directory, depth: int) -> Tuple[List[str], List[str], bool]:
+        """Return the names of files to look into, links among them, and of directories to go down to, and whether there are more than could be listed."""
         if not depth and not any("*" in each for each in spot.names):
-            return list(spot.names), []  # whatever else there is
+            return list(spot.names), [], False  # whatever else there is
         files, directories = [], []
-        for name in sorted(itertools.islice(_names(directory.descriptor), _MOST_NAMES)):
+        listed = list(itertools.islice(names_in(directory.descriptor), MOST_NAMES + 1))
+        for name in sorted(listed[:MOST_NAMES]):
             if _matches(name, spot.without) or self._is_at_work(name):
                 continue
             if os.path.join(directory.path, name) in self._remote:  # which is told there
@@ -275,7 +276,7 @@ class Visit:
                 directories.append(name)
             elif (stat.S_ISREG(mode) or stat.S_ISLNK(mode)) and _matches(name, spot.names):
                 files.append(name)
-        return files, directories
+        return files, directories, len(listed) > MOST_NAMES
 
     def _is_at_work(self, name: str) -> bool:
         """Whether a name is that of a temporary directory of a run that is not over, by what it runs here, or by its own process on this node."""
@@ -345,14 +346,6 @@ class Visit:
         attributes = Attributes(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
         own_group = frozenset((status.st_gid,) if status.st_gid == status.st_uid else ())  # a group that an account has for itself
         return others_may_read(attributes, acl_entries(descriptor), self._policy.owners | {status.st_uid}, self._policy.groups | own_group)
-
-
-def _names(directory: object) -> Iterator[str]:
-    """Yield the names in a directory, by its path or descriptor, one after the other: there may be millions."""
-    path = by_descriptor(directory) if isinstance(directory, int) else str(directory)
-    with os.scandir(path) as entries:
-        for entry in entries:
-            yield entry.name
 
 
 def _matches(name: str, patterns: Tuple[str, ...]) -> bool:

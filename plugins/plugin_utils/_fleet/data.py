@@ -10,16 +10,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any
 
-from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import plain_name
+from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import looks_like_token, plain_name
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import FINGERPRINT, Json
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_SECRET = re.compile(r"(?i)exp_[a-z]{2}_[a-z0-9._-]{4,}|\beyJ[A-Za-z0-9_-]{8,}\.")
 _LONGEST = 1000
 
 
@@ -46,7 +45,7 @@ def _entry(given: Any, where: str, fields: Mapping[str, Callable[[Any], Any]], r
         raise DataError(f"{where}: it must consist of keys with values: {_list(fields)}")
     for key in given:
         if key not in fields:
-            raise DataError(f"{where}: {_unknown(key, list(fields))}; known are {_list(fields)}")
+            raise DataError(f"{where}: it has an {unknown(key, 'key', fields)}; known are {_list(fields)}")
     result: Json = dict.fromkeys(fields)
     for key, check in fields.items():
         if given.get(key) is not None:
@@ -59,11 +58,12 @@ def _entry(given: Any, where: str, fields: Mapping[str, Callable[[Any], Any]], r
     return result
 
 
-def _unknown(key: Any, known: list[str]) -> str:
-    if not isinstance(key, str) or not plain_name(key):
-        return "it has an unknown key"
-    near = get_close_matches(key, known, 1)
-    return f"unknown key {key}" + (f", did you mean {near[0]}?" if near else "")
+def unknown(name: Any, what: str, known: Iterable[str]) -> str:
+    """Return that a name is unknown, in words, with the one that may be meant. It is not shown where it may be a token."""
+    if not isinstance(name, str) or not plain_name(name):
+        return f"unknown {what}"
+    near = get_close_matches(name, known, 1)
+    return f"unknown {what} '{name}'" + (f" (did you mean '{near[0]}'?)" if near else "")
 
 
 def _list(names: Any) -> str:
@@ -74,7 +74,7 @@ def text(value: Any) -> str:
     """Return a text of a person."""
     if not isinstance(value, str) or not value.strip():
         raise DataError("must be a text that is not empty (put it in quotation marks)")
-    if _SECRET.search(value):
+    if looks_like_token(value):
         raise DataError("seems to contain a token: remove it from there, and use the token's fingerprint where one is needed")
     if len(value) > _LONGEST or not value.isprintable():
         raise DataError(f"must be one line of printable characters, at most {_LONGEST}")

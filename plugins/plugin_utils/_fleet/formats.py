@@ -38,6 +38,7 @@ class Format(NamedTuple):
     file: str
     render: Callable[[Json, str], bytes]  # from the report and the level that fails the run
     mode: int = 0o600
+    sign: bytes = b""  # what every such file contains. People name the path of only one, so only that may be one of something else
 
 
 def as_json(report: Json, fail_on: str = "error") -> bytes:
@@ -82,6 +83,6 @@ FORMATS = {
     "csv": Format("audit.csv", as_csv),
     "junit": Format("audit.junit.xml", junit.render),
     # a collector that is not root reads it; it contains no names of nodes
-    "prometheus": Format("audit.prom", prometheus.render, 0o644),
+    "prometheus": Format("audit.prom", prometheus.render, 0o644, prometheus.PREFIX.encode()),
     "ocsf": Format("audit.ocsf.jsonl", ocsf.render),
 }

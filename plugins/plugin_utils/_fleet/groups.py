@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
@@ -41,8 +42,14 @@ def members(report: Json, what: str, max_age: int | None, now: datetime) -> dict
 
 def _check_age(report: Json, what: str, max_age: int | None, now: datetime) -> None:
     generated_at = moment(report["generated_at"])
-    if max_age is not None and (generated_at is None or now - generated_at > timedelta(days=max_age)):
+    if generated_at is None:
+        raise TypeError
+    if max_age is not None and now - generated_at > timedelta(days=max_age):
         raise DataError(f"{what} is of {report['generated_at']}, more than {max_age} days ago: run the playbook expanso.edge.audit again")
+
+
+_NAME = re.compile(r"(?!-)[^{}]+")
+"""The name of a host. Who can write the report must not get a template evaluated, nor an option into the command line of ssh."""
 
 
 def _members(report: Json) -> dict[str, list[str]]:
@@ -50,7 +57,7 @@ def _members(report: Json) -> dict[str, list[str]]:
     known: set[str] = set()
     for node in report["nodes"]:
         name = node["name"]
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or not name.isprintable():
             raise TypeError
         known.add(name)
         if node["registered"] is not None:

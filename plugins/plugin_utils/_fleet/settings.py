@@ -125,7 +125,7 @@ def _strings(value: Any, name: str) -> list[Any]:
 def _fingerprints(values: list[Any]) -> tuple[str, ...]:
     found = sorted({str(value).strip().lower() for value in values})
     if not all(FINGERPRINT.fullmatch(value) for value in found):
-        raise DataError("fingerprints has an entry that is not a fingerprint: it has 12 digits of 0-9 and a-f, as reports show it")
+        raise DataError("fingerprints has an entry that is not a fingerprint: give 12 digits of 0-9 and a-f, as reports show them")
     return tuple(found)
 
 

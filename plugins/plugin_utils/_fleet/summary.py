@@ -104,5 +104,5 @@ def _comparison(report: Json) -> list[str]:
     if earlier is None:
         return []
     changes = [each["change"] for each in report["findings"]]
-    counted = f"{changes.count('new')} new, {changes.count('still')} still there, {len(report['mended'])} mended"
+    counted = f"{changes.count('new')} new, {changes.count('still')} still there, {len(report['mended'])} resolved"
     return [f"compared with the report of {earlier['generated_at']}: {counted}"]

@@ -10,21 +10,23 @@
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections.abc import Iterable
 from datetime import date
 from typing import Any, NamedTuple
 
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import data
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.codes import KNOWN
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import Finding, Json
-
-_CODE = re.compile(r"[a-z][a-z0-9_]{0,59}")
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.scope import CODE
 
 
 def _codes(value: Any) -> list[str]:
     codes = data.texts(value)
-    if not all(_CODE.fullmatch(code) for code in codes):
-        raise data.DataError("must be the code of a finding, or a list of codes, such as left_over")
+    for code in codes:
+        if not CODE.fullmatch(code):
+            raise data.DataError("must be the code of a finding, or a list of codes, such as left_over")
+        if code not in KNOWN:
+            raise data.DataError(f"has an {data.unknown(code, 'code', KNOWN)}")
     return codes
 
 

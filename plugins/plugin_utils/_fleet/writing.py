@@ -5,15 +5,16 @@
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Writes the files of a report: all of them or none, each whole, and to no other place."""
+"""Writes files on the controller, such as those of a report: all of them or none, each whole, and to no other place."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ansible_collections.expanso.edge.plugins.plugin_utils import _files
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
 
 
@@ -23,20 +24,28 @@ class File(NamedTuple):
     path: str
     content: bytes
     mode: int
+    sign: bytes = b""  # what a file contains that it may replace, empty for any
+    what: str = "report"  # word for it in messages
 
 
-def check(path: str) -> None:
-    """Check, before any node is asked, that a report can be written to a path. Creates nothing.
+def check(path: str, sign: bytes = b"", what: str = "report") -> None:
+    """Check, before any node is asked, that a file can be written to a path. Creates nothing.
 
+    :param sign: what a file contains that it may replace, empty for any
+    :param what: word for it in messages
     :raises DataError: it cannot
     """
+    try:
+        _files.refuse_to_replace(path, sign)
+    except OSError as exc:
+        raise _fault(what, path, exc.strerror) from None
     folder = os.path.dirname(os.path.abspath(path))
     while not os.path.lexists(folder):
         folder = os.path.dirname(folder)
     if not os.path.isdir(folder):
-        raise DataError(f"the report {path} cannot be written: {folder} is not a directory")
+        raise _fault(what, path, f"{folder} is not a directory")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError(f"the report {path} cannot be written: this account may not write to the directory {folder}, or it is read-only")
+        raise _fault(what, path, f"this account may not write to the directory {folder}, or it is read-only")
 
 
 def write(files: Iterable[File]) -> None:
@@ -44,21 +53,22 @@ def write(files: Iterable[File]) -> None:
 
     :raises DataError: a file cannot be written
     """
-    staged: list[tuple[str, str]] = []
+    staged: list[tuple[str, File]] = []
     try:
         for file in files:
-            staged.append((_stage(file), file.path))
+            staged.append((_stage(file), file))
         while staged:
-            temporary, path = staged[0]
+            temporary, file = staged[0]
             try:
-                os.replace(temporary, path)
+                _files.refuse_to_replace(file.path, file.sign)
+                os.replace(temporary, file.path)
             except OSError as exc:
-                raise _fault(path, exc) from None
+                raise _fault(file.what, file.path, exc.strerror) from None
             staged.pop(0)
-            _persist(os.path.dirname(path))
+            _persist(os.path.dirname(file.path))
     finally:
-        for temporary, _path in staged:
-            os.unlink(temporary)
+        for temporary, _file in staged:
+            _discard(temporary)
 
 
 def _stage(file: File) -> str:
@@ -66,9 +76,9 @@ def _stage(file: File) -> str:
     folder = os.path.dirname(file.path)
     try:
         _make(folder)
-        descriptor, temporary = tempfile.mkstemp(prefix=".audit-", dir=folder)
+        descriptor, temporary = _files.temporary(folder)
     except OSError as exc:
-        raise _fault(file.path, exc) from None
+        raise _fault(file.what, file.path, exc.strerror) from None
     try:
         with open(descriptor, "wb") as stream:
             os.fchmod(stream.fileno(), file.mode)
@@ -76,9 +86,14 @@ def _stage(file: File) -> str:
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as exc:
-        os.unlink(temporary)
-        raise _fault(file.path, exc) from None
+        _discard(temporary)
+        raise _fault(file.what, file.path, exc.strerror) from None
     return temporary
+
+
+def _discard(temporary: str) -> None:
+    with contextlib.suppress(OSError):  # why it is not needed any more is what people have to know
+        os.unlink(temporary)
 
 
 def _make(folder: str) -> None:
@@ -93,14 +108,13 @@ def _make(folder: str) -> None:
 
 
 def _persist(folder: str) -> None:
-    descriptor = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError:  # some file systems cannot
-        pass
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):  # the file is there already, and some file systems or permissions allow no more
+        descriptor = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
-def _fault(path: str, exc: OSError) -> DataError:
-    return DataError(f"the report {path} cannot be written: {exc.strerror}")
+def _fault(what: str, path: str, reason: str | None) -> DataError:
+    return DataError(f"the {what} {path} cannot be written: {reason}")

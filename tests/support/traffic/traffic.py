@@ -57,8 +57,10 @@ def started(start):
     return begin
 
 
-for name in ("ansible.builtin.local", "ansible.builtin.ssh"):
-    counted(connection_loader.get(name, class_only=True))
+for name in ("ansible.builtin.local", "ansible.builtin.ssh", "community.docker.docker"):
+    kind = connection_loader.get(name, class_only=True)
+    if kind is not None:  # a collection may be missing
+        counted(kind)
 WorkerProcess.start = started(WorkerProcess.start)
 
 

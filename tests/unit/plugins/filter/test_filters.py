@@ -123,7 +123,7 @@ class TestProblems:
     @pytest.mark.parametrize("delivery", [None, [], "", "expanso.edge.token_file", ["token_file", "nothing"], {"a": 1}])
     def test_an_unknown_delivery(self, delivery: object) -> None:
         (problem,) = token_problems(["a", "b"], {"a": {"expanso_edge_delivery": delivery}, "b": {"expanso_edge_delivery": ["token_file", "k8s_secret"]}}, {})
-        assert problem.startswith("a: variable expanso_edge_delivery is ") and "token_file, systemd_service" in problem
+        assert problem.startswith("a: variable expanso_edge_delivery ") and "but must name one or more of token_file, systemd_service" in problem
 
 
 class TestSummary:
@@ -148,9 +148,9 @@ class TestSummary:
         assert provision_summary(list(hostvars), hostvars) == [
             "8 nodes",
             "  received a token: 1 (new)",
-            "  kept the token, permissions corrected: 1 (fixed)",
+            "  held the token already, permissions corrected: 1 (fixed)",
             "  token removed: 1 (gone)",
-            "  kept the token: 1 (same)",
+            "  held the token already: 1 (same)",
             "  no token to remove: 1 (none)",
             "  already registered: 1 (old)",
             "  failed: 1 (bad)",
@@ -205,8 +205,21 @@ class TestSummary:
     def test_variables_of_the_play_count(self) -> None:
         job = {"a": {"expanso_edge_delivery": "swarm_secret", "expanso_edge_token_label": "spring"}}
         hostvars = {"a": {"swarm_secret_result": {"action": "kept"}, "expanso_edge_token_label": "autumn"}}
-        assert provision_summary(["a"], hostvars, job=job) == ["1 node, token label spring", "  kept the token: 1 (a)"]
+        assert provision_summary(["a"], hostvars, job=job) == ["1 node, token label spring", "  held the token already: 1 (a)"]
 
     @pytest.mark.parametrize("label", ["{{ not_defined }}", NOT_TEMPLATED, Unprintable()])
     def test_a_label_that_cannot_be_templated_is_left_out(self, label: object) -> None:
         assert provision_summary(["a"], {"a": {"expanso_edge_token_label": label}})[0] == "1 node"
+
+
+@pytest.mark.parametrize("tokens", [True, False])
+def test_hosts_that_neither_become_root_nor_do_not(tokens: bool) -> None:
+    values = {"a": True, "b": "no", "c": "", "d": None, "e": "maybe", "f": ["yes"], "g": "exp_bk_9f8e7d6c5b4a39281706"}
+    hostvars = {host: {"expanso_edge_become": value} for host, value in values.items()}
+    assert token_problems(list(values), hostvars, {}, tokens=tokens) == ["e, f, g: variable expanso_edge_become must be true or false"]
+
+
+def test_without_tokens_a_host_may_have_no_delivery() -> None:
+    hostvars = {"a": {"expanso_edge_delivery": []}, "b": {"expanso_edge_delivery": "x", "expanso_edge_token": "exp_bk_"}}
+    (problem,) = token_problems(["a", "b"], hostvars, {}, tokens=False)
+    assert problem.startswith("b: variable expanso_edge_delivery is 'x', but must name one or more of")

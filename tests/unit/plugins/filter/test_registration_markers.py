@@ -27,8 +27,8 @@ def test_given_markers_are_used_whatever_the_data_directory(markers: Any, expect
 @pytest.mark.parametrize(
     ("markers", "data_dir", "message"),
     [
-        ([], "data", "the data directory has to be an absolute path"),
-        ([], None, "the data directory has to be an absolute path"),
+        ([], "data", "the data directory must be an absolute path"),
+        ([], None, "the data directory must be an absolute path"),
         (["identity"], "/data", "a list of absolute paths"),
         ([None], "/data", "a list of absolute paths"),
         ({"/a": 1}, "/data", "a list of absolute paths"),

@@ -12,8 +12,9 @@ from ansible_collections.expanso.edge.plugins.filter.retire_summary import retir
 
 MARK = "5d41402abc4b"
 AWAY = "the host cannot be reached: no route"
-COPIES = f"next: copies elsewhere, as in shell histories, are not removed: ansible-playbook expanso.edge.audit -e expanso_edge_fingerprint={MARK} finds them"
-REVOKE = "next: revoke the token in Expanso Cloud, on the workspace's Keys page: until then whoever has it can join a node"
+FIND = f"ansible-playbook expanso.edge.audit -e expanso_edge_fingerprint={MARK}"
+COPIES = f"next: copies in other places, such as shell histories, are not removed: find them with {FIND}"
+REVOKE = "next: revoke the token in Expanso Cloud, on the workspace's Keys page: until then anyone who has it can register a node"
 VALID = "next: a removed token stays valid until it is revoked in Expanso Cloud, on the workspace's Keys page"
 
 
@@ -63,8 +64,8 @@ def test_what_is_not_needed_any_more(hostvars: dict[str, Any], lines: list[str])
 @pytest.mark.parametrize(
     ("hostvars", "lines"),
     [
-        ({"a": done("removed")}, ["  token removed: 1 (a)", "no asked node holds the token any more where its delivery keeps it"]),
-        ({"a": done("kept")}, ["  holds another token, which stays: 1 (a)", "no asked node holds the token any more where its delivery keeps it"]),
+        ({"a": done("removed")}, ["  token removed: 1 (a)", "the token is gone from its usual place on all nodes that were asked"]),
+        ({"a": done("kept")}, ["  holds another token, which stays: 1 (a)", "the token is gone from its usual place on all nodes that were asked"]),
         (
             {"a": done("removed"), "b": done("removed", failure=AWAY), "c": done()},
             [
@@ -72,7 +73,7 @@ def test_what_is_not_needed_any_more(hostvars: dict[str, Any], lines: list[str])
                 "  not reached, so unknown: 1 (b)",
                 f"    b: {AWAY}",
                 "  no result (in a later batch, or skipped by tags): 1 (c)",
-                "the token may still be held by 2 nodes (b, c): mend what failed, and run this again",
+                "the token may still be held by 2 nodes (b, c): correct what failed, and run this again",
             ],
         ),
     ],
@@ -86,4 +87,4 @@ def test_in_check_mode() -> None:
     found = retire_summary(["a"], {"a": done("removed")}, check=True)
     assert found == ["1 node; check mode: this is what would be done", "  token removed: 1 (a)"]
     emergency = retire_summary(["a"], {"a": done("removed")}, MARK, check=True)
-    assert emergency[2] == "no asked node would hold the token any more where its delivery keeps it"
+    assert emergency[2] == "the token would be gone from its usual place on all nodes that were asked"

@@ -157,6 +157,20 @@ def test_findings_of_units(unit: tuple[str, str, str, str], registered: Optional
     assert codes(findings) == found and all("u.service" in finding.message for finding in findings)
 
 
+@pytest.mark.parametrize(
+    ("agent", "other", "found"),
+    [
+        # an agent whose node was registered by hand
+        (("simple", "loaded", "active", "running"), ("", "not-found", "inactive", "dead"), []),
+        (("simple", "loaded", "inactive", "dead"), ("", "not-found", "inactive", "dead"), [AGENT]),
+        (("", "not-found", "inactive", "dead"), ("oneshot", "loaded", "inactive", "dead"), [AGENT]),
+    ],
+)
+def test_units_that_are_not_installed(agent: tuple[str, str, str, str], other: tuple[str, str, str, str], found: list[str]) -> None:
+    findings = findings_of_units([Unit(AGENT, *agent, True), Unit("other.service", *other, None)], True)
+    assert [finding.place for finding in findings] == found and set(codes(findings)) <= {"warning agent_not_running"}
+
+
 @pytest.mark.parametrize("name", ["", "*", "a b", "-a", "a/b", "a\n", "a?", "[a]"])
 def test_names_that_no_unit_has(name: str) -> None:
     assert unit_names([AGENT, "a@b.service", "a\\x2db.mount"])

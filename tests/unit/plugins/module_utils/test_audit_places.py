@@ -55,6 +55,7 @@ def root(safe_path: Path) -> Path:
         "sudo: ann : COMMAND=/bin/sh -c /usr/bin/python3 && sleep 0\nexpanso-edge: fingerprint 5d41402abc4b\n",
         "var/log/journal/1/system.journal": TOKEN,  # what journalctl is asked for
         "var/log/lastlog": "",
+        "var/backups/dpkg.status.0": TOKEN,  # of the package manager, which packs many of them
         "tmp/build.log": "ok\n",
     }.items():
         put(safe_path / path, text)
@@ -117,6 +118,8 @@ PLANTED = [
     ("copies", "copy", "opt/expanso-edge/compose.yml", "environment:\n  EXPANSO_EDGE_BOOTSTRAP_TOKEN: {}\n"),
     ("copies", "copy", "usr/local/bin/start-expanso", "#!/bin/sh\nexec expanso-edge bootstrap --token {}\n"),
     ("copies", "copy", "var/lib/systemd/coredump/core.expanso-edge.0.a", "\0EXPANSO_EDGE_BOOTSTRAP_TOKEN={}\0"),
+    ("copies", "copy", "var/backups/etc/expanso/bootstrap.token", "{}"),
+    ("copies", "copy", "var/backups/etc.tar", "bootstrap.token\0\0{}\0\0"),
     ("containers", "container", "var/lib/docker/containers/0a/config.v2.json", '{{"Config": {{"Env": ["EXPANSO_EDGE_BOOTSTRAP_TOKEN={}"]}}}}'),
     ("containers", "container", "home/ann/.local/share/containers/storage/overlay-containers/0b/userdata/config.json", '"T={}"'),
     ("containers", "log", "var/lib/docker/containers/0a/0a-json.log", '{{"log":"+ expanso-edge bootstrap --token {}"}}'),

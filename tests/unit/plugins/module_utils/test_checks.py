@@ -105,6 +105,8 @@ def test_path(value: str, plain: str) -> None:
         ("/\U0001f511" * 10 + "\U0001f511" * 63, "option path: File name too long: a name in it has 256 bytes"),
         ("/abc" * 1024, "option path: File name too long: the path has 4096 bytes"),
         ("/a\0", "option path has a NUL character"),
+        ("/etc/token\n", "option path has a line break at character 11: give it as one line of text"),
+        ("/etc/\x1b[1mtoken", r"option path has a control character \(U\+001B\) at character 6: give it as one line"),
     ],
     ids=brief,
 )
@@ -132,7 +134,7 @@ def test_number(value: str, number: Any) -> None:
 @pytest.mark.parametrize("value", [0, -1, 10**12, 10**5000], ids=brief)
 def test_seconds(value: int) -> None:
     assert _checks.seconds(120, "timeout") == 120 and _checks.seconds(0, "interval", least=0) == 0
-    with pytest.raises(OptionError, match="^timeout is .*, but has to be 1 to "):
+    with pytest.raises(OptionError, match="^option timeout is .*, but has to be 1 to "):
         _checks.seconds(value, "timeout")
 
 

@@ -56,7 +56,7 @@ def test_what_cannot_be_decrypted_holds_no_token() -> None:
 
 
 def test_a_node_without_systemd_creds() -> None:
-    with pytest.raises(CredentialError, match="there is no systemd-creds on this node"):
+    with pytest.raises(CredentialError, match="this node has no systemd-creds"):
         decrypt(Node(None), b"", "name")
 
 

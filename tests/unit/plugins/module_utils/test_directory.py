@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import errno
 import os
 import stat
 import struct
@@ -13,7 +14,6 @@ import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._directory import Directory
 from ansible_collections.expanso.edge.plugins.module_utils._new_directories import make_directories
 from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
-    Attributes,
     leftovers_in,
     read,
     read_in,
@@ -24,16 +24,9 @@ from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     write_in,
 )
 from ansible_collections.expanso.edge.plugins.module_utils._walk import LeadsNowhere, UntrustedLink, shown, steps_to
+from file_owners import APP, OWN, as_root, unlabelled
 
-OWN = Attributes(os.geteuid(), os.getegid(), 0o600)
-APP = 4711
 NOBODY = 0xFFFFFFFF
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make directories of other accounts")
-
-
-def unlabelled(_place: str, _path: str = "") -> None:
-    """A file system without security contexts."""
 
 
 @pytest.fixture
@@ -48,6 +41,23 @@ def exchange(directory: Path, target: Path) -> None:
     """Put a link in the place of a directory."""
     directory.rename(directory.with_name("away"))
     directory.symlink_to(target)
+
+
+@pytest.mark.parametrize(("number", "made"), [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EIO, False)])
+def test_a_directory_that_is_not_durable(safe_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, made: bool) -> None:
+    """Some file systems know no such thing for directories, 9p for example. Where it fails, nothing is left."""
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with Directory.hold(str(safe_path)) as held:
+        if made:
+            assert held.make("new", 0o700, lambda _place, _path: None)
+        else:
+            with pytest.raises(OSError, match=f"{os.strerror(number)}: '{safe_path}'"):
+                held.make("new", 0o700, lambda _place, _path: None)
+    assert os.listdir(safe_path) == (["new"] if made else [])
 
 
 class TestHold:
@@ -87,7 +97,7 @@ class TestHold:
         (safe_path / "real").symlink_to("disk/expanso")
         (safe_path / "link").symlink_to("real")
         for path in ("link", "link/below"):
-            with pytest.raises(LeadsNowhere, match=f"{safe_path}/link is a symbolic link that leads nowhere, for there is no {safe_path}/disk"):
+            with pytest.raises(LeadsNowhere, match=f"{safe_path}/link is a symbolic link that leads nowhere, because {safe_path}/disk does not exist"):
                 Directory.hold(str(safe_path / path))
 
     def test_what_is_no_directory(self, safe_path: Path) -> None:
@@ -105,7 +115,7 @@ class TestHold:
         os.chown(theirs, APP, -1)
         link = theirs / "mine" / "link" if between else theirs / "link"
         link.symlink_to(precious)
-        says = f"its owner {APP} can write to the directory {theirs}, and so exchange the symbolic link {link}"
+        says = f"its owner {APP} can write to the directory {theirs}, and so replace the symbolic link {link}"
         uses: "list[Callable[[str], object]]" = [
             lambda path: read(path + "/token"),
             lambda path: remove(path + "/token"),

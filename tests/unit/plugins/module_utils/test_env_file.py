@@ -72,6 +72,8 @@ def test_a_bad_value_is_refused_and_not_quoted(value: str) -> None:
         ("export A=1", {}),
         ("nothing\nA=1\r\nB=2", {"A": "1", "B": "2"}),
         ("=1\n", {}),
+        ("='x\nA=1", {"A": "1"}),
+        ("=='x\nA=1", {}),
     ],
 )
 def test_parse_as_systemd_does(text: str, variables: dict[str, str]) -> None:

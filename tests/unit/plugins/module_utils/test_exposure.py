@@ -376,7 +376,7 @@ class TestCopies:
         def closed(_directory: str) -> list[str]:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(exposure.os, "listdir", closed)
+        monkeypatch.setattr(exposure, "names_in", closed)
         assert list(siblings([str(path)], MINE)) == [Place("copy", str(path.parent), None)] and backups(str(path), MINE) == []
 
     @pytest.mark.parametrize(

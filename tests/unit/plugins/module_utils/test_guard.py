@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._checks import OptionError
 from ansible_collections.expanso.edge.plugins.module_utils._decision import Held, Request
 from ansible_collections.expanso.edge.plugins.module_utils._guard import guard, is_done
-from ansible_collections.expanso.edge.plugins.module_utils._record import Entry
+from ansible_collections.expanso.edge.plugins.module_utils._record import Entry, utc
 from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFault, fingerprint
 
 OLD, NEW, OTHER = "exp_bk_oooooooooooooooooooo", "exp_bk_nnnnnnnnnnnnnnnnnnnn", "exp_bk_tttttttttttttttttttt"
@@ -90,4 +90,22 @@ def test_is_done(given: Optional[str], marker: float, held: Optional[str], since
     def mark(token: Optional[str]) -> Optional[str]:
         return fingerprint(token) if token else None
 
-    assert is_done(mark(given), marker, mark(held), since, record) is done
+    assert is_done(mark(given), marker, mark(held), since, record, LATER + 3600) is done
+
+
+FAR = 4070908800.0  # 2099
+
+
+@pytest.mark.parametrize(
+    ("since", "marker", "done"),
+    [
+        (WRITTEN, FAR, False),  # the former identity's marker: a registration with this token failed
+        (WRITTEN, LATER + 3700, True),  # a file server whose clock is a little fast
+        (FAR, FAR + 5, True),  # the clock was corrected after the registration
+        (FAR, LATER, False),
+    ],
+)
+def test_a_clock_that_was_wrong(since: float, marker: float, done: bool) -> None:
+    now = LATER + 3600
+    assert is_done(fingerprint(NEW), marker, None, None, entry(NEW, utc(since)), now) is done
+    assert is_done(fingerprint(NEW), marker, fingerprint(NEW), since, None, now) is done

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -138,3 +139,28 @@ def test_a_link_above_that_others_may_exchange_is_named(safe_path: Path) -> None
     assert problem
     assert "changes" not in problem
     assert "link" in problem
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("look", range(4))
+def test_a_directory_that_cannot_be_opened_is_told(safe_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, look: int) -> None:
+    """Whatever is asked of it, and although the next look succeeds: what is wrong with the directory is unknown then."""
+    place = safe_path / "etc"
+    place.mkdir()
+    for name in ("token", ".token.abcdefgh.expanso-edge.tmp"):
+        (place / name).touch(0o600)
+    place.chmod(0o777)
+    looks, real = [], os.open
+
+    def refuse(path: Any, *more: Any, **keywords: Any) -> int:
+        if path == "etc":
+            looks.append(path)
+            if len(looks) == look:
+                raise OSError(number, os.strerror(number), path)
+        return real(path, *more, **keywords)
+
+    monkeypatch.setattr(os, "open", refuse)
+    facts = inspect_path(str(place / "token"), policy())
+    assert facts.problem == (os.strerror(number) if look else None) and len(looks) >= look
+    if not look:
+        assert facts.unsafe and facts.leftovers

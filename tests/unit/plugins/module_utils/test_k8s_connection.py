@@ -19,6 +19,7 @@ def status(message: str, reason: str = "", causes: Optional[list[dict[str, str]]
     return json.dumps({"kind": "Status", "message": message, "reason": reason, "details": {"causes": causes or []}})
 
 
+BY_A_PROXY = "and not as an API server gives it: check any proxy in between"
 FORBIDDEN = 'secrets "x" is forbidden: User "u" cannot patch resource "secrets" in API group "" in the namespace "y"'
 CONFLICT = {"reason": "FieldManagerConflict", "field": ".data.token", "message": 'conflict with "kubectl-create" using v1'}
 
@@ -36,12 +37,14 @@ CONFLICT = {"reason": "FieldManagerConflict", "field": ".data.token", "message":
             f'cannot {TRIED}: another manager owns fields with other values: .data.token (conflict with "kubectl-create" using v1); '
             "take them over with force, or choose another name",
         ),
-        (409, status("object was modified", "Conflict"), f"cannot {TRIED}: object was modified"),
-        (500, "<html>bad gateway</html>", f"cannot {TRIED}: status 500"),
-        (500, b"\xff", f"cannot {TRIED}: status 500"),
-        (502, None, f"cannot {TRIED}: status 502"),
-        (500, "[]", f"cannot {TRIED}: status 500"),
-        (500, "{}", f"cannot {TRIED}: status 500"),
+        (409, status("it was modified", "Conflict"), f"cannot {TRIED}: it was modified; something else changed it at the same moment: run this again"),
+        (422, status("a" * 9999), f"cannot {TRIED}: {'a' * 1000}"),
+        (500, json.dumps({"message": "m", "details": ["a"]}), f"cannot {TRIED}: m; run this again later"),
+        (502, "<html>bad gateway</html>", f"cannot {TRIED}: status 502, {BY_A_PROXY}; run this again later"),
+        (403, b"\xff", f"cannot {TRIED}: status 403, {BY_A_PROXY}"),
+        (413, None, f"cannot {TRIED}: status 413, {BY_A_PROXY}"),
+        (404, "[]", f"cannot {TRIED}: status 404, {BY_A_PROXY}"),
+        (302, "{}", f"cannot {TRIED}: it redirects to another address (status 302): is there a proxy in between that wants a login?"),
     ],
 )
 def test_explain(code: int, body: Any, expected: str) -> None:

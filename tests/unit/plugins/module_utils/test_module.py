@@ -5,8 +5,11 @@
 import base64
 import errno
 import json
+import locale
+import os
 import sys
 import time
+from pathlib import Path
 from typing import Any, Dict
 
 import pytest
@@ -118,8 +121,55 @@ def test_details_become_results() -> None:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (OSError(errno.ENOSPC, "No space left on device", "/etc/x"), "cannot manage /etc/expanso/bootstrap.token: /etc/x: No space left on device"),
-        (OSError(errno.ENOSPC, "No space left on device"), "cannot manage /etc/expanso/bootstrap.token: No space left on device"),
+        (OSError(errno.EPERM, "Operation not permitted", "/etc/x"), "/etc/x: Operation not permitted; root is refused this by an attribute"),
+        (OSError(errno.EBUSY, "Device or resource busy", "/etc/x"), "/etc/x: Device or resource busy; is something mounted there?"),
+        (MemoryError(), "this node has too little memory left for the module"),
+    ],
+)
+def test_a_failure_says_what_to_do(monkeypatch: pytest.MonkeyPatch, fault: Exception, said: str) -> None:
+    def work(module: EdgeModule) -> Dict[str, Any]:
+        raise fault
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert said in run(work).printed["msg"]
+
+
+def test_a_program_that_cannot_be_run_is_named() -> None:
+    def work(module: EdgeModule) -> Dict[str, Any]:
+        module.run_command(["/nowhere/systemd-creds"])
+        return {}
+
+    assert run(work).printed["msg"] == "/nowhere/systemd-creds cannot be run: No such file or directory"
+
+
+def test_a_failure_tells_of_the_changes_before_it() -> None:
+    def work(module: EdgeModule) -> Dict[str, Any]:
+        module.did("/etc/token written", action="written")
+        module.did("/etc/earlier removed", obsolete_removed=["/etc/earlier"])
+        module.doing = "remove the token"
+        raise OSError(errno.EIO, "Input/output error", "/etc/other")
+
+    assert run(work).printed == {
+        "msg": "cannot remove the token: /etc/other: Input/output error; already done: /etc/token written, /etc/earlier removed",
+        "changed": True,
+        "action": "written",
+        "obsolete_removed": ["/etc/earlier"],
+        "failed": True,
+    }
+
+
+FULL = "; free space or inodes there (df, df --inodes, quota)"
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/etc/x"), f"cannot manage /etc/expanso/bootstrap.token: /etc/x: No space left on device{FULL}"),
+        (OSError(errno.ENOSPC, "No space left on device"), f"cannot manage /etc/expanso/bootstrap.token: No space left on device{FULL}"),
+        (
+            OSError(errno.EDQUOT, "Disk quota exceeded", "/etc/expanso/bootstrap.token"),
+            f"cannot manage /etc/expanso/bootstrap.token: Disk quota exceeded{FULL}",
+        ),
     ],
 )
 def test_what_the_system_refuses_is_named(fault: OSError, said: str) -> None:
@@ -127,6 +177,30 @@ def test_what_the_system_refuses_is_named(fault: OSError, said: str) -> None:
         raise fault
 
     assert run(work).printed["msg"] == said
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_a_result_whose_file_ansible_cannot_look_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, number: int) -> None:
+    def refuse(path: Any, **_keywords: Any) -> Any:
+        raise OSError(number, os.strerror(number), path)
+
+    (tmp_path / "token").touch()
+    with pytest.raises(SystemExit):
+        module = Printing(argument_spec={})
+        monkeypatch.setattr(os, "lstat", refuse)
+        module.exit_json(path=str(tmp_path / "token"), msg="written")
+    assert json.loads(capsys.readouterr().out)["msg"] == "written"
+
+
+def test_a_locale_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    def refuse(*_arguments: Any) -> str:
+        raise locale.Error("unsupported locale setting")
+
+    monkeypatch.setattr(locale, "setlocale", refuse)
+    monkeypatch.setattr(basic, "_PARSED_MODULE_ARGS", None, raising=False)
+    with pytest.raises(SystemExit):
+        Printing(argument_spec={})
+    assert json.loads(capsys.readouterr().out)["msg"] == "the locale of this node cannot be used: unsupported locale setting"
 
 
 def test_an_unexpected_exception_says_where_but_not_what() -> None:

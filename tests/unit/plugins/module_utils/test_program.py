@@ -74,6 +74,12 @@ def test_a_pipe_does_not_stop_us(tmp_path: Path) -> None:
     assert unfit(str(tmp_path / "pipe")) == "is not a regular file"
 
 
+def test_an_agent_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ProgramError, match=f"the agent {tmp_path}/loop cannot be looked at: Too many levels of symbolic links"):
+        check_agent(str(tmp_path / "loop"), "binary")
+
+
 def test_this_machine() -> None:
     assert this_machine() is not None
     assert unfit(os.path.realpath(sys.executable)) is None
@@ -82,8 +88,8 @@ def test_this_machine() -> None:
 @pytest.mark.parametrize(
     ("mode", "content", "message"),
     [
-        (0o644, b"#!/bin/sh\n", "the agent {0} is missing or not executable: install it first, or set binary (token_file_binary)"),
-        (0o755, elf(Machine(9999, True)), "the agent {0} is for another machine: .*: install the agent for this machine, or set binary"),
+        (0o644, b"#!/bin/sh\n", "the agent {0} is missing or not executable: install it first, or set option binary"),
+        (0o755, elf(Machine(9999, True)), "the agent {0} is for another machine: .*: install the agent for this machine, or set option binary"),
         (0o755, b"", "the agent {0} is neither a program nor a script .*: install the agent for this machine"),
     ],
 )
@@ -91,7 +97,7 @@ def test_an_agent_that_cannot_be_run(tmp_path: Path, mode: int, content: bytes, 
     path = program(tmp_path, content)
     os.chmod(path, mode)
     with pytest.raises(ProgramError, match=message.format(path).replace("(", r"\(").replace(")", r"\)")):
-        check_agent(path, "binary (token_file_binary)")
+        check_agent(path, "option binary")
     (tmp_path / "agent").unlink()
     with pytest.raises(ProgramError, match="is missing"):
         check_agent(path, "binary")

@@ -32,6 +32,7 @@ from hypothesis import strategies as st
 
 ENTRY = Entry("0123456789ab", "jwt", "site 7", "file", "2026-11-30T10:00:00Z", "20261130T095959Z-1a2b3c4d", "17", "1.1.0")
 SHOWN = as_result(ENTRY)
+NOW = 1796060000.0  # some hours later
 
 texts = st.text(min_size=1, max_size=30).filter(str.isprintable)
 entries = st.builds(
@@ -135,17 +136,27 @@ def test_unknown_keys_are_ignored():
 def test_same_token_is_not_entered_twice():
     again = ENTRY._replace(written_at="2027-01-01T00:00:00Z", run_id="another")
     other = ENTRY._replace(fingerprint="ba9876543210")
-    assert with_entry([], ENTRY) == [ENTRY]
-    assert with_entry([ENTRY], again) == [ENTRY]
-    assert with_entry([ENTRY], other) == [ENTRY, other]
-    assert with_entry([ENTRY, other], again) == [ENTRY, other, again]
+    assert with_entry([], ENTRY, NOW) == [ENTRY]
+    assert with_entry([ENTRY], again, NOW) == [ENTRY]
+    assert with_entry([ENTRY], other, NOW) == [ENTRY, other]
+    assert with_entry([ENTRY, other], again, NOW) == [ENTRY, other, again]
+
+
+def test_an_entry_of_a_time_to_come_is_replaced():
+    """The clock was wrong when it was written. Nothing would ever be newer than this token."""
+    wrong, right = ENTRY._replace(written_at="2099-01-01T00:00:00Z"), ENTRY._replace(written_at=utc(NOW))
+    other = ENTRY._replace(fingerprint="ba9876543210")
+    assert with_entry([other, wrong], right, NOW) == [other, right]
+    assert with_entry([other, right], wrong, NOW) == [other, right]
+    little = ENTRY._replace(written_at=utc(NOW + 60))
+    assert with_entry([little], right, NOW) == [little]
 
 
 def test_oldest_entries_give_way():
     some = [ENTRY._replace(fingerprint=f"{number:012x}") for number in range(MOST_ENTRIES + 5)]
     kept: List[Entry] = []
     for each in some:
-        kept = with_entry(kept, each)
+        kept = with_entry(kept, each, NOW)
     assert kept == some[-MOST_ENTRIES:]
     assert parse(render(some)) == some[-MOST_ENTRIES:]
 

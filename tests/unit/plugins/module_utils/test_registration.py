@@ -26,6 +26,14 @@ def test_a_file_that_an_agent_leaves(tmp_path: Path, name: str) -> None:
     assert marker(tmp_path / "link") == str(tmp_path / "link" / name)
 
 
+@pytest.mark.parametrize("data_dir", ["/", "//", "/etc", "/var/lib/", "/srv/../usr", "/root"])
+@pytest.mark.parametrize("named", [None, ["/srv/marker"]])
+def test_a_directory_of_the_system_is_not_the_data_directory(data_dir: str, named: Optional[List[str]]) -> None:
+    """A role would remove it with all that is in it."""
+    with pytest.raises(EdgeError, match="option data_dir: /.* belongs to the system: name a directory that is the agent's own"):
+        find_marker({"data_dir": data_dir, "registration_markers": named})
+
+
 def test_a_link_counts_as_what_it_leads_to(tmp_path: Path) -> None:
     (tmp_path / "identity").symlink_to("stored")
     assert marker(tmp_path) is None
@@ -43,7 +51,7 @@ def test_what_is_no_file_is_no_marker(tmp_path: Path, kind: str) -> None:
     else:
         os.mkfifo(path)
     assert marker(tmp_path) is None
-    with pytest.raises(EdgeError, match=f"the registration marker {path} is not a regular file: correct registration_markers"):
+    with pytest.raises(EdgeError, match=f"the registration marker {path} is not a regular file: correct option registration_markers"):
         marker(tmp_path, [str(path)])
 
 
@@ -51,7 +59,7 @@ def test_what_is_no_file_is_no_marker(tmp_path: Path, kind: str) -> None:
     ("name", "says"),
     [
         ("/", "option registration_markers: / is the root"),
-        ("m", "the registration marker m is not an absolute path: correct data_dir or registration_markers"),
+        ("m", "the registration marker m is not an absolute path: correct option data_dir or option registration_markers"),
         ("/" + "m" * 300, "option registration_markers: File name too long"),
     ],
 )

@@ -6,10 +6,11 @@ import base64
 import hashlib
 import json
 import time
+from typing import Any, List
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils._secrets import encodings, find_token, last_lines, mask, visible
+from ansible_collections.expanso.edge.plugins.module_utils._secrets import assigned, contains, encodings, find_token, last_lines, mask, visible
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +76,21 @@ def test_what_has_the_shape_of_a_token_is_masked(secret: str) -> None:
     assert mask(f"config: token={secret}; url=https://example.com") == "config: token=********; url=https://example.com"
 
 
+def test_what_is_assigned_to_the_variable_of_a_token_is_masked() -> None:
+    for quote_mark in ("", '"', "'"):
+        text = f"Environment={quote_mark}A=b EXPANSO_EDGE_BOOTSTRAP_TOKEN=%s{quote_mark} C=d"
+        assert mask(text % OPAQUE) == text % "********"
+    for text in ("EXPANSO_EDGE_BOOTSTRAP_TOKEN=$(cat /run/token)", 'EXPANSO_EDGE_BOOTSTRAP_TOKEN="$$(cat x)"', "EXPANSO_EDGE_BOOTSTRAP_TOKEN is not set"):
+        assert mask(text) == text
+
+
+@pytest.mark.parametrize("part", [slice(0, 60), slice(0, 40), slice(21, None)], ids=["beginning", "header and a bit", "end"])
+def test_a_part_of_a_jwt_is_masked(part: slice) -> None:
+    jwt = "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJrWDN2UXo5IiwiZXhwIjoxNzAwMDAwMDAwfQ." + "kX3vQz9_" * 6
+    assert mask(f"there is no account '{jwt[part]}...'") == "there is no account '********'"
+    assert mask(f"/srv/token_{jwt[part]}: no such file") == "/srv/********: no such file"
+
+
 @pytest.mark.parametrize(
     "text",
     ["exp_bk_...", "expanso-edge-bootstrap.service", "registry.example.com/expanso/edge:1.2.3", "exp_ak_", "config.d/50-connection.yaml", "io.expanso.edge"],
@@ -125,6 +141,18 @@ def test_what_programs_make_of_a_token_is_masked(token: str, form: str) -> None:
     assert len(masked.replace("********", "")) <= 8, masked
 
 
+@pytest.mark.parametrize("token", [KEY, JWT, OPAQUE])
+@pytest.mark.parametrize("form", ["upper case", "base64 with a line break", "hexadecimal with a line break", "percent", "two lines", "as it is"])
+def test_a_text_that_contains_a_token(token: str, form: str) -> None:
+    text = {**spelled(token), "percent": quote(token + "+", safe=""), "two lines": f"{token[:9]}\n{token[9:]}", "as it is": token}[form]
+    assert contains(f"http://[::1]/{text}&x", token) and contains(text, f"{token}\n")
+    assert not contains(text[4:], token) and not contains(f"x{token[1:]}", token)
+
+
+def test_a_short_token_is_in_any_text_by_chance() -> None:
+    assert not contains("/usr/local/bin/expanso-edge", "edge")
+
+
 @pytest.mark.parametrize("end", ["", "\n"])
 @pytest.mark.parametrize("name", ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"])
 def test_digests_are_masked(name: str, end: str) -> None:
@@ -160,7 +188,7 @@ def test_numbers_that_are_no_token_stay(text: str) -> None:
     assert mask(text, OPAQUE) == text
 
 
-@pytest.mark.parametrize("text", ["a", "0a", "a-", "10 ", "exp_bk_", "a.a", "0a: ", "aaaaaaaaaaa."])
+@pytest.mark.parametrize("text", ["a", "0a", "a-", "10 ", "exp_bk_", "a.a", "0a: ", "aaaaaaaaaaa.", "eyJ", "eyJ."])
 def test_a_line_of_megabytes_takes_no_minutes(text: str) -> None:
     before = time.process_time()
     lines = last_lines((text * 1_000_000).encode(), 12, JWT)
@@ -270,3 +298,24 @@ def test_looking_for_a_token_takes_no_minutes(text: str) -> None:
     before = time.process_time()
     assert find_token(text.encode() * 100_000, fingerprint(ROUND)) == ""
     assert time.process_time() - before < 20
+
+
+@pytest.mark.parametrize(
+    ("value", "tokens"),
+    [
+        ({"environment": {"EXPANSO_EDGE_BOOTSTRAP_TOKEN": KEY}}, [KEY]),
+        ({"spec": [{"env": [{"name": "EXPANSO_EDGE_BOOTSTRAP_TOKEN", "value": 1234}, {"name": "OTHER", "value": KEY}]}]}, ["1234"]),
+        ({"args": ["run", "--token", KEY, "--token=other"]}, [KEY, "other"]),
+        ({"args": ["run", "--token"], "EXPANSO_EDGE_BOOTSTRAP_TOKEN": None}, []),
+        ({"env": [{"name": "EXPANSO_EDGE_BOOTSTRAP_TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}, []),
+        ("EXPANSO_EDGE_BOOTSTRAP_TOKEN", []),
+        (None, []),
+    ],
+)
+def test_what_a_structure_gives_as_a_token(value: Any, tokens: List[str]) -> None:
+    assert list(assigned(value)) == tokens
+
+
+def test_the_name_of_the_variable_is_not_secret() -> None:
+    pasted, text = f"export EXPANSO_EDGE_BOOTSTRAP_TOKEN={KEY}", "variable expanso_edge_token: EXPANSO_EDGE_BOOTSTRAP_TOKEN{}"
+    assert mask(text.format(f"={KEY} in /etc/expanso/bootstrap.token"), pasted) == text.format("******** in /etc/expanso/bootstrap.token")

@@ -25,12 +25,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._secure_file import (
     unsafe_directory,
     write,
 )
-
-OWN = Attributes(os.geteuid(), os.getegid(), 0o600)
-
-
-def unlabelled(_path: str) -> None:
-    """A file system without security contexts."""
+from file_owners import OWN, unlabelled
 
 
 def acl(*entries: tuple[int, int, int]) -> bytes:
@@ -177,6 +172,42 @@ class TestWrite:
             write(str(path), b"new", OWN, unlabelled)
         assert os.listdir(safe_path) == ["file"] and path.read_bytes() == b"old"
 
+    def test_what_cannot_be_removed_after_a_failure_is_emptied(self, safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_arguments: object, **_keywords: object) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        for step in ("rename", "unlink"):  # as in a directory that is only to be appended to
+            monkeypatch.setattr(_secure_file.os, step, refuse)
+        with pytest.raises(PermissionError):
+            write(str(safe_path / "file"), b"new", OWN, unlabelled)
+        assert [path.read_bytes() for path in safe_path.iterdir()] == [b""]
+
+    def test_a_file_system_that_writes_nothing(self, safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "write", lambda descriptor, data: 0)
+        with pytest.raises(OSError, match="Input/output error"):
+            write(str(safe_path / "file"), b"new", OWN, unlabelled)
+        assert not os.listdir(safe_path)
+
+    def test_an_owner_that_a_container_does_not_know(self, safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_arguments: object) -> None:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+        monkeypatch.setattr(os, "fchown", refuse)
+        with pytest.raises(OSError, match=r"Invalid argument \(account \d+ or group \d+ is not mapped into this container's user namespace\)"):
+            write(str(safe_path / "file"), b"new", OWN, unlabelled)
+
+    def test_it_is_told_as_soon_as_it_is_done(self, safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(_directory: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(_secure_file, "_sync_directory", refuse)
+        done: list[str] = []
+        with pytest.raises(OSError, match="Input/output error"):
+            write(str(safe_path / "file"), b"new", OWN, unlabelled, lambda: done.append("written"))
+        with pytest.raises(OSError, match="Input/output error"):
+            remove(str(safe_path / "file"), lambda: done.append("removed"))
+        assert done == ["written", "removed"]
+
     def test_another_hard_link_keeps_the_old(self, safe_path: Path) -> None:
         path, other = safe_path / "file", safe_path / "other"
         path.write_bytes(b"old")
@@ -188,6 +219,13 @@ class TestWrite:
         monkeypatch.setattr(_secure_file, "_sync_directory", lambda directory: (safe_path / "file").write_bytes(b"theirs"))
         with pytest.raises(SecureFileError, match="does not hold what was just written"):
             write(str(safe_path / "file"), b"ours", OWN, unlabelled)
+
+    def test_a_file_that_is_not_what_was_written_replaces_nothing(self, safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (safe_path / "file").write_bytes(b"old")
+        monkeypatch.setattr(os, "write", lambda descriptor, data: len(data))
+        with pytest.raises(SecureFileError, match=f"{safe_path}/file does not hold what was just written"):
+            write(str(safe_path / "file"), b"new", OWN, unlabelled)
+        assert [(path.name, path.read_bytes()) for path in safe_path.iterdir()] == [("file", b"old")]
 
     def test_a_long_name(self, safe_path: Path) -> None:
         path = safe_path / ("n" * 255)

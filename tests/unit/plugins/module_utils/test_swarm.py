@@ -310,6 +310,19 @@ def test_a_report_says_what_is_waited_for_and_why() -> None:
     assert state.nodes == ("worker1", "worker2")
 
 
+@pytest.mark.parametrize(
+    ("placement", "reason"),
+    [
+        ({}, "no node of the swarm is active"),
+        ({"Placement": {"Constraints": ["node.labels.edge == true"]}}, "no active node of the swarm meets its constraints (node.labels.edge == true): label"),
+    ],
+)
+def test_a_report_says_why_no_node_has_a_task(placement: dict[str, Any], reason: str) -> None:
+    everywhere = service(mode={"Global": {}})
+    everywhere["Spec"]["TaskTemplate"].update(placement)
+    assert service_state(everywhere, [], {}).report.startswith(reason)
+
+
 # Enrolment record
 
 

@@ -316,3 +316,5 @@ def test_an_expired_token_names_the_clock() -> None:
     assert fault.value.message == (
         "it is a JWT that expired at 2023-11-14T22:13:20Z, and the clock of this machine says 2030-03-17: get a new one, or correct that clock"
     )
+    with pytest.raises(TokenFault, match="expired at 2023-11-14T22:13:20Z, and the clock of this machine says it is later that day: get a new one"):
+        judge(jwt({"exp": 1700000000}), now=1700005600)  # an hour fast

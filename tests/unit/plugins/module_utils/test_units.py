@@ -2,9 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from typing import Any, Optional
+import base64
+from typing import Any, List, Optional
 
 import pytest
+from ansible_collections.expanso.edge.plugins.module_utils._systemctl import systemd_version
+from ansible_collections.expanso.edge.plugins.module_utils._token import ENV_NAME
 from ansible_collections.expanso.edge.plugins.module_utils._units import (
     OPTIONAL_SINCE,
     REQUIRED_SINCE,
@@ -19,7 +22,35 @@ from ansible_collections.expanso.edge.plugins.module_utils._units import (
 )
 
 UNIT = "a.service"
+JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJub2RlIn0.c2lnbmF0dXJl"
 SCRATCH = "/tmp/units-x"
+
+
+class Module:
+    """A node with or without a systemctl, and what that answers."""
+
+    def __init__(self, systemctl: Optional[str], *answer: Any) -> None:
+        self.systemctl = systemctl
+        self.answer = answer
+
+    def get_bin_path(self, _name: str) -> Optional[str]:
+        return self.systemctl
+
+    def run_command(self, _arguments: List[str]) -> Any:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (Module(None), "this node has no systemd: choose another delivery"),
+        (Module("/bin/systemctl", 127, "", "cannot open libsystemd\n"), "/bin/systemctl does not tell the version of systemd: cannot open libsystemd"),
+        (Module("/bin/systemctl", 0, "", ""), "/bin/systemctl does not tell the version of systemd: it says nothing"),
+    ],
+)
+def test_a_node_whose_systemd_is_not_there_or_not_well(module: Any, message: str) -> None:
+    with pytest.raises(UnitError, match="^" + message):
+        systemd_version(module)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +144,13 @@ def test_what_is_no_name_of_a_unit(name: Any) -> None:
     assert str(fault.value).isprintable() and len(str(fault.value)) < 130
 
 
+@pytest.mark.parametrize("name", ["exp_bk_Zq81mKx02LwPd7.service", f"{JWT}-bootstrap.service", f"{base64.b64encode(b'exp_bk_Zq81mKx02LwPd7').decode()}.timer"])
+def test_a_name_that_is_a_token_is_refused_and_not_shown(name: str) -> None:
+    with pytest.raises(UnitError, match="^the name of a unit contains a token: "):
+        check_name(name)
+    check_name("expanso-edge-bootstrap@a-long-instance.service")
+
+
 @pytest.mark.parametrize(
     ("units", "message"),
     [
@@ -129,6 +167,39 @@ def test_what_are_no_units(units: dict[Any, Any], message: str) -> None:
     with pytest.raises(UnitError) as fault:
         check_units(units)
     assert str(fault.value) == message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"Environment={ENV_NAME}=k3F9sQx",
+        f'Environment="A=b" "{ENV_NAME}=k3F9sQx"',
+        f"Environment=A=b \\\n  {ENV_NAME}=k3F9sQx",
+        "ExecStart=/usr/local/bin/expanso-edge run --token exp_bk_Zq81mKx02LwPd7",
+        f"Environment=A={base64.b64encode(b'exp_bk_Zq81mKx02LwPd7').decode()}",
+        "# exp_bk_Zq81mKx02LwPd7",
+        f"ExecStart=/usr/local/bin/expanso-edge bootstrap --token {JWT}",
+    ],
+)
+def test_a_unit_that_every_account_can_read_holds_no_token(line: str) -> None:
+    with pytest.raises(UnitError, match="^units: the content of a.service contains a bootstrap token, which every account") as fault:
+        check_units({UNIT: f"[Service]\n{line}\n"})
+    assert "81mKx" not in str(fault.value) and "sQx" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"UnsetEnvironment={ENV_NAME}",
+        f"PassEnvironment={ENV_NAME}",
+        f"Environment={ENV_NAME}=",
+        f"Environment=A=b\nExecStart=/bin/sh -c '{ENV_NAME}=\"$$(cat x)\" exec agent'",
+        "Environment=A=exp_bk_example",
+        f"Environment=PIPELINE={JWT}",
+    ],
+)
+def test_a_unit_may_name_the_variable_of_a_token(line: str) -> None:
+    check_units({UNIT: f"[Service]\n{line}\n"})
 
 
 def test_units() -> None:

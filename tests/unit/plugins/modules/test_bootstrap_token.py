@@ -3,11 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What cannot be brought about from without: a path that is exchanged while the module works, and a system that refuses in the middle."""
 
+import base64
 import errno
 import os
+import re
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Dict, List
+from urllib.parse import quote
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils import _token_states
@@ -16,6 +20,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._token import TokenFa
 from ansible_collections.expanso.edge.plugins.modules.bootstrap_token import work
 
 KEY = "exp_bk_0123456789abcdef0123456789abcdef"
+OPAQUE = "k3F/9sQx+Zt8c&Rk29xP0mN4zQ7w"
 
 
 class Module:
@@ -24,6 +29,7 @@ class Module:
     def __init__(self, place: Path, **params: Any) -> None:
         self.check_mode = False
         self.warnings: List[str] = []
+        self.so_far: Dict[str, Any] = {}
         self.params: Dict[str, Any] = {
             "path": str(place / "etc" / "token"),
             "state": "present",
@@ -44,6 +50,7 @@ class Module:
             "only_registered": False,
             "fingerprint": None,
             "reregister": False,
+            "registration": None,
             "data_dir": str(place / "data"),
             "registration_markers": None,
             "record": False,
@@ -59,6 +66,9 @@ class Module:
     def run_options(self, *_secrets: str) -> Dict[str, str]:
         """A run that tells nothing of itself."""
         return dict.fromkeys(("token_label", "run_id", "job_id"), "")
+
+    def did(self, _what: str, **facts: Any) -> None:
+        self.so_far.update(facts, changed=True)
 
     def log_change(self, *_change: Any) -> None:
         """A node without a log."""
@@ -154,6 +164,21 @@ def test_what_cannot_be_removed_is_not_said_to_be(safe_path: Path, monkeypatch: 
         work(Module(safe_path, state="absent"))  # type: ignore[arg-type]
 
 
+def test_what_was_done_before_a_failure_is_told(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (safe_path / "etc").mkdir()
+    (safe_path / "etc" / "earlier").write_text(KEY)
+
+    def refused(*_arguments: Any, **_keywords: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "unlink", refused)
+    module, path = Module(safe_path, obsolete_paths=[str(safe_path / "etc" / "earlier")]), str(safe_path / "etc" / "token")
+    with pytest.raises(OSError, match=f"Read-only file system: '{safe_path}/etc/earlier'"):
+        work(module)  # type: ignore[arg-type]
+    told = module.so_far
+    assert (told["changed"], told["action"], told["path"], told["diff"]["after"]["fingerprint"]) == (True, "written", path, fingerprint(KEY))
+
+
 def test_a_token_that_another_run_removed_is_gone(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (safe_path / "etc").mkdir()
     (safe_path / "etc" / "token").write_text(KEY)
@@ -164,7 +189,8 @@ def test_a_token_that_another_run_removed_is_gone(safe_path: Path, monkeypatch: 
         return judge(*arguments)
 
     monkeypatch.setattr(_token_states, "make_plan", and_then)
-    assert work(Module(safe_path, state="absent"))["action"] == "removed"  # type: ignore[arg-type]
+    result = work(Module(safe_path, state="absent"))  # type: ignore[arg-type]
+    assert (result["action"], result["changed"]) == ("removed", False)
 
 
 def test_directories_that_were_made_go_where_the_token_cannot_be_written(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,12 +220,65 @@ def test_a_credential_is_removed_where_nobody_can_decrypt_it(safe_path: Path) ->
 
 def test_a_node_whose_agent_cannot_be_run_gets_no_token(safe_path: Path) -> None:
     asked = {"requires": [str(safe_path / "agent")]}
-    with pytest.raises(EdgeError, match=r"/agent is missing or not executable: install it first, or set requires \(token_file_binary\)$"):
+    with pytest.raises(EdgeError, match=r"/agent is missing or not executable: install it first, or set option requires$"):
         work(Module(safe_path, **asked))
     assert not (safe_path / "etc").exists()
     (safe_path / "agent").write_text("#!/bin/sh\n")
     (safe_path / "agent").chmod(0o755)
     assert work(Module(safe_path, **asked))["action"] == "written"
+
+
+@pytest.mark.parametrize(
+    ("token", "option", "value", "says"),
+    [
+        (KEY, "binary", f"/nowhere/{KEY}", "registration.binary contains the token"),
+        (OPAQUE, "config_file", OPAQUE, "registration.config_file contains the token"),
+        (OPAQUE, "bootstrap_url", f"https://[::1]/?token={quote(OPAQUE)}", "registration.bootstrap_url contains the token"),
+        (OPAQUE, "user", f"{OPAQUE[:9]}\n{OPAQUE[9:]}", "registration.user contains the token"),
+        (KEY, "group", base64.b64encode(KEY.encode()).decode(), "registration.group contains the token"),
+        (KEY, "config_file", "edge.yaml", "registration.config_file: the path is not absolute"),
+        (KEY, "user", "a\nb", "registration.user has a line break"),
+    ],
+)
+def test_a_registration_that_is_impossible_is_refused_before_anything_is_done(safe_path: Path, token: str, option: str, value: str, says: str) -> None:
+    """The module that registers gets the token's file, so it would neither hide the token in its options nor know that it is there."""
+    given = dict.fromkeys(("config_file", "bootstrap_url", "user", "group"), "")
+    registration = {**given, "enabled": True, "binary": "/bin/true", "timeout": 60, option: value}
+    with pytest.raises(EdgeError, match=re.escape(says)):
+        work(Module(safe_path, token=token, registration=registration))  # type: ignore[arg-type]
+    assert not list(safe_path.iterdir())
+
+
+@pytest.mark.parametrize(("option", "kind"), [("user", "account"), ("group", "group")])
+def test_a_registration_by_an_account_that_is_missing_gets_no_token(safe_path: Path, option: str, kind: str) -> None:
+    given = dict.fromkeys(("config_file", "bootstrap_url", "user", "group"), "")
+    registration = {**given, "enabled": True, "binary": "/bin/true", "timeout": 60, option: "no-such-one"}
+    with pytest.raises(EdgeError, match=f"option registration.{option}: there is no {kind} 'no-such-one' on this node"):
+        work(Module(safe_path, token=KEY, registration=registration))  # type: ignore[arg-type]
+    assert not list(safe_path.iterdir())
+    work(Module(safe_path, token=KEY, registration={**registration, "enabled": False}))  # type: ignore[arg-type]
+
+
+def test_check_mode_warns_of_a_read_only_file_system(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = Module(safe_path, token=KEY)
+    module.check_mode = True
+    assert work(module)["action"] == "written" and module.warnings == []  # type: ignore[arg-type]
+    monkeypatch.setattr(os, "fstatvfs", lambda _descriptor: SimpleNamespace(f_flag=os.ST_RDONLY))
+    assert work(module)["action"] == "written"  # type: ignore[arg-type]
+    assert module.warnings == [f"{safe_path}/etc/token could not be changed: {safe_path} lies on a read-only file system"]
+
+
+def test_a_path_with_a_line_break_is_not_shown(safe_path: Path) -> None:
+    """A summary shows the first line of a message."""
+    with pytest.raises(EdgeError, match=r"^option path has a line break at character 21: give it as one line of text$"):
+        work(Module(safe_path, token=KEY, path="/etc/bootstrap.token\n"))
+
+
+@pytest.mark.parametrize(("option", "kind"), [("owner", "account"), ("group", "group")])
+def test_an_account_that_is_missing_is_told_with_its_option(safe_path: Path, option: str, kind: str) -> None:
+    with pytest.raises(EdgeError, match=f"option {option}: there is no {kind} 'no-such-one' on this node"):
+        work(Module(safe_path, token=KEY, **{option: "no-such-one"}))
+    assert not list(safe_path.iterdir())
 
 
 def test_a_registered_node_needs_no_agent(safe_path: Path) -> None:
@@ -252,7 +331,7 @@ def test_what_cannot_be_encrypted_changes_nothing(safe_path: Path) -> None:
 def test_what_cannot_be_decrypted_is_not_usable(safe_path: Path) -> None:
     (safe_path / "etc").mkdir()
     (safe_path / "etc" / "token").write_text("Whxqht+d")
-    with pytest.raises(TokenFault, match="there is no token for it: option token is empty; what is held cannot be used: this node cannot decrypt it"):
+    with pytest.raises(TokenFault, match="option token is empty; the token that is there cannot be used: this node cannot decrypt it"):
         work(Module(safe_path, format="encrypted", token=""))
 
 

@@ -82,7 +82,7 @@ class TestSwarm:
             ({"service": "a.b"}, "cannot name a service"),
             ({"name": "a\nb"}, "option name has a line break"),
             ({"timeout": 0}, "option timeout"),
-            ({"docker_host": "tcp://192.0.2.1:2375"}, "would cross the network in the clear"),
+            ({"docker_host": "tcp://192.0.2.1:2375"}, "would cross the network unencrypted"),
         ],
     )
     def test_an_option_that_cannot_be_used(self, audit: Run, engine: Any, wrong: Json, expected: str) -> None:

@@ -2,16 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import errno
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
-from ansible_collections.expanso.edge.plugins.module_utils import _enrolment
+from ansible_collections.expanso.edge.plugins.module_utils import _enrolment, _registration, _token_file
 from ansible_collections.expanso.edge.plugins.module_utils._enrolment import RegistrationError
-from ansible_collections.expanso.edge.plugins.module_utils._record import as_result, parse
-from ansible_collections.expanso.edge.plugins.module_utils._secure_file import MAX_SIZE
+from ansible_collections.expanso.edge.plugins.module_utils._record import as_result, new_entry, parse, render, utc
+from ansible_collections.expanso.edge.plugins.module_utils._secure_file import MAX_SIZE, SecureFileError, remove
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.modules import edge_registration
 from ansible_collections.expanso.edge.plugins.modules.edge_registration import apply_state
@@ -42,15 +43,21 @@ class Node:
             "timeout": 20,
             "remove_token_file": True,
             "force": False,
+            "reregister": False,
             "environment": {},
             "format": None,
             "record": True,
             **options,
         }
         self.logged: list[tuple[Any, ...]] = []
+        self.so_far: dict[str, Any] = {}
+        self.doing = ""
 
     def run_options(self, *_secrets: str) -> dict[str, str]:
         return {"token_label": "site 7", "run_id": "this run", "job_id": ""}
+
+    def did(self, _what: str, **facts: Any) -> None:
+        self.so_far.update(facts, changed=True)
 
     def log_change(self, *change: Any) -> None:
         self.logged.append(change)
@@ -127,13 +134,40 @@ def test_another_run_removes_the_token_first(safe_path: Path, monkeypatch: pytes
 
 
 def test_another_run_removes_the_token_at_the_same_time(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def remove(path: str) -> None:
+    def late(path: str, done: Callable[[], None]) -> None:
         Path(path).unlink()
-        raise FileNotFoundError(2, "No such file or directory", path)
+        remove(path, done)
 
-    monkeypatch.setattr(edge_registration, "remove", remove)
+    monkeypatch.setattr(_token_file, "remove", late)
     result = apply_state(Node(safe_path, 'touch "$3/marker"'))
     assert result["registered"] and not result["token_removed"]
+
+
+def test_a_removed_file_that_holds_no_token_has_no_fingerprint(safe_path: Path) -> None:
+    node = Node(safe_path, "", format="env")
+    (safe_path / "data").mkdir()
+    (safe_path / "data" / "marker").touch()
+    (safe_path / "token").write_text("OTHER=x\n")
+    result = apply_state(node)
+    assert (result["token_removed"], result["fingerprint"]) == (True, None)
+    assert node.logged == [("removed", str(safe_path / "token"), None, None)]
+
+
+def test_what_is_no_token_is_not_removed(safe_path: Path) -> None:
+    node = Node(safe_path, "")
+    (safe_path / "data").mkdir()
+    (safe_path / "data" / "marker").touch()
+    (safe_path / "token").write_bytes(b"\0")
+    with pytest.raises(SecureFileError, match=f"{safe_path}/token: it is not text, so it is not a token file"):
+        apply_state(node)
+    assert (safe_path / "token").exists()
+
+
+def test_a_marker_that_cannot_be_looked_at_after_the_agent_was_run(safe_path: Path) -> None:
+    node = Node(safe_path, 'ln -s marker "$3/marker"')
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        apply_state(node)
+    assert node.doing == "tell whether the agent, which was run, has registered this node"
 
 
 def test_a_directory_that_cannot_be_locked(safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,13 +194,22 @@ class TestAnew:
             (place / "data" / name).write_text("former")
         os.utime(place / "data" / "marker", (1_700_000_000, 1_700_000_000))
         markers = [str(place / "data" / name) for name in ("marker", "other")]
-        return Node(place, agent, force=True, registration_markers=markers, **options)
+        return Node(place, agent, **{"force": True, "registration_markers": markers, **options})
 
     def test_the_agent_is_told_to(self, safe_path: Path) -> None:
         node = self.node(safe_path, 'echo "$4 $EXTRA"; echo new >"$3/marker"', environment={"EXTRA": 7})
         result = apply_state(node)
         assert (result["msg"], result["registered_anew"], result["agent_output"]) == ("registered anew", True, ["--force 7"])
         assert (result["changed"], result["token_removed"], result["fingerprint"]) == (True, True, fingerprint(KEY))
+
+    @pytest.mark.parametrize(("written", "again"), [(1_699_999_990, False), (1_700_000_000, True), (1_700_000_010, True)])
+    def test_not_where_the_agent_of_a_killed_run_did_it_meanwhile(self, safe_path: Path, written: int, again: bool) -> None:
+        node = self.node(safe_path, 'echo new >"$3/marker"', force=False, reregister=True)
+        entry = new_entry(node.run_options(), fingerprint(KEY), "bootstrap_key", "file", utc(written))
+        (safe_path / "data" / "enrolment.json").write_text(render([entry]))
+        (safe_path / "data" / "enrolment.json").chmod(0o600)
+        result = apply_state(node)
+        assert (result["registered_anew"], (safe_path / "data" / "marker").read_text()) == (again, "new\n" if again else "former")
 
     def test_not_without_being_asked(self, safe_path: Path) -> None:
         node = self.node(safe_path, "exit 1")
@@ -186,8 +229,8 @@ class TestAnew:
             ('rm "$3/marker"; exit 13', "files of the former identity, which were put back as they were: "),
             ('echo half >"$3/other"; exit 13', "files of the former identity, which were put back as they were: "),
             ('rm "$3/marker" "$3/other"; sleep 30', "did not finish within 2 seconds and was stopped; the agent had removed or changed"),
-            ('echo new >"$3/marker"; exit 13', "this node is registered all the same"),
-            ("exit 0", "that is new: is data_dir the one"),
+            ('echo new >"$3/marker"; exit 13', "this node is registered nevertheless"),
+            ("exit 0", "that is new: is option data_dir the one"),
         ],
     )
     def test_a_failure_says_what_is_left(self, safe_path: Path, agent: str, says: str) -> None:
@@ -195,7 +238,7 @@ class TestAnew:
         with pytest.raises(RegistrationError, match=re.escape(says)) as failure:
             apply_state(node)
         assert (safe_path / "token").read_text() == KEY
-        anew = "registered all the same" in says
+        anew = "registered nevertheless" in says
         told = {"registered": True, "registered_anew": anew, "fingerprint": fingerprint(KEY) if anew else None}
         assert {name: failure.value.details[name] for name in told} == told
         if not anew:
@@ -217,6 +260,43 @@ class TestAnew:
         spoil(safe_path / "data")
         with pytest.raises(RegistrationError, match=re.escape(says)):
             apply_state(node)
+
+    @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+    def test_an_identity_that_cannot_be_looked_at(self, safe_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+        """Whether the agent replaces it could not be told."""
+        node, look = self.node(safe_path, "touch $0.ran"), os.stat
+        looks = []
+
+        def refuse(path: Any, **keywords: Any) -> os.stat_result:
+            if path == node.params["registration_markers"][0]:
+                looks.append(path)
+                if len(looks) == 2:
+                    raise OSError(number, os.strerror(number), path)
+            return look(path, **keywords)
+
+        monkeypatch.setattr(_registration.os, "stat", refuse)
+        with pytest.raises(OSError, match=f"{os.strerror(number)}: '{safe_path}/data/marker'"):
+            apply_state(node)
+        assert (safe_path / "token").exists() and not (safe_path / "agent.ran").exists()
+
+    def test_what_is_put_back_is_as_old_as_before_from_the_beginning(self, safe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A run that is killed leaves no marker that looks new."""
+        node, rename, times = self.node(safe_path, 'rm "$3/marker"; exit 13'), os.rename, []
+
+        def renamed(old: str, new: str, **directories: Any) -> None:
+            rename(old, new, **directories)
+            times.append((new, os.stat(safe_path / "data" / new).st_mtime))
+
+        monkeypatch.setattr(os, "rename", renamed)
+        with pytest.raises(RegistrationError, match="put back as they were"):
+            apply_state(node)
+        assert ("marker", 1_700_000_000) in times
+
+    def test_what_a_killed_run_left_is_removed(self, safe_path: Path) -> None:
+        node = self.node(safe_path, 'echo new >"$3/marker"')
+        (safe_path / "data" / ".other.abcdefgh.expanso-edge.tmp").write_text("former")
+        apply_state(node)
+        assert sorted(path.name for path in (safe_path / "data").iterdir()) == ["enrolment.json", "marker", "other"]
 
     def test_a_directory_that_the_agent_removed(self, safe_path: Path) -> None:
         node = self.node(safe_path, 'rm -r "$3/auth"; exit 13')

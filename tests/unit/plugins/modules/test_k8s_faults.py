@@ -60,7 +60,7 @@ def kubeconfig_of_an_earlier_test_is_forgotten(monkeypatch: pytest.MonkeyPatch) 
         ({"host": "http://" + "a" * 10000000}, "option host has 10000007 characters, more than"),
         ({"context": "a\nb"}, "option context has a line break at character 2"),
         ({"impersonate_groups": ["a", "b\r"]}, "option impersonate_groups has a line break"),
-        ({"namespace": "a/../b"}, "option namespace: 'a/../b' is not a name in Kubernetes"),
+        ({"namespace": "a/../b"}, "option namespace (k8s_secret_namespace): 'a/../b' is not a name in Kubernetes"),
         ({"namespace": None}, "namespace"),
         ({"namespace": {"a": 1}}, "is not a name in Kubernetes"),
         ({"api_key": API_KEY + "\nX-Other: 1"}, "option api_key has a blank, a line break or another character that a bearer token cannot have, at position"),
@@ -94,7 +94,7 @@ def test_text_that_is_invalid(text: str) -> None:
         ("k8s_rollout", {"timeout": 10**30}, "option timeout is out of range"),
         ("k8s_rollout", {"interval": None}, "interval"),
         ("k8s_removal", {"timeout": 10**30}, "option timeout is out of range"),
-        ("k8s_removal", {"objects": [{"kind": "Node", "name": "a"}]}, "kind 'Node' is not possible"),
+        ("k8s_removal", {"objects": [{"kind": "Node", "name": "a"}]}, "kind 'Node' is not supported"),
         ("k8s_removal", {"objects": [{"kind": "ConfigMap"}]}, "option objects, entry 1: missing name"),
         ("k8s_removal", {"objects": [{"kind": "ConfigMap", "name": "../x"}]}, "'../x' is not a name in Kubernetes"),
         ("k8s_secret", {"labels": None}, "labels"),
@@ -105,10 +105,10 @@ def test_text_that_is_invalid(text: str) -> None:
         ("k8s_secret", {"labels": {"site": "a b"}}, "'a b' cannot be the value of label site"),
         ("k8s_secret", {"labels": {"site": "a" * 64}}, "cannot be the value of label site"),
         ("k8s_secret", {"labels": {"si te": "a"}}, "'si te' is not a label key"),
-        ("k8s_secret", {"claim": "A"}, "option claim: 'A' is not a name in Kubernetes"),
+        ("k8s_secret", {"claim": "A"}, "option claim (k8s_secret_deployment_claim): 'A' is not a name in Kubernetes"),
         ("k8s_secret", {"key": "a/b"}, "cannot be a key of a Secret"),
         ("k8s_preflight", {"permissions": [{"kind": "Secret"}]}, "option permissions, entry 1: missing verbs"),
-        ("k8s_preflight", {"permissions": [{"kind": "Node", "verbs": ["get"]}]}, "kind 'Node' is not possible"),
+        ("k8s_preflight", {"permissions": [{"kind": "Node", "verbs": ["get"]}]}, "kind 'Node' is not supported"),
         ("k8s_preflight", {"permissions": [{"kind": "Secret", "verbs": [{"a": 1}]}]}, "option permissions, entry 1: verbs has to hold texts"),
         ("k8s_preflight", {"removals": [{"kind": "Secret", "name": "a", "x": 1}]}, "option removals, entry 1 has an unknown key"),
         ("k8s_preflight", {"manifests": [{"kind": "Secret"}]}, "option manifests, entry 1: it needs a kind"),
@@ -245,6 +245,45 @@ def test_a_credential_plugin_that_is_missing(run: Run, cluster: Any, tmp_path: A
     assert answer["failed"]
     assert answer["msg"].startswith("the credential plugin of the kubeconfig does not work, so there are no credentials")
     assert "no-such-plugin" in answer["msg"]
+
+
+def test_a_credential_plugin_that_does_not_end(run: Run, cluster: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that waits for a person who logs in."""
+    monkeypatch.setattr(_k8s_connection, "PLUGIN_SECONDS", 0.2)
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", "exec sleep 600", API_KEY], "interactiveMode": "Never"}
+    started = time.monotonic()
+    answer = run(k8s_secret, name="s", token=TOKEN, namespace="edge", kubeconfig=kubeconfig(cluster, {"exec": plugin}))
+    assert time.monotonic() - started < 300
+    assert "sh has not ended within 0.2 seconds: does it wait for a person who logs in?" in answer["msg"]
+    assert not leaks(answer, API_KEY)
+
+
+def test_what_a_credential_plugin_says_may_be_a_credential(run: Run, cluster: Any, tmp_path: Any) -> None:
+    program = tmp_path / "plugin"
+    program.write_text(f"#!/bin/sh\necho 'profile edge-admin of eu-central-1: {API_KEY} is refused' >&2; exit 1\n")
+    program.chmod(0o755)
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program), "args": [], "interactiveMode": "Never"}
+    answer = run(k8s_secret, name="s", token=TOKEN, namespace="edge", kubeconfig=kubeconfig(cluster, {"exec": plugin}))
+    assert "(exec: process returned 1. profile edge-admin of eu-central-1: ******** is refused)" in answer["msg"]
+    assert not leaks(answer, API_KEY)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\xff\xfe\0\x80", "{0} is not a kubeconfig"),
+        (b"a: [b\n  c: {", "{0} is not a kubeconfig"),
+        (b"", "Invalid kube-config. {0} file is empty"),
+        (b"clusters: []\nusers: []\ncontexts: []\n", "the kubeconfig has no current context: name one with context (k8s_secret_context)"),
+    ],
+)
+def test_a_kubeconfig_of_another_content(run: Run, cluster: Any, tmp_path: Any, content: bytes, expected: str) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_bytes(content)
+    answer = run(k8s_secret, name="s", token=TOKEN, namespace="edge", kubeconfig=str(path))
+    assert answer["msg"].startswith("cannot connect to the Kubernetes API")
+    assert expected.format(path) in answer["msg"]
+    assert "\n" not in answer["msg"]
 
 
 def test_a_request_without_an_account() -> None:
@@ -403,7 +442,7 @@ def test_a_token_is_missing_where_no_secret_can_serve(run: Run, cluster: Any, co
     assert run(k8s_secret, name="s", **connection)["fault"] == "missing"
     family(cluster, 2, "exp_ak_0123456789", "2026-01-01T00:00:00Z")
     answer = run(k8s_secret, name="s", immutable=True, **connection)
-    assert (answer["fault"], "the token held cannot be used: it is an API key" in answer["msg"]) == ("missing", True)
+    assert (answer["fault"], "the token that is there cannot be used: it is an API key" in answer["msg"]) == ("missing", True)
     assert not cluster.changes()
 
 
@@ -521,6 +560,9 @@ ROLLED_OUT: Json = {
 }
 
 
+FORBIDDEN = (403, {"kind": "Status", "message": "forbidden: User u", "reason": "Forbidden"})
+
+
 @pytest.mark.parametrize("how", AWAY)
 def test_a_wait_goes_on_while_the_api_server_is_away(run: Run, cluster: Any, connection: Json, how: Any) -> None:
     cluster.hold("Deployment", "d", **ROLLED_OUT)
@@ -542,8 +584,17 @@ def test_a_wait_that_ends_with_a_fault_reports_it(run: Run, cluster: Any, connec
     assert "Deployment d in namespace edge has not rolled out after 1 seconds: cannot get deployments d in namespace edge: apiserver not ready" in answer["msg"]
 
 
-def test_missing_permissions_are_not_a_reason_to_wait(run: Run, cluster: Any, connection: Json) -> None:
-    Away(cluster, (403, {"kind": "Status", "message": "forbidden: User u", "reason": "Forbidden"}), 10**6)
+def test_a_wait_goes_on_while_an_api_server_has_not_read_its_roles(run: Run, cluster: Any, connection: Json) -> None:
+    """It refuses everyone for moments after its start."""
+    cluster.hold("Deployment", "d", **ROLLED_OUT)
+    Away(cluster, FORBIDDEN, 2)
+    answer = run(k8s_rollout, name="d", timeout=20, interval=0, **connection)
+    assert answer["available"], answer["msg"]
+
+
+def test_missing_permissions_are_not_a_reason_to_wait_for_long(run: Run, cluster: Any, connection: Json, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(k8s_rollout, "REFUSED_SECONDS", 0.5)
+    Away(cluster, FORBIDDEN, 10**6)
     started = time.monotonic()
     assert "the account is not allowed to get deployments" in run(k8s_rollout, name="d", timeout=60, **connection)["msg"]
     assert time.monotonic() - started < 40
@@ -677,6 +728,36 @@ def test_applying_is_a_change_where_something_of_ours_differs(run: Run, cluster:
     assert "sidecar" not in json.dumps(changed["diff"])
 
 
+def test_a_token_in_an_object_made_by_hand_is_not_in_the_diff(run: Run, cluster: Any, connection: Json) -> None:
+    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"config.yaml": "a: b"}}
+    cluster.hold("ConfigMap", "c", data={"config.yaml": f"args: [run, --token, {TOKEN}]"})
+    answer = run(k8s_apply, manifests=[made], **connection)
+    assert answer["diff"]["before"]["ConfigMap c"]["data"] == {"config.yaml": "args: [run, --token, ********]"}
+    assert answer["changed"] and not leaks(answer, TOKEN)
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"env": [{"name": "EXPANSO_EDGE_BOOTSTRAP_TOKEN", "value": "k3F9sQx+Zt8cRk29"}]},
+        {"args": ["bootstrap", "--token", TOKEN]},
+        {"env": [{"name": "A", "value": TOKEN}]},
+        {"env": [{"name": "A", "value": base64.b64encode(TOKEN.encode()).decode()}]},
+    ],
+)
+def test_an_object_that_many_can_read_holds_no_token(run: Run, cluster: Any, connection: Json, container: Json) -> None:
+    manifest = workload()
+    manifest["spec"]["template"]["spec"]["containers"][0].update(container)
+    for module in (k8s_preflight, k8s_apply):
+        answer = run(module, manifests=[manifest], **connection)
+        assert "option manifests: entry 1 contains a bootstrap token, which whoever may read a Deployment could read" in answer["msg"]
+        assert not leaks(answer, TOKEN) and not cluster.objects
+    manifest["spec"]["template"]["spec"]["containers"][0] = {
+        "name": "agent", "env": [{"name": "EXPANSO_EDGE_BOOTSTRAP_TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+    }  # fmt: skip
+    assert run(k8s_apply, manifests=[manifest], **connection)["changed"]
+
+
 def test_a_field_that_is_no_longer_set_is_a_change(run: Run, cluster: Any, connection: Json) -> None:
     def managing(method: str, path: str, body: Json) -> Any:
         if method == "PATCH":
@@ -770,7 +851,7 @@ def test_a_named_token_is_removed_wherever_it_is(run: Run, cluster: Any, connect
 def test_what_could_not_be_listed_is_said(run: Run, cluster: Any, connection: Json) -> None:
     cluster.rules.append(lambda method, path, body: (403, {"kind": "Status", "message": "no"}) if "/secrets?" in path else None)
     answer = run(k8s_secret, **dict(connection, name="s", state="absent", fingerprint=fingerprint(TOKEN)))
-    assert answer["action"] == "absent" and "may not list Secrets" in answer["msg"]
+    assert answer["action"] == "absent" and "is not allowed to list Secrets" in answer["msg"]
 
 
 @pytest.mark.parametrize("immutable", [False, True])

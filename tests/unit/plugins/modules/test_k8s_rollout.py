@@ -23,12 +23,12 @@ DONE = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
     ("found", "done", "expected"),
     [
         (deployment(**DONE), True, "1 of 1 pods up to date, 1 available"),
-        (deployment(generation=3, **DONE), False, "its change has not been seen yet"),
+        (deployment(generation=3, **DONE), False, "the cluster has not processed its latest change yet"),
         (deployment(), False, "0 of 1 pods up to date, 0 available"),
         (deployment(**{**DONE, "availableReplicas": 0}), False, "1 of 1 pods up to date, 0 available"),
         (deployment(**{**DONE, "updatedReplicas": 0}), False, "0 of 1 pods up to date, 1 available"),
         (deployment(**{**DONE, "replicas": 2}), False, "1 of 1 pods up to date, 1 available"),
-        ({"metadata": {"generation": 1}, "spec": {}}, False, "its change has not been seen yet"),
+        ({"metadata": {"generation": 1}, "spec": {}}, False, "the cluster has not processed its latest change yet"),
     ],
 )
 def test_progress(found: dict[str, Any], done: bool, expected: str) -> None:

@@ -38,7 +38,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"docker_host": "swarm.example.com:2375"}, "does not begin with one of unix://"),
         ({"docker_host": "192.0.2.1:2375"}, "does not begin with one of unix://"),
         ({"docker_host": {"a": 1}}, "does not begin with one of unix://"),
-        ({"docker_host": "tcp://192.0.2.1:2375"}, "would cross the network in the clear"),
+        ({"docker_host": "tcp://192.0.2.1:2375"}, "would cross the network unencrypted"),
+        ({"api_version": "new"}, "option api_version: new is not a version: give auto, or one such as '1.41'"),
+        ({"tls": True, "client_cert": "/nowhere/cert.pem"}, "option client_cert: there is no file /nowhere/cert.pem: correct it"),
+        ({"validate_certs": True, "ca_path": "/nowhere/ca.pem"}, "option ca_path: there is no file /nowhere/ca.pem: correct it"),
         ({"name": "a" * 10000000}, "option name has 10000000 characters, more than"),
         ({"name": {"a": 1}}, "cannot name a secret"),
         ({"name": "a\nb"}, "option name has a line break at character 2"),
@@ -64,6 +67,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"service_plan": {"constraints": ["node.role"]}}, "'node.role' is not a constraint of a service"),
         ({"service_plan": {"constraints": [{"a": 1}]}}, "is not a constraint of a service"),
         ({"service_plan": {"image": "Agent Image"}}, "'Agent Image' is not an image"),
+        ({"service_plan": {"environment": {"EXPANSO_EDGE_BOOTSTRAP_TOKEN": "k3F9sQx+Zt8cRk29"}}}, "environment contains a bootstrap token, which"),
+        ({"service_plan": {"environment": {"A": f"x {TOKEN}"}}}, "option service_plan: environment contains a bootstrap token"),
+        ({"service_plan": {"arguments": ["run", "--token", TOKEN]}}, "option service_plan: arguments contains a bootstrap token"),
+        ({"service_plan": {"container_labels": {"a": TOKEN}}}, "option service_plan: container_labels contains a bootstrap token"),
+        ({"labels": {"a": TOKEN}}, "option labels contains a bootstrap token"),
         ({"service_plan": {"labels": {"a": None}}}, "the service's labels: the value of a is empty"),
     ],
 )
@@ -77,6 +85,20 @@ def test_an_option_that_cannot_be_used_is_named_at_once(run: Run, engine: Any, s
     assert len(answer["msg"]) < 1000
     assert time.monotonic() - started < 40
     assert not engine.asked
+
+
+def test_a_variable_of_the_environment_that_is_empty_counts_as_not_set(run: Run, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_TIMEOUT", "DOCKER_API_VERSION"):
+        monkeypatch.setenv(name, "")
+    assert run(swarm_secret, docker_host=engine.url, name=NAME, state="checked")["action"] == "checked"
+    monkeypatch.setenv("DOCKER_HOST", engine.url)
+    assert run(swarm_secret, name=NAME, state="checked")["action"] == "checked"
+
+
+def test_a_directory_of_certificates_that_has_none(run: Run, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CERT_PATH", "/nowhere")
+    answer = run(swarm_secret, docker_host=engine.url, name=NAME, state="checked", tls=True)
+    assert answer["msg"] == "option client_cert: there is no file /nowhere/cert.pem: correct the environment variable DOCKER_CERT_PATH"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import base64
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Optional
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._errors import EdgeError
+from ansible_collections.expanso.edge.plugins.module_utils._permissions import SecureFileError
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.modules import wait_for_registration
 from ansible_collections.expanso.edge.plugins.modules.wait_for_registration import WaitError, apply_state, explain, in_words, settled, stored_token, wait
@@ -47,6 +49,8 @@ class Node:
         self.check_mode = False
         self.argument_spec: dict[str, Any] = {}
         self.learned: list[str] = []
+        self.so_far: dict[str, Any] = {}
+        self.doing = ""
 
     def get_bin_path(self, name: str) -> str:
         return name
@@ -76,6 +80,22 @@ def test_a_registered_node_whose_agent_runs(tmp_path: Path) -> None:
     assert wait(Node(tmp_path, {AGENT: [RUNNING]})) == str(tmp_path / "marker")
 
 
+@pytest.mark.parametrize("kind", ["pipe", "link", "other"])
+def test_what_is_no_token_is_not_removed(safe_path: Path, kind: str) -> None:
+    node, token = Node(safe_path, {AGENT: [RUNNING]}), safe_path / "token"
+    node.params["remove_token_file"] = True
+    (safe_path / "marker").touch()
+    if kind == "pipe":
+        os.mkfifo(token)
+    elif kind == "link":
+        token.symlink_to("marker")
+    else:
+        token.write_bytes(b"\0")
+    with pytest.raises(SecureFileError, match=f"^{token}"):
+        apply_state(node)
+    assert os.path.lexists(token)
+
+
 def test_waits_for_the_marker_and_then_for_the_agent(tmp_path: Path) -> None:
     node = Node(tmp_path, {BOOTSTRAP: [STARTING, STARTING, DEAD], AGENT: [DEAD | {"ActiveState": "activating"}, RUNNING]})
     node.params["timeout"] = 60
@@ -96,7 +116,7 @@ def test_waits_for_the_marker_and_then_for_the_agent(tmp_path: Path) -> None:
     [
         (FAILED, "this node could not be registered"),
         (DEAD | {"AssertResult": "no"}, "this node could not be registered: .*/token is not there"),
-        (DEAD, "edge-bootstrap.service ran, but there is none of the registration markers .*/marker: is data_dir the one"),
+        (DEAD, r"edge-bootstrap.service ran, but there is none of the registration markers .*/marker: is the data directory \(systemd_service_data_dir\)"),
     ],
 )
 def test_gives_up_where_no_marker_will_come(tmp_path: Path, state: State, message: str) -> None:
@@ -178,11 +198,27 @@ def test_the_journal_is_masked(tmp_path: Path, form: str, content: str) -> None:
     result = explain(node, WaitError("it failed", BOOTSTRAP, FAILED), stored_token(node))
     assert TOKEN not in repr(result.details) and BASE64[:-4] not in repr(result.details)
     assert str(result).splitlines() == [
-        "it failed: token=******** base64=******** (edge-bootstrap.service is failed/failed, result exit-code, exit status 11). Its journal:",
+        "it failed: token=******** base64=******** (edge-bootstrap.service is failed/failed, result exit-code, exit status 11).",
+        "Its journal:",
         "  token=******** base64=********",
         "  edge-bootstrap.service: Failed with result 'exit-code'.",
     ]
     assert result.details["unit_state"]["ExecMainStatus"] == "11" and "InvocationID" not in result.details["unit_state"]
+
+
+def test_lines_of_a_process_that_had_gone_when_the_journal_looked_are_shown(tmp_path: Path) -> None:
+    def late(matches: list[str]) -> str:
+        return "control plane unreachable\n" if matches[1:4] == ["+", f"_SYSTEMD_UNIT={BOOTSTRAP}", "_PID=72"] else ""
+
+    failed = explain(Node(tmp_path, journal=late), WaitError("it failed", BOOTSTRAP, {**FAILED, "ExecMainPID": "72"}), TOKEN)
+    assert str(failed).startswith("it failed: control plane unreachable (") and failed.details["journal"] == ["control plane unreachable"]
+
+
+def test_lines_that_the_journal_holds_a_moment_later_are_shown(tmp_path: Path) -> None:
+    looks = iter([""] * 3)
+    node = Node(tmp_path, journal=lambda matches: next(looks, hostile(matches)))
+    (tmp_path / "token").write_text(TOKEN)
+    assert str(explain(node, WaitError("it failed", BOOTSTRAP, FAILED), TOKEN)).startswith("it failed: token=********")
 
 
 def test_an_empty_journal_is_said_to_be_empty(tmp_path: Path) -> None:
@@ -283,5 +319,5 @@ def test_an_answer_that_systemd_does_not_give(tmp_path: Path, state: State) -> N
 def test_a_time_that_nobody_means(tmp_path: Path, timeout: int) -> None:
     node = Node(tmp_path)
     node.params["timeout"] = timeout
-    with pytest.raises(EdgeError, match=f"^timeout is {timeout}, but has to be 0 to 604800 seconds$"):
+    with pytest.raises(EdgeError, match=f"^option timeout is {timeout}, but has to be 0 to 604800 seconds$"):
         apply_state(node)

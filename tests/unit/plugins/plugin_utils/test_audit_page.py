@@ -150,7 +150,7 @@ def test_texts_stay_texts(text: str) -> None:
     check_same_shape(text)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(st.characters(exclude_categories=()), min_size=1))
 def test_any_text_stays_text(text: str) -> None:
     check_same_shape(text)

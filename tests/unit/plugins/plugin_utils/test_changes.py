@@ -57,6 +57,12 @@ ROWS: list[Row] = [
         {"changed": True, "action": "removed", "secrets_removed": [{"name": "t-1", "fingerprint": OLD}, {"name": "t-2", "fingerprint": NEW}]},
         [("removed", "Secret n/t-1", OLD, None), ("removed", "Secret n/t-2", NEW, None)],
     ),
+    (
+        "bootstrap_token",
+        {"path": "/t"},
+        {"failed": True, "changed": True, "action": "written", "path": "/t", "diff": {"before": {"fingerprint": OLD}, "after": {"fingerprint": NEW}}},
+        [("written", "/t", OLD, NEW)],
+    ),
     ("swarm_secret", {}, {"changed": False, "action": "kept"}, []),
     (
         "swarm_secret",

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import base64
+import time
 from pathlib import Path
 
 import pytest
 from ansible_collections.expanso.edge.plugins.module_utils._secrets import MASK, SHAPES
 from ansible_collections.expanso.edge.plugins.plugin_utils import _discretion
-from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import LONGEST, plain_name, plugin_name, quoted, shown_name, shown_path
+from ansible_collections.expanso.edge.plugins.plugin_utils._discretion import LONGEST, looks_like_token, plain_name, plugin_name, quoted, shown_name, shown_path
 from hypothesis import given
 from hypothesis import strategies as st
 from paths import REPOSITORY
@@ -110,6 +111,18 @@ def test_a_key_in_base64_is_masked_like_in_modules(before: str) -> None:
 @given(st.from_regex(SHAPES, fullmatch=True))
 def test_what_modules_mask_by_its_shape_is_masked_here(token: str) -> None:
     assert MASK in quoted(f"cannot read {token} there", [])
+
+
+@pytest.mark.parametrize("text", ["eyJ", "eyJ.", "exp_bk_.", "a"])
+def test_looking_for_a_token_in_megabytes_takes_no_minutes(text: str) -> None:
+    before = time.process_time()
+    assert not looks_like_token(text * 1_000_000)
+    assert time.process_time() - before < 5
+
+
+@pytest.mark.parametrize("text", ["eyJhbGciOiJF.eyJ", "token_eyJhbGciOiJF.", "/tmp/exp_bk_a1b2c3d4", "EXP_AK_a1b2c3d4", "eyJ.eyJhbGciOiJF.x"])
+def test_what_contains_a_token(text: str) -> None:
+    assert looks_like_token(text)
 
 
 def test_the_playbooks_know_a_pasted_token_by_the_same_shape() -> None:

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import registry, waivers
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import codes, registry, waivers
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.data import DataError
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import Finding
 
@@ -36,7 +38,7 @@ def test_twelve_digits_without_quotation_marks_and_a_time() -> None:
         ({"a": 1}, "registry: it must be a list of entries"),
         (["north"], "registry, entry 1: it must consist of keys with values: label, fingerprint"),
         ([{"label": "north"}], "registry, entry 1: fingerprint is missing"),
-        ([{"fingerprint": MARK}, {"fingerprint": MARK, "ownr": "me"}], "registry, entry 2: unknown key ownr, did you mean owner?"),
+        ([{"fingerprint": MARK}, {"fingerprint": MARK, "ownr": "me"}], "registry, entry 2: it has an unknown key 'ownr' (did you mean 'owner'?); known are"),
         ([{"fingerprint": MARK, KEY: "me"}], "registry, entry 1: it has an unknown key; known are label"),
         ([{"fingerprint": KEY}], "registry, entry 1: fingerprint must be 12 hexadecimal digits"),
         ([{"fingerprint": MARK.upper()}], "registry, entry 1: fingerprint must be 12 hexadecimal digits"),
@@ -66,10 +68,37 @@ def test_a_waiver_needs_all_keys(key: str) -> None:
         waivers.parse([{name: value for name, value in WAIVER.items() if name != key}])
 
 
-@pytest.mark.parametrize("codes", ["Left over", ["left_over", "x y"], 5])
-def test_a_waiver_is_for_codes(codes: Any) -> None:
+@pytest.mark.parametrize("given", ["Left over", ["left_over", "x y"], 5])
+def test_a_waiver_is_for_codes(given: Any) -> None:
     with pytest.raises(DataError, match="waivers, entry 1: finding must be"):
-        waivers.parse([{**WAIVER, "finding": codes}])
+        waivers.parse([{**WAIVER, "finding": given}])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("lft_over", "an unknown code 'lft_over' (did you mean 'left_over'?)"),
+        (["left_over", "expired_token"], "an unknown code 'expired_token'"),
+        ("q7wz2xv9m3", "an unknown code"),
+    ],
+)
+def test_a_waiver_for_an_unknown_code(given: Any, says: str) -> None:
+    with pytest.raises(DataError, match=f"waivers, entry 1: finding has .*{re.escape(says)}") as raised:
+        waivers.parse([{**WAIVER, "finding": given}])
+    assert "q7wz" not in str(raised.value)
+
+
+def test_all_codes_are_known() -> None:
+    """Those that the modules document, and those that occur in the code of the audit."""
+    plugins = Path(__file__).parents[4] / "plugins"
+    documented: set[str] = set()
+    for path in (plugins / "modules").glob("*_info.py"):
+        about = re.search(r"Stable name of the finding\.\n(.*?)\n +type: str", path.read_text(), re.DOTALL)
+        assert about, path
+        documented.update(re.findall(r"V\((\w+)\)", about[1]))
+    assert set(codes.OF_NODES) == documented
+    used = {each for path in plugins.rglob("*.py") for each in re.findall(r"\bFinding\(\s*\"(\w+)\"", path.read_text())}
+    assert used - codes.KNOWN == set()
 
 
 def found(code: str = "left_over", node: str | None = "edge01") -> Finding:

@@ -146,7 +146,7 @@ def test_the_trail_is_verified_from_one_report_to_the_next(tmp_path: Path) -> No
     lines = trail.read_text().splitlines(keepends=True)
     for what, text, places in (
         ("cut off", "".join(lines[:2]), [str(trail)]),
-        ("edited", "".join(lines).replace('"b"', '"x"'), [f"{trail}, line 2"]),
+        ("edited", "".join(lines).replace('"b"', '"x"'), [f"{trail}:2"]),
         ("as it was", "".join(lines), []),
     ):
         trail.write_text(text)
@@ -218,6 +218,30 @@ def test_nothing_is_written_if_one_file_cannot_be(tmp_path: Path, monkeypatch: p
         write([File(str(path), b"new", 0o600) for path in paths])
     assert [path.read_text() for path in paths] == ["old", "old"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_directory_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To write its files one need not read it, so it is only not known when they are on the disk."""
+    real = os.open
+
+    def refuse(path: str, flags: int, *more: int) -> int:
+        if flags & os.O_DIRECTORY:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    write([File(str(tmp_path / name), b"new", 0o600) for name in ("a", "b")])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new", "b": b"new"}
+
+
+def test_a_disk_that_cannot_be_written_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("fsync", "unlink"):
+        monkeypatch.setattr(os, name, refuse)
+    with pytest.raises(DataError, match=f"the report {tmp_path}/a cannot be written: Read-only file system"):
+        write([File(str(tmp_path / "a"), b"new", 0o600)])
 
 
 def test_a_directory_in_the_place_of_a_report(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import jsonschema
 import pytest
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet import junit, ocsf, prometheus
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.formats import COLUMNS, FORMATS, FORMULA, SIGNS, as_csv, as_json, harmless, sha256
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 SUPPORT = Path(__file__).resolve().parents[3] / "support"
@@ -44,7 +44,6 @@ def test_the_same_report_is_the_same_bytes() -> None:
     assert sha256(EXAMPLE) == sha256(shuffled) != sha256({**EXAMPLE, "generated_at": "2026-11-30T10:45:13Z"})
 
 
-@settings(deadline=None)  # a busy machine is slow
 @given(texts)
 def test_a_cell_is_no_formula_and_stays_whole(text: str) -> None:
     report = {**EXAMPLE, "findings": [{**EXAMPLE["findings"][0], "node": text, "message": text}]}
@@ -55,7 +54,6 @@ def test_a_cell_is_no_formula_and_stays_whole(text: str) -> None:
     assert row[head.index("node")] == harmless(text).encode("utf-8", "backslashreplace").decode()
 
 
-@settings(deadline=None)
 @given(st.text(st.sampled_from(";\t|\r\n\"' ,a=+-@"), max_size=12))
 def test_no_cell_is_a_formula_where_other_signs_separate_cells(text: str) -> None:
     """A spreadsheet in German, say, reads the same file with semicolons."""
@@ -83,7 +81,6 @@ def test_the_table_of_the_example() -> None:
     assert (waived["code"], waived["waiver_owner"], waived["waiver_expires"]) == ("too_many_nodes", "security@example.com", "2027-01-31")
 
 
-@settings(deadline=None)  # a busy machine is slow
 @given(texts, texts)
 def test_xml_is_well_formed_and_tells_the_same(node: str, message: str) -> None:
     root = ElementTree.fromstring(junit.render(changed(node=node, message=message)))
@@ -127,7 +124,6 @@ def metrics(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
     return found
 
 
-@settings(deadline=None)  # a busy machine is slow
 @given(texts)
 def test_labels_are_escaped(label: str) -> None:
     report = {**EXAMPLE, "tokens": [{**EXAMPLE["tokens"][0], "label": label}]}
@@ -168,7 +164,6 @@ def test_ocsf_events_of_the_example() -> None:
     assert len({event["metadata"]["uid"] for event in found}) == len(found)
 
 
-@settings(deadline=None)  # a busy machine is slow
 @given(texts)
 def test_ocsf_is_one_line_for_each_event(text: str) -> None:
     report = {**EXAMPLE, "findings": [{**EXAMPLE["findings"][0], "node": text, "message": text, "remedy": text}], "mended": []}

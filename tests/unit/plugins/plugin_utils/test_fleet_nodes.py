@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.scope import NO_ANSWER, NO_MANAGER, Host, nodes
 from audit_fleet import NOON, PLACE, answer, enrolment, finding, fingerprint, registered, token
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 
@@ -139,7 +139,6 @@ def some_of(keys: tuple[str, ...]) -> Any:
     return st.fixed_dictionaries({}, optional=dict.fromkeys(keys, anything))
 
 
-@settings(deadline=None)  # a busy machine is slow
 @given(some_of(TOKEN_KEYS), some_of(NODE_KEYS), anything)
 def test_whatever_a_node_says_becomes_a_node(said: Any, facts: Any, window: Any) -> None:
     (node,) = nodes([host({"tokens": [said], "node": facts, "window": window})])

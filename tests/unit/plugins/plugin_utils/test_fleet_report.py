@@ -225,8 +225,15 @@ def test_a_report_that_is_too_old_for_an_inventory() -> None:
     assert members(made, "it", 1, NOW.replace(day=30, hour=13))
     with pytest.raises(DataError, match="it is of 2026-11-30T12:00:00Z, more than 1 days ago"):
         members(made, "it", 1, NOW.replace(month=12, day=2))
+
+
+@pytest.mark.parametrize("name", [1, "", "{{ lookup('pipe', 'id') }}", "{%raw%}", "{#", "-oProxyCommand=id", "a\n", "a\x1b[2J", "\u202e"])
+def test_a_report_whose_node_is_no_host_is_refused_for_an_inventory(name: object) -> None:
+    made = report({"left": LEFT})
     with pytest.raises(DataError, match="it is damaged"):
-        members({**made, "nodes": [{"name": 1}]}, "it", None, NOW)
+        members({**made, "nodes": [{**made["nodes"][0], "name": name}]}, "it", None, NOW)
+    for good in ("edge-01.example.com", "fe80::1%eth0", "büro 1", "192.0.2.1"):
+        assert members({**made, "nodes": [{**made["nodes"][0], "name": good}]}, "it", None, NOW)["expanso_edge_registered"] == [good]
 
 
 def test_the_summary() -> None:
@@ -249,7 +256,7 @@ def test_the_summary() -> None:
         "  left_over: 1 (left)",
         "tokens: 2",
         *(f"  {mark[name]}: on 2 nodes, enrolled 1 node" for name in sorted("jk", key=fingerprint)),
-        "compared with the report of 2026-11-30T12:00:00Z: 6 new, 1 still there, 0 mended",
+        "compared with the report of 2026-11-30T12:00:00Z: 6 new, 1 still there, 0 resolved",
         "next: make all nodes reachable: nothing is known of those that did not answer",
         "report: /audit.json",
     ]

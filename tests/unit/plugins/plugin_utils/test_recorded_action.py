@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 import pytest
-from ansible_collections.expanso.edge.plugins.plugin_utils._recorded_action import _after_a_change, _discreet, _label, _trail_file
+from ansible_collections.expanso.edge.plugins.plugin_utils._recorded_action import _after_a_change, _changes, _discreet, _label, _trail_file
 from ansible_collections.expanso.edge.plugins.plugin_utils._sources import SourceError
 
 OPAQUE = "Zq81mKx02LwPd7Rt5/9fTn3RbVx5YcHj"
@@ -57,3 +57,14 @@ def test_what_is_not_a_trail_file(value: Any) -> None:
 def test_a_fault_after_a_change_tells_of_the_change() -> None:
     assert _after_a_change({"changed": True, "msg": "token written"}, "disk full") == "token written; but disk full"
     assert _after_a_change({}, "disk full") == "disk full"
+
+
+@pytest.mark.parametrize("module", ["bootstrap_token", "k8s_secret", "swarm_secret", "edge_registration", "wait_for_registration"])
+@pytest.mark.parametrize("odd", [5, "x", ["x"], {"before": 5, "after": "x"}, {"before": {"secrets": 5}}])
+def test_a_node_may_answer_anything(module: str, odd: Any) -> None:
+    """A run on a node that answers nonsense is not missing in the trail, and ends in no stack trace."""
+    result = {"changed": True, **dict.fromkeys(("diff", "action", "versions", "secrets_removed", "obsolete_removed", "agent_output"), odd)}
+    for found in (result, {**result, "secrets_removed": None, "token_removed": odd}):
+        assert all(isinstance(each.action, str) for each in _changes(f"expanso.edge.{module}", {"token_file": "/t"}, found))
+    if module == "bootstrap_token" and odd == 5:
+        assert _changes(f"expanso.edge.{module}", {}, result)[0].action == "unknown, because the answer is not one of the module"

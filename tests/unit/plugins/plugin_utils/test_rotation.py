@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.expanso.edge.plugins.filter.rotation_summary import rotation_summary
+from ansible_collections.expanso.edge.plugins.filter.rotation_summary import UNKNOWN, rotation_summary
 from ansible_collections.expanso.edge.plugins.module_utils._token import fingerprint
 from ansible_collections.expanso.edge.plugins.plugin_utils._rotation import (
     Entry,
@@ -246,6 +246,25 @@ class TestSummary:
     def lines(self, hosts: dict[str, Json], **more: Any) -> list[str]:
         return rotation_summary(list(hosts), hosts, **more)
 
+    @pytest.mark.parametrize("odd", ["$(id)", "; id #", "a\nb", ["x"], {"a": 1}, 7, "ab\x1b[2J"])
+    def test_what_a_node_names_a_token_reaches_no_command(self, odd: Any) -> None:
+        written = {**FILE, "action": "written", "fingerprint": odd, "previous_fingerprint": odd}
+        hosts = {"a": {"token_file_result": written}, "b": {"token_file_result": {**written, "registered": True, "reregister": True}}}
+        lines = self.lines(hosts)
+        assert lines[3] == f"  token none -> {UNKNOWN}: 2 (a, b)" and not any("expanso_edge_fingerprint=" in line for line in lines)
+
+    def test_what_a_node_says_reaches_no_terminal_as_a_control_sequence(self) -> None:
+        odd = "no\x1b]0;x\x07\u202e disk"
+        hosts: dict[str, Json] = {"a": {"expanso_edge_failure": odd, "token_file_audit": {"tokens": [{"fingerprint": odd}]}}}
+        assert "".join(self.lines(hosts)).isprintable()
+
+    @pytest.mark.parametrize("more", [{}, {"registered": True, "reregister": True}])
+    def test_the_same_token_in_another_form_is_not_to_be_revoked(self, more: Json) -> None:
+        """A file that was written by hand, with a line feed at its end, is written anew."""
+        lines = self.lines({"a": {"token_file_result": {**FILE, "action": "written", "previous_fingerprint": NEW, **more}}})
+        assert not any("revoke" in line for line in lines)
+        assert more or lines[:2] == ["1 node", "  keeps its token: the same one was given, or none: 1 (a)"] and not any(" -> " in line for line in lines)
+
     def test_a_fleet(self) -> None:
         written = {**FILE, "action": "written"}
         hosts: dict[str, Json] = {
@@ -268,8 +287,8 @@ class TestSummary:
             "  not reached (in a later batch, unreachable, or skipped by tags): 1 (f)",
             f"  token {OLD} -> {NEW}: 2 (a, c)",
             f"  token none -> {NEW}: 1 (b)",
-            "  re-registration registered 1 node anew, with 1 token, each used once on each of its nodes",
-            "next: mend what 1 node failed for, then run the same command again: nodes that are done stay as they are, "
+            "  re-registration registered 1 node anew, with 1 token, used one time for each node",
+            "next: correct what failed on 1 node, then run the same command again: nodes that are done stay as they are, "
             "and a node that failed holds either its old or its new token, never a part of one",
             f"next: revoke the old token in Expanso Cloud ({OLD}), as soon as no node holds it any more: "
             f"ansible-playbook expanso.edge.audit -e expanso_edge_fingerprint={OLD} shows where it still is",

@@ -101,6 +101,23 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
         job_wide(str(tmp_path / name), {})
 
 
+@pytest.mark.parametrize("token", ["exp_bk_a1b2c3d4e5f6a7b8", "k3F9sQx+Zt8cRk29xP0mN4zQ7w"])
+@pytest.mark.parametrize("content", ["{token}\n", "{token} \n", "\u00e9"], ids=["good", "refused", "not ASCII"])
+def test_a_file_that_is_named_after_its_token(tmp_path: Path, token: str, content: str) -> None:
+    file = tmp_path / token
+    file.write_text(content.format(token=token))
+    file.chmod(0o644)
+    try:
+        found = job_wide(str(file), {})
+        shown = found.described + found.warning
+        assert "is open to other accounts" in shown
+    except SourceError as exc:
+        if not token.startswith("exp_bk_"):  # nothing tells that this is one
+            return
+        shown = str(exc)
+    assert f"file {tmp_path}/********" in shown and token[7:15] not in shown
+
+
 def test_home_and_working_directory(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(file.parent))
     assert job_wide("~/token", {}).token == "from-file"

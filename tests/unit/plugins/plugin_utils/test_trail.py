@@ -205,6 +205,21 @@ def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path, monkeypatch: pytes
     assert path.read_bytes() == b"".join(lines)
 
 
+def test_a_file_that_cannot_be_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was appended is on the disk already."""
+    path, close = tmp_path / "trail", os.close
+    written(path, 1)
+
+    def refuse(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(_trail.os, "close", refuse)
+    append(str(path), {"node": "node1"})
+    monkeypatch.undo()
+    assert len(path.read_bytes().splitlines()) == 2 and problems(path) == []
+
+
 def test_a_trail_that_is_rotated_while_a_run_waits(tmp_path: Path) -> None:
     path = tmp_path / "trail"
     lines = written(path)
@@ -229,7 +244,7 @@ def test_a_trail_that_is_rotated_while_a_run_waits(tmp_path: Path) -> None:
 def test_a_trail_that_stays_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "trail"
     monkeypatch.setattr(_trail, "PATIENCE", 0.1)
-    with _trail._Opened(str(path)), pytest.raises(TrailError, match="is locked by another process"):
+    with _trail._Opened(str(path)), pytest.raises(TrailError, match="has been locked by another process"):
         append(str(path), {"node": "node"})
 
 

@@ -47,7 +47,6 @@ ARGUMENT_SPEC: Dict[str, Any] = {
 """The options that the documentation fragment ``_record`` describes."""
 
 _FINGERPRINT = re.compile("[0-9a-f]{12}")
-_TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _LAST_SECOND = 253402300799  # of the year 9999
 _FAST_SECONDS = 600
 
@@ -184,11 +183,11 @@ def _entry(found: Any, what: str) -> Entry:
     values: Dict[str, Any] = {name: found.get(name) for name in FIELDS}
     entry = Entry(**values)
     for name, sound in (
-        ("fingerprint", _matches(_FINGERPRINT, entry.fingerprint)),
+        ("fingerprint", isinstance(entry.fingerprint, str) and _FINGERPRINT.fullmatch(entry.fingerprint) is not None),
         ("kind", entry.kind is None or entry.kind in KINDS),
         ("label", entry.label is None or _is_text(entry.label)),
         ("delivery", entry.delivery in DELIVERIES),
-        ("written_at", _matches(_TIME, entry.written_at)),
+        ("written_at", _is_time(entry.written_at)),
         ("run_id", _is_text(entry.run_id)),
         ("job_id", entry.job_id is None or _is_text(entry.job_id)),
         ("collection_version", _is_text(entry.collection_version)),
@@ -198,8 +197,12 @@ def _entry(found: Any, what: str) -> Entry:
     return entry
 
 
-def _matches(pattern: Any, value: Any) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
+def _is_time(value: Any) -> bool:
+    """Whether a value is such a text as :func:`utc` returns."""
+    try:
+        return isinstance(value, str) and utc(seconds_of(value)) == value
+    except ValueError:
+        return False
 
 
 def _is_text(value: Any) -> bool:

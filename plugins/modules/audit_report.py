@@ -42,7 +42,8 @@ options:
     choices: [json, html, csv, junit, prometheus, ocsf]
     default: [json, html]
   fail_on:
-    description: The task fails if there is a finding of this severity or a higher one that is not waived. The report is written before.
+    description:
+      - The task fails if there is a finding of this severity or a higher one that is not waived, and if no node answered. The report is written before.
     type: str
     choices: [error, warning, never]
     default: error
@@ -150,7 +151,7 @@ mended:
   type: int
   returned: when a report was made
 exceeded:
-  description: Whether there are findings that O(fail_on) is about.
+  description: Whether there are findings that O(fail_on) is about, or no node answered although it is not V(never).
   type: bool
   returned: when a report was made
 paths:

@@ -137,7 +137,9 @@ def test_all_are_down(controller: Controller, home: Path) -> None:
     directory = home / "reports"
     hosts = fleet(home, a=DOWN, b=DOWN)
     run = audit(controller, hosts, directory, expanso_edge_audit_formats=["json"])
-    assert (run.returncode, load(directory)["scope"]["unreachable"]) == (0, ["a", "b"])  # unknown is a warning
+    # that one node is unknown is a warning, but an audit that knows nothing has failed
+    assert (run.returncode, load(directory)["scope"]["unreachable"]) == (2, ["a", "b"])
+    assert "no node answered, so nothing is known of any" in run.output
     assert load(directory)["totals"]["unknown"] == 2 and run.published["unreachable"] == 2
     strict = audit(controller, hosts, directory, "--limit", "a", expanso_edge_audit_formats=["json"], expanso_edge_audit_fail_on="warning")
     assert (strict.returncode, load(directory)["scope"]["unreachable"]) == (2, ["a"])

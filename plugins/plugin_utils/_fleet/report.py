@@ -133,9 +133,14 @@ def _node(node: Node) -> Json:
 
 
 def exceeds(report: Json, fail_on: str) -> bool:
-    """Return whether a report has findings that fail the run.
+    """Return whether a report fails the run, by its findings or because no node answered.
 
     :param fail_on: ``error``, ``warning`` or ``never``
     """
     totals = report["totals"]
-    return bool((fail_on != "never" and totals["error"]) or (fail_on == "warning" and totals["warning"]))
+    return bool((fail_on != "never" and (totals["error"] or silent(report))) or (fail_on == "warning" and totals["warning"]))
+
+
+def silent(report: Json) -> bool:
+    """Return whether no node answered, so that the report is about none."""
+    return bool(report["scope"]["asked"] and not report["scope"]["answered"])

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.model import SEVERITIES, Json
+from ansible_collections.expanso.edge.plugins.plugin_utils._fleet.report import silent
 from ansible_collections.expanso.edge.plugins.plugin_utils._job import some_of
 
 _PLURALS = {"error": "errors", "warning": "warnings", "info": "for information"}
@@ -60,6 +61,8 @@ def lines(report: Json, paths: Mapping[str, str], check: bool, set_name: str | N
 
 def verdict(report: Json, fail_on: str) -> str:
     """Return in one sentence why a run fails."""
+    if silent(report):
+        return f"no node answered, so nothing is known of any; the report says why (expanso_edge_audit_fail_on: {fail_on})"
     totals = report["totals"]
     found = [_counted(totals["error"], "error")] + ([_counted(totals["warning"], "warning")] if fail_on == "warning" else [])
     return f"the audit found {' and '.join(found)}; the report says where, and what to do (expanso_edge_audit_fail_on: {fail_on})"

@@ -118,6 +118,12 @@ def test_damaged(text, message):
         ("delivery", {}),
         ("written_at", "yesterday"),
         ("written_at", 1764496800),
+        ("written_at", "2026-13-01T10:00:00Z"),  # a day that no calendar has
+        ("written_at", "2026-02-30T10:00:00Z"),
+        ("written_at", "2026-11-30T10:00:60Z"),
+        ("written_at", "1969-12-31T23:59:59Z"),  # nor can any clock of Unix have shown it
+        ("written_at", "2026-1-1T10:00:00Z"),
+        ("written_at", "２０２６-11-30T10:00:00Z"),
         ("run_id", None),
         ("run_id", ""),
         ("job_id", 17),

@@ -90,7 +90,8 @@ def test_a_clean_fleet_has_no_finding() -> None:
     ("fleet", "fail_on", "fails"),
     [
         (MIXED, "error", True), (MIXED, "never", False), ({"left": LEFT}, "error", False), ({"left": LEFT}, "warning", True),
-        ({"down": None}, "error", False), ({"down": None}, "warning", True), ({"fine": registered()}, "warning", False),
+        ({"fine": registered()}, "warning", False), ({"fine": registered(), "down": None}, "error", False),
+        ({"fine": registered(), "down": None}, "warning", True), ({"down": None}, "error", True), ({"down": None}, "never", False), ({}, "error", False),
     ],
 )  # fmt: skip
 def test_when_a_run_fails(fleet: dict[str, Json | None], fail_on: str, fails: bool) -> None:
@@ -262,6 +263,7 @@ def test_the_summary() -> None:
     ]
     assert verdict(made, "error").startswith("the audit found 3 errors;")
     assert verdict(made, "warning").startswith("the audit found 3 errors and 2 warnings;")
+    assert verdict(report({"down": None}), "error").startswith("no node answered, so nothing is known of any;")
     assert lines(made, {"json": "/audit.json"}, check=True)[0].endswith("check mode: no report is written")
 
 

@@ -48,13 +48,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.expanso.edge.plugins.plugin_utils._job import Job
+from ansible_collections.expanso.edge.plugins.plugin_utils._job import Job, host_names
 
 
 class LookupModule(LookupBase):
     """Thin shell over :mod:`plugins.plugin_utils._job`."""
 
     def run(self, terms: list[Any], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[dict[str, dict[str, Any]]]:
-        hosts = [str(name) for term in terms for name in (term if isinstance(term, (list, tuple)) else [term])]
         job = Job(variables or {}, self._templar)
-        return [{host: job.variables(host) for host in hosts}]
+        return [{host: job.variables(host) for host in host_names(terms)}]

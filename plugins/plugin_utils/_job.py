@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -28,6 +28,9 @@ NAMES = (
     BECOME_VARIABLE, FILE_VARIABLE, LABEL_VARIABLE, DELIVERY_VARIABLE, REREGISTER_VARIABLE, SLICED_VARIABLE,
     *(each.variable for each in DELIVERIES.values() if each.variable),
 )  # fmt: skip
+
+PLAY_VARIABLES = ("expanso_edge_hosts", "expanso_edge_canary", "expanso_edge_serial", "expanso_edge_max_fail_percentage")
+"""What a play needs to know before it has any host, so that a value in the inventory has no effect."""
 
 NOT_TEMPLATED = "{{ not templated }}"
 """Stands for a value that cannot be templated."""
@@ -64,6 +67,14 @@ class Job:
             found[TOKEN_VARIABLE] = self._plain(own, TOKEN_VARIABLE)
         return found
 
+    def without_effect(self, host: str, extra: Container[str]) -> list[str]:
+        """Return which of :data:`PLAY_VARIABLES` only the inventory sets.
+
+        :param extra: names of the variables that were given with ``-e``
+        """
+        own = self._hostvars.raw_get(host)
+        return [name for name in PLAY_VARIABLES if name in own and name not in extra and name not in self._play]
+
     def value(self, host: str, own: Mapping[str, Any], name: str) -> Any:
         """Return one variable of a host, :data:`None` if it is not set. It must not be one whose template asks for a token.
 
@@ -97,6 +108,11 @@ class Job:
             if name not in self._play and name not in own:
                 return ""
         return ""
+
+
+def host_names(terms: Iterable[Any]) -> list[str]:
+    """Return the hosts that a lookup is asked about by their names, or by lists of names."""
+    return [str(name) for term in terms for name in (term if isinstance(term, (list, tuple)) else [term])]
 
 
 def delivery_problem(variables: Mapping[str, Any]) -> str:

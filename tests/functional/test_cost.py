@@ -12,8 +12,8 @@ from ansible_runs import HERE, TOKEN_VARIABLE, Controller, Plays, local_node
 from control_plane import new_key
 
 NODES = 4
-FOR_ALL = 5
-"""Workers for tasks that run one time, however many nodes there are: three checks, the summary and the result."""
+FOR_ALL = 6
+"""Workers for tasks that run one time, however many nodes there are: four checks, the summary and the result."""
 
 FOR_EACH = 2
 """Workers for each node: the include and the module."""

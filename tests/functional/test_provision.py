@@ -311,6 +311,28 @@ def test_variables_of_an_import_count(controller: Controller, home: Path) -> Non
     assert summary(run)[:2] == ["2 nodes, token label spring", "  received a token: 2 (one, two)"]
 
 
+@pytest.mark.parametrize("name", ["expanso_edge_hosts", "expanso_edge_serial", "expanso_edge_canary", "expanso_edge_max_fail_percentage"])
+def test_what_has_no_effect_in_an_inventory_is_refused(name: str, controller: Controller, home: Path) -> None:
+    """Otherwise a pattern would end green without a node that received a token, and batches would be larger than they were meant to be."""
+    key, value = new_key(), "one:two" if name == "expanso_edge_hosts" else 1
+    first = name == "expanso_edge_hosts"  # the playbook does not know yet which hosts are meant
+    hosts = fleet(home, one={name: value} if first else {}, two={name: value})
+    given = {"hosts": hosts, "environment": {TOKEN_VARIABLE: key}, "secrets": [key], "group": "web" if first else "expanso_edge"}
+    refused = controller.run(PROVISION, **given)
+    assert refused.returncode == 2 and tokens(home) == {}, refused.output
+    assert f"the inventory sets {name}, which has no effect there" in refused.output
+    if not first:
+        assert controller.run(PROVISION, "--limit", "one", **given).returncode == 0
+
+
+def test_what_counts_may_stand_in_the_inventory_too(every_core: Controller, home: Path) -> None:
+    key, hosts = new_key(), fleet(home, one={"expanso_edge_serial": 5}, two={"expanso_edge_serial": 5})
+    given = {"hosts": hosts, "environment": {TOKEN_VARIABLE: key}, "secrets": [key]}
+    assert every_core.run(PROVISION, **given).returncode == 2 and tokens(home) == {}
+    assert every_core.run(imported(expanso_edge_serial=1), "--limit", "one", **given).returncode == 0 and tokens(home) == {"one": key}
+    assert every_core.run(PROVISION, "-e", "expanso_edge_serial=5", **given).returncode == 0 and tokens(home) == {"one": key, "two": key}
+
+
 @pytest.mark.parametrize("given", ["{token}", "{{{{ held }}}}"])
 def test_a_single_use_token_of_an_import_is_refused_for_two(given: str, every_core: Controller, home: Path) -> None:
     jwt = new_jwt()

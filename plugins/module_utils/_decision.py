@@ -32,9 +32,9 @@ class Delivery(NamedTuple):
     serves_newcomers: bool  # a token is stored although the present agents are registered, because new ones may come
 
 
-FILE = Delivery("this node is not registered and there is no token for it", replaces=False, serves_newcomers=False)
-KUBERNETES = Delivery("the agent is not registered and there is no token for it", replaces=True, serves_newcomers=False)
-SWARM = Delivery("the swarm holds no token and there is no token for it", replaces=True, serves_newcomers=True)
+FILE = Delivery("this node is not registered and no token was given for it", replaces=False, serves_newcomers=False)
+KUBERNETES = Delivery("the agent is not registered and no token was given for it", replaces=True, serves_newcomers=False)
+SWARM = Delivery("the swarm holds no token and no token was given for it", replaces=True, serves_newcomers=True)
 
 
 class Held(NamedTuple):

@@ -171,7 +171,7 @@ def test_a_missing_token_is_refused_if_it_is_needed(controller: Controller, home
     lines = summary(run)
     assert run.returncode == 2 and tokens(home) == {}
     assert lines[:3] == ["2 nodes", "  already registered: 1 (registered)", "  failed: 1 (blank)"]
-    assert "this node is not registered and there is no token for it: looked at variable expanso_edge_token, " in lines[3]
+    assert "this node is not registered and no token was given for it: looked at variable expanso_edge_token, " in lines[3]
     assert len(lines) == 4
 
 

@@ -501,13 +501,13 @@ REFUSED = [
     Refused(
         "no token",
         args={"token": None},
-        says="this node is not registered and there is no token for it: looked at variable expanso_edge_token, ",
+        says="this node is not registered and no token was given for it: looked at variable expanso_edge_token, ",
         fault="missing",
         in_check_mode=True,
     ),
     Refused("no token, sources named", args={"token": "", "token_source": "looked here and there"}, says="looked here and there", fault="missing"),
     *(
-        Refused(f"held and given none: {fault}", (put(content),), {"token": "", **args}, says=f"there is no token for it: .*; {says}", fault="missing")
+        Refused(f"held and given none: {fault}", (put(content),), {"token": "", **args}, says=f"no token was given for it: .*; {says}", fault="missing")
         for fault, content, args, says in (
             ("api_key", API_KEY, {}, "the token that is there cannot be used: it is an API key"),
             ("expired", EXPIRED_JWT, {}, "the token that is there cannot be used: it is a JWT that expired"),

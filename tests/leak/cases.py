@@ -183,7 +183,7 @@ def removed(node: Node) -> None:
     node.variables["token_file_state"] = "absent"
 
 
-@case(says="there is no token for it")
+@case(says="no token was given for it")
 def no_token(node: Node) -> None:
     node.key("of nobody")
 
@@ -694,7 +694,7 @@ def swarm_white_space(node: Node) -> None:
     node.swarm()
 
 
-@case(says="the swarm holds no token and there is no token for it")
+@case(says="the swarm holds no token and no token was given for it")
 def swarm_no_token(node: Node) -> None:
     node.key("of nobody")
     node.swarm()
@@ -812,7 +812,7 @@ def k8s_white_space(node: Node) -> None:
     node.kubernetes()
 
 
-@case(says="there is no token for it")
+@case(says="no token was given for it")
 def k8s_no_token(node: Node) -> None:
     node.key("of nobody")
     node.kubernetes()

@@ -246,7 +246,7 @@ def test_a_namespace_that_may_not_be_created(cluster: Cluster, namespace: str, m
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
-        ({"expanso_edge_token": None}, "is not registered and there is no token for it: looked at variable expanso_edge_token"),
+        ({"expanso_edge_token": None}, "is not registered and no token was given for it: looked at variable expanso_edge_token"),
         ({"expanso_edge_token": "exp_ak_0123456789abcdef"}, "it is an API key"),
         ({"expanso_edge_token": "exp_bk_0123456789abcdef "}, "it has white space at its end"),
         ({"expanso_edge_token": "0123456789abcdef", "k8s_secret_strict": True}, "neither a bootstrap key"),

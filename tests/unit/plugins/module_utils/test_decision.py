@@ -101,17 +101,17 @@ def test_a_registered_node_never_fails(name: str, holds: str, given: str, remove
 
 def test_what_is_unknown_serves_nobody_and_is_replaced() -> None:
     unknown = Held(None)
-    with pytest.raises(TokenFault, match="the swarm holds no token and there is no token for it: a variable"):
+    with pytest.raises(TokenFault, match="the swarm holds no token and no token was given for it: a variable"):
         decide(SWARM, Request(None, "a variable"), False, unknown)
     assert decide(SWARM, Request(TEXTS["A"]), False, unknown).action == "written"
     assert decide(SWARM, Request(None), True, unknown).action == "kept"
-    with pytest.raises(TokenFault, match="there is no token for it: a variable; the token that is there cannot be used: it is damaged$"):
+    with pytest.raises(TokenFault, match="no token was given for it: a variable; the token that is there cannot be used: it is damaged$"):
         decide(FILE, Request(None, "a variable"), False, unknown._replace(problem="it is damaged"))
 
 
 MESSAGES: List[Tuple[Any, str]] = [
-    (("no", "none", None), "this node is not registered and there is no token for it: option token is empty"),
-    (("no", "expired", None), "this node is not registered and there is no token for it: option token is empty; the token that is there cannot be used: it"),
+    (("no", "none", None), "this node is not registered and no token was given for it: option token is empty"),
+    (("no", "expired", None), "this node is not registered and no token was given for it: option token is empty; the token that is there cannot be used: it"),
     (("no", "none", "API key"), "the token cannot be used: it is an API key"),
     (("yes", "A", "API key"), "; the token given cannot be used and is ignored: it is an API key"),
     (("yes", "A", "B"), "; another token was given, but a registered node needs no token, so it was not written: remove the token that is still held"),

@@ -105,8 +105,8 @@ def test_what_is_wrong_with_a_token_that_is_not_needed_is_reported() -> None:
 @pytest.mark.parametrize(
     ("token", "there", "registered", "fault", "expected"),
     [
-        (None, None, None, "missing", "the agent is not registered and there is no token for it: somewhere"),
-        ("", EXPIRED, None, "missing", "there is no token for it: somewhere; the token that is there cannot be used: it is a JWT"),
+        (None, None, None, "missing", "the agent is not registered and no token was given for it: somewhere"),
+        ("", EXPIRED, None, "missing", "no token was given for it: somewhere; the token that is there cannot be used: it is a JWT"),
         (None, API_KEY, None, "missing", "the token that is there cannot be used: it is an API key"),
         (EXPIRED, EXPIRED, None, "expired", "(source: somewhere)"),
         (API_KEY, OLD, None, "api_key", "the token cannot be used: it is an API key"),

@@ -32,6 +32,7 @@ from ansible_collections.expanso.edge.plugins.module_utils._record import (
     Entry,
     RecordError,
     as_result,
+    is_time,
     new_entry,
     parse_entry,
     render_entry,
@@ -43,7 +44,6 @@ FAMILY = "expanso.edge/secret"
 """Label that the Secrets of one name share when each token has its own."""
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-_TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 class SecretError(EdgeError):
@@ -163,7 +163,7 @@ def _last_applied(manifest: Dict[str, Any]) -> Optional[str]:
     """Return when this collection changed an object last, None where the API server does not tell."""
     entries = manifest["metadata"].get("managedFields") or []
     times = [str(each.get("time")) for each in entries if isinstance(each, dict) and each.get("manager") == FIELD_MANAGER]
-    return max((each for each in times if _TIME.fullmatch(each)), default=None)
+    return max((each for each in times if is_time(each)), default=None)
 
 
 def wanted_manifest(params: Dict[str, Any], plan: Plan, found: Optional[SecretContent], entry: Optional[Entry] = None) -> Dict[str, Any]:

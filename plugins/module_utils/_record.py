@@ -92,6 +92,14 @@ def seconds_of(text: str) -> float:
     return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
 
 
+def is_time(value: Any) -> bool:
+    """Whether a value is such a text as :func:`utc` returns."""
+    try:
+        return isinstance(value, str) and utc(seconds_of(value)) == value
+    except ValueError:
+        return False
+
+
 def is_to_come(seconds: float, now: float) -> bool:
     """Whether a time has not come yet, so that it was noted when the node's clock was wrong. The clock of a file server may be a little fast."""
     return seconds > now + _FAST_SECONDS
@@ -187,7 +195,7 @@ def _entry(found: Any, what: str) -> Entry:
         ("kind", entry.kind is None or entry.kind in KINDS),
         ("label", entry.label is None or _is_text(entry.label)),
         ("delivery", entry.delivery in DELIVERIES),
-        ("written_at", _is_time(entry.written_at)),
+        ("written_at", is_time(entry.written_at)),
         ("run_id", _is_text(entry.run_id)),
         ("job_id", entry.job_id is None or _is_text(entry.job_id)),
         ("collection_version", _is_text(entry.collection_version)),
@@ -195,14 +203,6 @@ def _entry(found: Any, what: str) -> Entry:
         if not sound:
             raise RecordError(f"{what} has no valid {name}")
     return entry
-
-
-def _is_time(value: Any) -> bool:
-    """Whether a value is such a text as :func:`utc` returns."""
-    try:
-        return isinstance(value, str) and utc(seconds_of(value)) == value
-    except ValueError:
-        return False
 
 
 def _is_text(value: Any) -> bool:

@@ -39,12 +39,13 @@ def refuse_what_is_no_file(path: str, most: int) -> None:
         raise _too_large(most)
 
 
-def beginning(path: str, size: int) -> tuple[bytes, os.stat_result]:
+def beginning(path: str, size: int, most: int = sys.maxsize) -> tuple[bytes, os.stat_result]:
     """Return the first bytes of a regular file, and what it is.
 
-    :raises OSError: it is something else, or cannot be read
+    :param most: bytes that it may have
+    :raises OSError: it is something else, larger, or cannot be read
     """
-    refuse_what_is_no_file(path, sys.maxsize)
+    refuse_what_is_no_file(path, most)
     # it may be exchanged in between
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)) as stream:
         status = os.fstat(stream.fileno())
@@ -59,8 +60,7 @@ def content(path: str, most: int = MOST_BYTES) -> bytes:
     :param most: bytes that it may have
     :raises OSError: it is something else, larger, or cannot be read
     """
-    refuse_what_is_no_file(path, most)
-    data = beginning(path, most + 1)[0]
+    data = beginning(path, most + 1, most)[0]
     if len(data) > most:  # some tell a size of 0, and some grow
         raise _too_large(most)
     return data
